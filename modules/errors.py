@@ -1,0 +1,52 @@
+"""The small tree of errors: what the user did is apart from what we did.
+
+    EspalierError
+    ├── UserError         exit 2, one sentence, no traceback
+    │   ├── ConfigError   a key, a type or a value of the configuration
+    │   ├── DataError     what was found where the images should be
+    │   ├── StudyError    a study that is unknown, badly named or already running
+    │   └── HomeError     ESPALIER_HOME cannot be written
+    └── InternalError     exit 1, says where its log is
+        ├── EditError     an edit broke its own promise
+        └── WorkerError   a worker process died or answered nonsense
+"""
+
+
+class EspalierError(Exception):
+    """Anything this program raises on purpose."""
+
+
+class UserError(EspalierError):
+    """A wrong input; the message says what was wrong, what came and what is allowed."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """A configuration key, type or value that is not allowed."""
+
+
+class DataError(UserError):
+    """Images or labels that cannot be used."""
+
+
+class StudyError(UserError):
+    """A study that is unknown, badly named or already running."""
+
+
+class HomeError(UserError):
+    """ESPALIER_HOME that cannot be written to."""
+
+
+class InternalError(EspalierError):
+    """A fault of ours; the message says where the log is."""
+
+    exit_code = 1
+
+
+class EditError(InternalError):
+    """An edit that broke its own promise."""
+
+
+class WorkerError(InternalError):
+    """A worker process that died or answered nonsense."""

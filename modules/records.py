@@ -1,0 +1,184 @@
+"""The frozen records that stages hand on: plain data that survives JSON, never a model or a tensor."""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from modules.digests import digest_of
+
+
+class Record(BaseModel):
+    """Frozen, closed, JSON in and JSON out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def content_digest(self) -> str:
+        """The name of this record's content."""
+        return digest_of(self.model_dump(mode="json"))
+
+    def updated(self, **changes: Any) -> Self:
+        """A validated copy with some fields changed."""
+        return type(self).model_validate({**dict(self), **changes})
+
+
+class Part(Record):
+    """A component that a yaml names: the import path of its class or function and its plain arguments."""
+
+    target: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The class or function, without its module."""
+        return self.target.rpartition(".")[2]
+
+
+PartName = Literal["train", "steer", "confirm", "test"]
+
+
+class DataRecord(Record):
+    """A data set that was read, split by content and written to the store.
+
+    `folder` (relative to ESPALIER_HOME) holds `images.npy` (uint8, N x H x W x C), `labels.npy` (int64, N), `parts.npy`
+    (uint8, N: 0 train, 1 steer, 2 confirm, 3 test) and `identities.npy` (uint64, N: hash of each image's content).
+    `digest` covers the content and the parts, `test_digest` the test part alone. `mean` and `std` are per channel, of
+    the training part, of pixels scaled to [0, 1].
+    """
+
+    name: str
+    digest: str
+    test_digest: str
+    folder: str
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int]  # channels, height, width
+    num_images: dict[PartName, int]
+    num_groups: dict[PartName, int]  # groups of near-duplicates, which share a part
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    notes: tuple[str, ...] = ()  # what a person should know, a sentence each
+
+
+class Numerics(Record):
+    """What the bits of a training depend on besides its recipe."""
+
+    torch: str
+    cpu_capability: str
+    threads: int
+    precision: Literal["float32", "bfloat16"]
+    channels_last: bool
+    device: str = "cpu"
+
+
+class CurvePoint(Record):
+    """What was seen of a training after `samples` samples. Losses are cross-entropies, errors fractions of 1."""
+
+    samples: int
+    epoch: int
+    learning_rate: float
+    batch_size: int
+    train_loss: float
+    steer_loss: float
+    steer_error: float
+    seconds: float  # of this trial so far
+
+
+class TrialResult(Record):
+    """A finished trial: its entry in the store is `trials/<key>` with `state.safetensors` and `steer.safetensors`."""
+
+    key: str
+    recipe: str  # digest
+    role: str
+    seed: int
+    start: str | None
+    state_sha256: str
+    weights_sha256: str  # of the averaged weights that are judged and shipped
+    samples: int
+    epochs: float
+    updates: int
+    params: int
+    flops: int
+    seconds: float
+    started_at: float  # unix seconds
+    finished_at: float
+    peak_memory_bytes: int
+    stopped_by: str
+    steer_loss: float
+    steer_error: float
+    curve: tuple[CurvePoint, ...]
+
+
+class Certificate(Record):
+    """What an edit did to the function and the cost of a network, measured before any training."""
+
+    kind: Literal["exact", "approximate", "lossy"]
+    max_logit_change: float  # max |difference| over a batch, relative to the standard deviation of the logits
+    tolerance: float | None  # None for edits that do not promise exactness
+    params_before: int
+    params_after: int
+    flops_before: int
+    flops_after: int
+
+
+class Interval(Record):
+    """An estimate with its interval at `level` and the standard error it was made of."""
+
+    estimate: float
+    low: float
+    high: float
+    standard_error: float
+    level: float = 0.95
+
+
+class LedgerRow(Record):
+    """One edit (or one final candidate) of a study: why it was asked for, what it did, what it cost, what became of it.
+
+    Effects are differences of mean cross-entropy, child minus control: negative is better.
+    """
+
+    generation: int
+    edit: str  # the edit's name, "control", or "final: continued" / "final: from scratch"
+    description: str
+    reason: str  # the diagnosis that asked for it
+    parent: str  # recipe digest
+    recipe: str  # recipe digest
+    trials: tuple[str, ...]
+    certificate: Certificate | None
+    steer_effect: Interval | None
+    confirm_effect: Interval | None
+    steer_error: float | None
+    p_value: float | None  # one-sided, Holm-adjusted within the generation, on steer
+    kept: bool
+    confirmed: bool | None  # None: confirm was not opened for it
+    verdict: str  # kept or not and why, a sentence
+    params: int
+    flops: int
+    seconds: float
+    energy_wh: float | None = None
+
+
+class GenerationRecord(Record):
+    """A control and its edits, judged."""
+
+    number: int
+    parent: str  # recipe digest
+    winner: str  # recipe digest
+    winner_trial: str  # trial key the next generation starts from
+    rows: tuple[LedgerRow, ...]
+    smallest_effect: float  # of mean cross-entropy, that this generation would have seen with power 0.8
+    noise: float  # standard deviation between seeds of a trial's mean cross-entropy on steer
+
+
+class Ledger(Record):
+    """All generations of a study and its final candidates."""
+
+    schema_version: int = 1
+    study: str
+    baseline: str  # trial key
+    generations: tuple[GenerationRecord, ...] = ()
+    final: tuple[LedgerRow, ...] = ()
+
+    def write(self, path: Path) -> None:
+        """As readable JSON."""
+        path.write_text(self.model_dump_json(indent=1))

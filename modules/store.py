@@ -1,0 +1,164 @@
+"""Finished work by its key: JSON and safetensors, written under a temporary name, synced, renamed.
+
+An entry is the folder `<root>/<kind>/<first two digits>/<key>` with `record.json` and the files the record lists with
+their SHA-256. An entry exists whole or not at all: the folder is renamed into place after everything in it was synced.
+"""
+
+import errno
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modules.digests import digest_of, sha256_of_file
+from modules.errors import HomeError
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+_RECORD = "record.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Finished work: its record and the folder its files lie in."""
+
+    folder: Path
+    record: dict[str, Any]
+
+    def file(self, name: str) -> Path:
+        """The path of one of the entry's files."""
+        return self.folder / name
+
+
+class Store:
+    """The truth about what was done; safe against kills at any moment and against two writers of one key."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, kind: str, key: str) -> Path:
+        """Where the entry is, or would be."""
+        return self.root / kind / key[:2] / key
+
+    def find(self, kind: str, key: str) -> Entry | None:
+        """The entry, or None where there is none; one that fails its digests is put aside, and said so."""
+        folder = self.folder(kind, key)
+        if not folder.is_dir():
+            return None
+        fault = _fault_of(folder)
+        if fault is None:
+            return Entry(folder, json.loads((folder / _RECORD).read_text())["record"])
+        aside = self.root / "damaged" / f"{kind}-{key}-{os.getpid()}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(folder, aside)
+        logger.warning("store entry %s/%s is damaged (%s); it was put aside and will be made again", kind, key, fault)
+        return None
+
+    def put(self, kind: str, key: str, record: dict[str, Any], fill: Callable[[Path], None] | None = None) -> Entry:
+        """Write an entry; `fill` is given a temporary folder to write its files into. The first of two writers wins."""
+        folder = self.folder(kind, key)
+        with explained_write_errors(self.root):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
+            try:
+                if fill is not None:
+                    fill(temporary)
+                files = {path.name: sha256_of_file(path) for path in sorted(temporary.iterdir())}
+                body = {"format": FORMAT, "record": record, "record_digest": digest_of(record), "files": files}
+                (temporary / _RECORD).write_text(json.dumps(body, indent=1, sort_keys=True, allow_nan=False))
+                for path in temporary.iterdir():
+                    sync(path)
+                sync(temporary)
+                _rename_into_place(temporary, folder)
+                sync(folder.parent)
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
+        return Entry(folder, record)
+
+    def keys(self, kind: str) -> Iterator[str]:
+        """The keys of all finished entries of a kind, in order."""
+        for path in sorted((self.root / kind).glob("??/*")):
+            if not path.name.startswith("."):
+                yield path.name
+
+
+def _rename_into_place(temporary: Path, folder: Path) -> None:
+    try:
+        os.rename(temporary, folder)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        shutil.rmtree(temporary)  # somebody else finished the same work; keys name content, so theirs is as good
+
+
+def _fault_of(folder: Path) -> str | None:
+    try:
+        body = json.loads((folder / _RECORD).read_text())
+        if digest_of(body["record"]) != body["record_digest"]:
+            return "its record was altered"
+        for name, digest in body["files"].items():
+            if sha256_of_file(folder / name) != digest:
+                return f"{name} was altered"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def sync(path: Path) -> None:
+    """Have the operating system write a file or a folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file as a whole: written beside it, synced, renamed."""
+    with explained_write_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        sync(path.parent)
+
+
+_WRITE_FAULTS = {
+    errno.ENOSPC: "there is no space left",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EACCES: "there is no right to write",
+    errno.EPERM: "there is no right to write",
+    errno.EROFS: "the file system is read-only",
+    errno.ENOTDIR: "a part of the path is a file",
+    errno.EEXIST: "a part of the path is a file",
+}
+
+
+@contextmanager
+def explained_write_errors(folder: Path) -> Iterator[None]:
+    """Turn a full disk or a missing right into one sentence about the folder; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        reason = _WRITE_FAULTS.get(error.errno or 0)
+        if reason is None:
+            raise
+        raise HomeError(
+            f"cannot write under {folder}: {reason}; free some space or point ESPALIER_HOME to a folder you can write to"
+        ) from error
