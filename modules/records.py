@@ -89,9 +89,7 @@ class TrialResult(Record):
 
     key: str
     recipe: str  # digest
-    role: str
     seed: int
-    start: str | None
     state_sha256: str
     weights_sha256: str  # of the averaged weights that are judged and shipped
     samples: int

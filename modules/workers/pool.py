@@ -1,0 +1,175 @@
+"""Warm worker processes, seen from the process that asks them.
+
+A job that runs out of memory, hangs or must be cancelled takes nothing with it: its worker is replaced, and the job
+tried once more, since the store holds all that earlier jobs finished.
+"""
+
+import json
+import logging
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from modules import errors
+from modules.errors import UserError, WorkerError
+from modules.workers.jobs import Report
+
+logger = logging.getLogger(__name__)
+
+_ROOT = Path(__file__).resolve().parents[2]
+_TRIES = 2
+
+
+class WorkerDied(WorkerError):
+    """The process ended without an answer."""
+
+
+class Worker:
+    """One process, started at once, which imports `preload` while nobody waits for it."""
+
+    def __init__(self, threads: int, log: Path, preload: str | None = None) -> None:
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as log_file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "modules.workers.main"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log_file,
+                text=True,
+                encoding="utf-8",
+                env=_environment(threads),
+                start_new_session=True,
+            )
+        if preload is not None:
+            self._send({"import": preload})
+
+    def call(self, job: str, arguments: dict[str, Any], report: Report, timeout_seconds: float | None) -> dict[str, Any]:
+        """Run a job and return its result; progress goes to `report`."""
+        timer = threading.Timer(timeout_seconds, self.kill) if timeout_seconds else None
+        try:
+            if timer:
+                timer.start()
+            self._send({"job": job, "arguments": arguments})
+            return self._receive(job, report)
+        finally:
+            if timer:
+                timer.cancel()
+
+    def _send(self, request: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+        except (BrokenPipeError, ValueError) as error:
+            raise WorkerDied(self._obituary()) from error
+
+    def _receive(self, job: str, report: Report) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            ((kind, value),) = json.loads(line).items()
+            if kind == "progress":
+                report(value)
+            elif kind == "result":
+                return value  # type: ignore[no-any-return]
+            elif kind == "user_error":
+                raise _user_error(value)
+            else:
+                raise WorkerError(f"{job} failed: {value['kind']}: {value['message']}; its log is {self.log}")
+        raise WorkerDied(self._obituary())
+
+    def _obituary(self) -> str:
+        code = self.process.wait()
+        if code == -signal.SIGKILL:
+            how = "was killed (signal 9), as happens when memory runs out or a time limit is reached"
+        elif code < 0:
+            how = f"ended with signal {-code}"
+        else:
+            how = f"ended with exit code {code}"
+        return f"the worker process {how}; its log is {self.log}"
+
+    def kill(self) -> None:
+        """End the process at once, whatever it is doing."""
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                try:
+                    stream.close()
+                except BrokenPipeError:
+                    pass
+
+
+def _user_error(value: dict[str, str]) -> UserError:
+    kind = getattr(errors, value["kind"], UserError)
+    error: UserError = kind(value["message"])
+    return error
+
+
+def _environment(threads: int) -> dict[str, str]:
+    fixed = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    search_path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, **fixed, "PYTHONPATH": search_path, "PYTHONUNBUFFERED": "1"}
+
+
+class WorkerPool:
+    """`size` workers; a call takes a free one, or waits for it. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        size: int,
+        threads: int,
+        log_folder: Path,
+        preload: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> None:
+        self.threads = threads
+        self._log_folder = log_folder
+        self._preload = preload
+        self._timeout_seconds = timeout_seconds
+        self._all: set[Worker] = set()
+        self._free: queue.Queue[Worker] = queue.Queue()
+        for number in range(size):
+            self._free.put(self._start(number))
+
+    def _start(self, number: int) -> Worker:
+        worker = Worker(self.threads, self._log_folder / f"worker-{number}.log", self._preload)
+        self._all.add(worker)
+        return worker
+
+    def call(self, job: str, arguments: dict[str, Any], report: Report = lambda progress: None) -> dict[str, Any]:
+        """Run a job on a free worker. One that dies is replaced, and the job tried once more."""
+        for attempt in range(1, _TRIES + 1):
+            worker = self._free.get()
+            try:
+                return worker.call(job, arguments, report, self._timeout_seconds)
+            except WorkerDied as death:
+                if attempt == _TRIES:
+                    raise
+                logger.warning("%s; the job is tried again", death)
+            finally:
+                self._free.put(self._living(worker))
+        raise AssertionError("unreachable")
+
+    def _living(self, worker: Worker) -> Worker:
+        if worker.process.poll() is None or worker not in self._all:
+            return worker
+        self._all.discard(worker)
+        worker.kill()
+        return self._start(int(worker.log.stem.rpartition("-")[2]))
+
+    def close(self) -> None:
+        """End all workers."""
+        while self._all:
+            self._all.pop().kill()
+
+    def __enter__(self) -> "WorkerPool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
