@@ -1,0 +1,45 @@
+"""All that a report is made of: records and plain values, so that it can be written again from the store at any time."""
+
+from typing import Any
+
+from pydantic import Field
+
+from modules.records import DataRecord, Ledger, Record, TrialResult
+
+
+class LayerView(Record):
+    """A row of the winner's architecture."""
+
+    name: str
+    kind: str
+    output: str  # its shape, "16 x 14 x 14"
+    params: int
+
+
+class StudyView(Record):
+    """A study to be shown. `summary` is what summary.json holds; a study that did not end has no `champion` in it."""
+
+    summary: dict[str, Any]
+    ledger: Ledger
+    trials: dict[str, TrialResult]  # by key; those the ledger names
+    data: DataRecord
+    confusion: tuple[tuple[int, ...], ...] | None  # of the test part: row = true class, column = predicted
+    plan: dict[str, Any] = Field(default_factory=dict)
+    command: str = ""
+    versions: dict[str, str] = Field(default_factory=dict)
+    stop_reason: str = ""  # a sentence: why the search ended
+    layers: tuple[LayerView, ...] = ()  # of the winner
+    machine_test_openings: int | None = None  # of this test set, all studies on this machine together
+    report: str | None = None  # where the report is, and where MLflow's database is: as a person should read them
+    tracking: str | None = None
+
+    @property
+    def class_errors(self) -> tuple[float | None, ...]:
+        """The misclassified fraction of each class of the test part; None for a class without test images."""
+        if self.confusion is None:
+            return ()
+        totals = [sum(row) for row in self.confusion]
+        return tuple(
+            1 - row[index] / total if total else None
+            for index, (row, total) in enumerate(zip(self.confusion, totals, strict=True))
+        )

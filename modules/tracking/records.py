@@ -1,0 +1,61 @@
+"""What is shown in MLflow of a study: plain fields, taken from the store, with the times that were recorded."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from modules.records import DataRecord, Record, TrialResult
+
+StudyState = Literal["running", "completed", "failed", "interrupted"]
+
+
+class StudyRun(Record):
+    """A study as it begins; its run lies in the experiment named after its data.
+
+    `parameters` are the flattened configuration or first recipe (see `flattened`), `started_at` is the recorded start of
+    the study's first run, in unix seconds, not that of a resumption.
+    """
+
+    name: str
+    data: DataRecord
+    command: str
+    started_at: float
+    parameters: dict[str, str] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(default_factory=dict)
+    description: str = ""  # Markdown, shown on top of the run's page
+
+
+class TrialRun(Record):
+    """A finished trial in its place in a study. Losses in nats, errors as fractions of 1; None for what was not opened."""
+
+    role: str  # "baseline", "control", "edit", "final", ...
+    result: TrialResult
+    generation: int | None = None
+    edit: str | None = None
+    parameters: dict[str, str] = Field(default_factory=dict)  # the flattened recipe
+    tags: dict[str, str] = Field(default_factory=dict)
+    confirm_loss: float | None = None
+    confirm_error: float | None = None
+    test_loss: float | None = None
+    test_error: float | None = None
+    reused: bool = False
+
+    @property
+    def name(self) -> str:
+        """What a person reads in the list of runs: `g2 widen_layer s1`."""
+        place = [] if self.generation is None else [f"g{self.generation}"]
+        return " ".join([*place, self.edit or self.role, f"s{self.result.seed}"])
+
+
+class StudyEnd(Record):
+    """How a study ended. `artifacts` maps where files go ("figures", "" for the top) to paths relative to ESPALIER_HOME."""
+
+    name: str
+    state: StudyState
+    finished_at: float
+    seconds: float
+    champion: TrialRun | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)  # more of them, named <group>/<metric>
+    artifacts: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(default_factory=dict)
+    description: str = ""  # Markdown; replaces that of the start
