@@ -1,0 +1,393 @@
+"""An architecture as frozen data: a graph of named nodes that knows its shapes, its tensors and its cost.
+
+Edits rewrite it, `modules/architecture/module.py` builds the network it describes, the ONNX export writes it down; none
+of them keeps a second account of what a node is. Nothing here imports torch.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, PrivateAttr, model_validator
+
+from modules.records import Record
+
+REVISION = 1
+
+IMAGE = "input"  # the name by which nodes refer to the image
+
+Shape = tuple[int, ...]  # without the batch: (channels, height, width) or (features,)
+NonNegativeInt = Annotated[int, Field(ge=0)]
+
+
+class TensorSpec(NamedTuple):
+    """A tensor of the network's state; those that are not trainable are running statistics."""
+
+    shape: Shape
+    trainable: bool
+
+
+def _size(shape: Shape) -> int:
+    size = 1
+    for extent in shape:
+        size *= extent
+    return size
+
+
+class BaseNode(Record):
+    """What all nodes share. The cost counts a multiplication and an addition as two operations, for one image."""
+
+    num_inputs: ClassVar[int] = 1
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    inputs: tuple[str, ...]
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """The shape that comes out; ValueError where the node does not fit its inputs."""
+        return shapes[0]
+
+    def tensors(self, shape: Shape) -> dict[str, TensorSpec]:
+        """The node's own tensors by parameter name, for an input of `shape`."""
+        return {}
+
+    def product_flops(self, shape: Shape, output: Shape) -> int:
+        """Operations of the matrix products: what libraries count."""
+        return 0
+
+    def element_flops(self, shape: Shape, output: Shape) -> int:
+        """Operations of everything else."""
+        return 0
+
+    def _image(self, shape: Shape) -> tuple[int, int, int]:
+        if len(shape) != 3:
+            raise ValueError(
+                f"node {self.name!r} ({type(self).__name__}) needs channels, height and width, got {shape}"
+            )
+        return shape[0], shape[1], shape[2]
+
+    def _window(self, shape: Shape, kernel: int, stride: int, padding: int = 0) -> tuple[int, int]:
+        _, height, width = self._image(shape)
+        if min(height, width) + 2 * padding < kernel:
+            raise ValueError(
+                f"node {self.name!r} has a window of {kernel} with padding {padding}; its input is {height} x {width}"
+            )
+        return (height + 2 * padding - kernel) // stride + 1, (width + 2 * padding - kernel) // stride + 1
+
+
+class Standardise(BaseNode):
+    """Subtracts the mean and divides by the standard deviation of the training images, per channel."""
+
+    op: Literal["standardise"] = "standardise"
+    mean: tuple[float, ...]
+    std: tuple[PositiveFloat, ...]
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """As the input, which has one mean and one deviation a channel."""
+        channels = self._image(shapes[0])[0]
+        if not len(self.mean) == len(self.std) == channels:
+            raise ValueError(
+                f"node {self.name!r} has {len(self.mean)} means and {len(self.std)} deviations for {channels} channels"
+            )
+        return shapes[0]
+
+    def element_flops(self, shape: Shape, output: Shape) -> int:
+        """A scale and a shift an element."""
+        return 2 * _size(output)
+
+
+class Conv(BaseNode):
+    """A square two-dimensional convolution."""
+
+    op: Literal["conv"] = "conv"
+    channels: PositiveInt
+    kernel: PositiveInt
+    stride: PositiveInt = 1
+    padding: NonNegativeInt = 0
+    groups: PositiveInt = 1
+    bias: bool = True
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """One plane a channel."""
+        channels = self._image(shapes[0])[0]
+        if channels % self.groups or self.channels % self.groups:
+            raise ValueError(
+                f"node {self.name!r} has {self.groups} groups, which must divide its {channels} inputs "
+                f"and {self.channels} outputs"
+            )
+        return (self.channels, *self._window(shapes[0], self.kernel, self.stride, self.padding))
+
+    def tensors(self, shape: Shape) -> dict[str, TensorSpec]:
+        """`weight` (outputs, inputs a group, kernel, kernel) and perhaps `bias`."""
+        weight = TensorSpec((self.channels, shape[0] // self.groups, self.kernel, self.kernel), True)
+        return {"weight": weight, "bias": TensorSpec((self.channels,), True)} if self.bias else {"weight": weight}
+
+    def product_flops(self, shape: Shape, output: Shape) -> int:
+        """Two for each weight at each position."""
+        return 2 * _size(output) * (shape[0] // self.groups) * self.kernel**2
+
+    def element_flops(self, shape: Shape, output: Shape) -> int:
+        """The bias."""
+        return _size(output) if self.bias else 0
+
+    def is_depthwise(self, shape: Shape) -> bool:
+        """Whether each channel is filtered on its own, so that outputs and inputs are the same channels."""
+        return 1 < self.groups == self.channels == shape[0]
+
+
+class Norm(BaseNode):
+    """Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167) of images or of features."""
+
+    op: Literal["norm"] = "norm"
+    eps: PositiveFloat = 1e-5
+
+    def tensors(self, shape: Shape) -> dict[str, TensorSpec]:
+        """`weight`, `bias` and the running statistics, an entry a channel."""
+        trainable, running = TensorSpec(shape[:1], True), TensorSpec(shape[:1], False)
+        return {"weight": trainable, "bias": trainable, "running_mean": running, "running_var": running}
+
+    def element_flops(self, shape: Shape, output: Shape) -> int:
+        """A scale and a shift an element."""
+        return 2 * _size(output)
+
+
+ActivationKind = Literal["relu", "gelu", "silu"]
+
+
+class Activation(BaseNode):
+    """A function of each element."""
+
+    op: Literal["activation"] = "activation"
+    kind: ActivationKind = "relu"
+
+    def element_flops(self, shape: Shape, output: Shape) -> int:
+        """One an element, whatever the kind."""
+        return _size(output)
+
+
+class _Pool(BaseNode):
+    kernel: PositiveInt
+    stride: PositiveInt
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """The same channels; incomplete windows are left out."""
+        return (shapes[0][0], *self._window(shapes[0], self.kernel, self.stride))
+
+    def element_flops(self, shape: Shape, output: Shape) -> int:
+        """One for each element of each window."""
+        return _size(output) * self.kernel**2
+
+
+class MaxPool(_Pool):
+    """The largest of each window."""
+
+    op: Literal["max_pool"] = "max_pool"
+
+
+class AvgPool(_Pool):
+    """The mean of each window."""
+
+    op: Literal["avg_pool"] = "avg_pool"
+
+
+class GlobalPool(BaseNode):
+    """The largest or the mean of each plane."""
+
+    op: Literal["global_pool"] = "global_pool"
+    kind: Literal["max", "avg"] = "avg"
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """A feature a channel."""
+        return (self._image(shapes[0])[0],)
+
+    def element_flops(self, shape: Shape, output: Shape) -> int:
+        """One an element."""
+        return _size(shape)
+
+
+class Flatten(BaseNode):
+    """All elements as features, channel by channel."""
+
+    op: Literal["flatten"] = "flatten"
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """A feature an element."""
+        self._image(shapes[0])
+        return (_size(shapes[0]),)
+
+
+class Dense(BaseNode):
+    """A matrix product."""
+
+    op: Literal["dense"] = "dense"
+    units: PositiveInt
+    bias: bool = True
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """A feature a unit."""
+        if len(shapes[0]) != 1:
+            raise ValueError(
+                f"node {self.name!r} (Dense) needs features; pool or flatten its input of {shapes[0]} first"
+            )
+        return (self.units,)
+
+    def tensors(self, shape: Shape) -> dict[str, TensorSpec]:
+        """`weight` (outputs, inputs) and perhaps `bias`."""
+        weight = TensorSpec((self.units, shape[0]), True)
+        return {"weight": weight, "bias": TensorSpec((self.units,), True)} if self.bias else {"weight": weight}
+
+    def product_flops(self, shape: Shape, output: Shape) -> int:
+        """Two a weight."""
+        return 2 * shape[0] * self.units
+
+    def element_flops(self, shape: Shape, output: Shape) -> int:
+        """The bias."""
+        return self.units if self.bias else 0
+
+
+class Dropout(BaseNode):
+    """Drops elements at random while training (Srivastava et al. 2014)."""
+
+    op: Literal["dropout"] = "dropout"
+    rate: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Add(BaseNode):
+    """The sum of two inputs of the same shape: a residual connection."""
+
+    num_inputs: ClassVar[int] = 2
+
+    op: Literal["add"] = "add"
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """As both inputs."""
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"node {self.name!r} (Add) needs two inputs of one shape, got {shapes[0]} and {shapes[1]}")
+        return shapes[0]
+
+    def element_flops(self, shape: Shape, output: Shape) -> int:
+        """One an element."""
+        return _size(output)
+
+
+Node = Annotated[
+    Standardise | Conv | Norm | Activation | MaxPool | AvgPool | GlobalPool | Flatten | Dense | Dropout | Add,
+    Field(discriminator="op"),
+]
+
+
+class Architecture(Record):
+    """A graph of nodes in an order in which they can be computed; the last one gives the logits."""
+
+    image_shape: tuple[PositiveInt, PositiveInt, PositiveInt]  # channels, height, width
+    num_classes: Annotated[int, Field(ge=2)]
+    nodes: tuple[Node, ...]
+
+    _shapes: dict[str, Shape] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        shapes: dict[str, Shape] = {IMAGE: self.image_shape}
+        for node in self.nodes:
+            if node.name in shapes:
+                raise ValueError(f"two nodes are called {node.name!r}; names must differ, and {IMAGE!r} is the image")
+            if unknown := [name for name in node.inputs if name not in shapes]:
+                raise ValueError(
+                    f"node {node.name!r} reads {unknown[0]!r}, which is none of those before it: {list(shapes)}"
+                )
+            if len(node.inputs) != node.num_inputs:
+                raise ValueError(
+                    f"node {node.name!r} ({node.op}) takes {node.num_inputs} inputs, got {len(node.inputs)}"
+                )
+            shapes[node.name] = node.output_shape(*(shapes[name] for name in node.inputs))
+        self._shapes = shapes
+        self._check_ends()
+        return self
+
+    def _check_ends(self) -> None:
+        if not self.nodes or self._shapes[self.nodes[-1].name] != (self.num_classes,):
+            last = self._shapes[self.nodes[-1].name] if self.nodes else "nothing"
+            raise ValueError(f"the last node must give {self.num_classes} logits, one a class; it gives {last}")
+        read = {name for node in self.nodes for name in node.inputs}
+        if idle := [node.name for node in self.nodes[:-1] if node.name not in read]:
+            raise ValueError(f"node {idle[0]!r} is read by no other node; only the last one may be")
+
+    def shapes(self) -> dict[str, Shape]:
+        """The output shape of every node, and of the image, without the batch."""
+        return dict(self._shapes)
+
+    def input_shape(self, name: str) -> Shape:
+        """The shape of a node's (first) input."""
+        return self._shapes[self.node(name).inputs[0]]
+
+    def tensors(self) -> dict[str, TensorSpec]:
+        """Every tensor of the network's state as `<node>.<parameter>`, in the order of the nodes."""
+        return {
+            f"{node.name}.{parameter}": spec
+            for node in self.nodes
+            for parameter, spec in node.tensors(self._shapes[node.inputs[0]]).items()
+        }
+
+    @property
+    def params(self) -> int:
+        """The number of trainable parameters."""
+        return sum(_size(spec.shape) for spec in self.tensors().values() if spec.trainable)
+
+    @property
+    def product_flops(self) -> int:
+        """Operations of the matrix products alone, one image, forward."""
+        return sum(node.product_flops(self._shapes[node.inputs[0]], self._shapes[node.name]) for node in self.nodes)
+
+    @property
+    def flops(self) -> int:
+        """Operations for one image, forward, a multiplication and an addition counted as two."""
+        elements = sum(node.element_flops(self._shapes[node.inputs[0]], self._shapes[node.name]) for node in self.nodes)
+        return self.product_flops + elements
+
+    def node(self, name: str) -> Node:
+        """The node of that name; ValueError where there is none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise ValueError(f"there is no node {name!r}; there are {', '.join(node.name for node in self.nodes)}")
+
+    def readers(self, name: str) -> tuple[Node, ...]:
+        """The nodes that read the output of `name`."""
+        return tuple(node for node in self.nodes if name in node.inputs)
+
+    def fresh_name(self, stem: str) -> str:
+        """`stem` with the first number above all that are taken."""
+        numbers = [int(match[1]) for node in self.nodes if (match := re.fullmatch(rf"{stem}(\d+)", node.name))]
+        return f"{stem}{max(numbers, default=0) + 1}"
+
+    def inserted_after(self, name: str, nodes: Iterable[Node]) -> "Architecture":
+        """With a chain of nodes put behind `name`: whatever read `name` now reads the last of them."""
+        chain = list(nodes)
+        result: list[Node] = [*chain] if name == IMAGE else []
+        for node in self.nodes:
+            result.append(_reading(node, {name: chain[-1].name}))
+            if node.name == name:
+                result.extend(chain)
+        return self.updated(nodes=tuple(result))
+
+    def replaced(self, name: str, nodes: Iterable[Node]) -> "Architecture":
+        """With a chain of nodes in the place of `name`: whatever read `name` now reads the last of them."""
+        chain = list(nodes)
+        result: list[Node] = []
+        for node in self.nodes:
+            result.extend(chain if node.name == name else [_reading(node, {name: chain[-1].name})])
+        return self.updated(nodes=tuple(result))
+
+    def without(self, bypassed: Mapping[str, str]) -> "Architecture":
+        """Without the nodes that are keys: whatever read one of them now reads the value."""
+        kept = (node for node in self.nodes if node.name not in bypassed)
+        return self.updated(nodes=tuple(_reading(node, bypassed) for node in kept))
+
+    def with_changed(self, changes: Mapping[str, Mapping[str, Any]]) -> "Architecture":
+        """With some fields of some nodes changed, by node name."""
+        nodes = (node.updated(**changes[node.name]) if node.name in changes else node for node in self.nodes)
+        return self.updated(nodes=tuple(nodes))
+
+
+def _reading(node: Node, renamed: Mapping[str, str]) -> Node:
+    inputs = tuple(renamed.get(name, name) for name in node.inputs)
+    return node if inputs == node.inputs else node.updated(inputs=inputs)
