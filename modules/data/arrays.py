@@ -1,0 +1,34 @@
+"""The arrays of a data set in the store, mapped into memory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modules.data.parts import PARTS
+from modules.records import DataRecord, PartName
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Images (uint8, N x H x W x C), labels (int64, N), parts (uint8, N) and identities (uint64, N)."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    parts: NDArray[np.uint8]
+    identities: NDArray[np.uint64]
+
+    def indices(self, part: PartName) -> NDArray[np.int64]:
+        """Where the images of a part are, in order."""
+        return np.flatnonzero(self.parts == PARTS.index(part))
+
+
+def open_arrays(home: Path, record: DataRecord) -> Arrays:
+    """Map the arrays of a record; processes share the pages."""
+    folder = home / record.folder
+    # Copy-on-write rather than read-only: torch warns of arrays it could not write to. The files never change.
+    images, labels, parts, identities = (
+        np.load(folder / f"{name}.npy", mmap_mode="c") for name in ("images", "labels", "parts", "identities")
+    )
+    return Arrays(images, labels, parts, identities)

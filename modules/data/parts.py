@@ -1,0 +1,72 @@
+"""Which part an image belongs to follows from its content alone.
+
+Images that look alike share a key, and the part is drawn from (split seed, key): a new seed of the study, another
+order or a folder that has grown moves no image, and a near-duplicate is never judged on what its twin was trained on.
+"""
+
+import hashlib
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modules.randomness import uniform
+from modules.records import PartName
+
+REVISION = 1
+
+PARTS: tuple[PartName, ...] = get_args(PartName)  # their codes in parts.npy are their places here
+
+_CELLS = 8  # cells along each side in which an image is looked at for its group
+_EDGE = 8.0  # grey levels by which the right one of two cells must be brighter to count
+_CHUNK = 4096  # images at a time, for the sake of memory
+
+
+def content_hashes(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """64 bits of each image's content and shape: its identity."""
+    shape = repr(images.shape[1:]).encode()
+    hashes = (hashlib.blake2b(image.tobytes(), digest_size=8, person=shape[:16]).digest() for image in images)
+    return np.frombuffer(b"".join(hashes), dtype="<u8").astype(np.uint64)
+
+
+def group_keys(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """A coarse difference hash: near-duplicates (recompressed, slightly noisy, dimmed) mostly share it.
+
+    The image is averaged over channels and over 8 x 8 cells; each bit says whether a cell is clearly brighter than its
+    left neighbour. It depends on no other image, which is what keeps parts fixed and what makes it approximate.
+    """
+    chunks = [_group_keys(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
+    return np.concatenate(chunks) if chunks else np.empty(0, dtype=np.uint64)
+
+
+def _group_keys(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    cells = _cell_means(images.sum(axis=3, dtype=np.int64)) / images.shape[3]
+    brighter = (cells[:, :, 1:] - cells[:, :, :-1]) > _EDGE
+    bits = np.packbits(brighter.reshape(len(images), -1), axis=1)
+    padded = np.zeros((len(images), 8), dtype=np.uint8)
+    padded[:, : bits.shape[1]] = bits
+    return padded.view("<u8")[:, 0].astype(np.uint64)
+
+
+def _cell_means(planes: NDArray[np.int64]) -> NDArray[np.float64]:
+    _, height, width = planes.shape
+    rows, columns = _cell_starts(height), _cell_starts(width)
+    sums = np.add.reduceat(np.add.reduceat(planes, rows, axis=1), columns, axis=2)
+    sizes = np.diff(np.append(rows, height))[:, None] * np.diff(np.append(columns, width))
+    means: NDArray[np.float64] = sums / sizes
+    return means
+
+
+def _cell_starts(side: int) -> NDArray[np.int64]:
+    num_cells = min(_CELLS, side)
+    return np.arange(num_cells) * side // num_cells
+
+
+def assign_parts(
+    groups: NDArray[np.uint64], *, steer_fraction: float, confirm_fraction: float, test_fraction: float, split_seed: int
+) -> NDArray[np.uint8]:
+    """The part of each image, as its code, from its group and the split seed."""
+    place = uniform("part", split_seed, groups)
+    ends = np.cumsum([test_fraction, confirm_fraction, steer_fraction])
+    codes = [PARTS.index(name) for name in ("test", "confirm", "steer", "train")]
+    return np.asarray(codes, dtype=np.uint8)[np.searchsorted(ends, place, side="right")]
