@@ -20,5 +20,5 @@ class Recipe(Record):
     augmentation: tuple[Part, ...] = ()  # in the order in which they are applied
     selection: Part
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    averaging: Part
+    averaging_samples: Annotated[int, Field(ge=0)] = 0  # half-life of the averaged weights; 0: the weights themselves
     gradient_clip: PositiveFloat | None = None  # largest norm of the gradient
