@@ -24,8 +24,7 @@ PADDINGS = ("zeros", "border")
 class Affine(ABC):
     """A transform that moves pixels and leaves their values; neighbours in a policy are composed into one."""
 
-    #: Whether places in the result can fall between pixels
-    interpolates = True
+    interpolates: bool = True  # whether a place in the result can fall between pixels of the image
 
     def __init__(self, padding: str = "zeros") -> None:
         if padding not in PADDINGS:

@@ -25,7 +25,7 @@ class Erase:
         rows = self._span(draws, "height", height) & erased[:, None]
         columns = self._span(draws, "width", width)
         mask = torch.from_numpy(rows[:, None, :, None] & columns[:, None, None, :])
-        return images.masked_fill(mask, self.value)
+        return images.clone().masked_fill_(mask, self.value)  # the clone keeps the memory format
 
     def _span(self, draws: Draws, side: str, length: int) -> NDArray[np.bool_]:
         """Which places along a side (N x length) are within the rectangle, which lies whole within the image."""

@@ -2,10 +2,11 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from modules.augmentation.affine import Affine, Matrices, identity, warp
+from modules.augmentation.affine import Affine, Matrices, identity
 from modules.augmentation.draws import Draws
 
 REVISION = 1
@@ -18,11 +19,7 @@ class Shift(Affine):
         super().__init__(padding)
         self.max_pixels = max_pixels
         self.subpixel = subpixel
-
-    @property
-    def interpolates(self) -> bool:  # type: ignore[override]
-        """Only fractions of pixels fall between pixels."""
-        return self.subpixel
+        self.interpolates = subpixel
 
     def matrices(self, draws: Draws, height: int, width: int) -> Matrices:
         """One translation for each image."""
@@ -33,16 +30,17 @@ class Shift(Affine):
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         """Shift each image (N x C x H x W)."""
-        height, width = images.shape[2:]
         if self.subpixel:
-            return warp(images, self.matrices(draws, height, width), self.padding)
+            return super().__call__(images, draws)
+        height, width = images.shape[2:]
         margin = int(self.max_pixels)
         padded = pad(images, [margin] * 4, mode="constant" if self.padding == "zeros" else "replicate")
         windows = padded.unfold(2, height, 1).unfold(3, width, 1)
         top, left = (torch.from_numpy(self._offsets(draws, axis).astype(np.int64) + margin) for axis in "yx")
         return windows[torch.arange(len(images)), :, top, left]
 
-    def _offsets(self, draws: Draws, axis: str) -> np.ndarray:
+    def _offsets(self, draws: Draws, axis: str) -> NDArray[np.float64]:
+        """How far along an axis the place lies that comes to the place of each pixel."""
         if self.subpixel:
             return draws.uniform(axis, -self.max_pixels, self.max_pixels)
         whole = int(self.max_pixels)

@@ -82,7 +82,8 @@ def read_idx(path: Path, num_dimensions: int) -> NDArray[np.uint8]:
     magic = bytes((0, 0, _UNSIGNED_BYTE, num_dimensions))
     if content[:4] != magic:
         raise DataError(
-            f"{path} begins with {content[:4].hex() or 'nothing'}; an IDX file of this kind with {magic.hex()}"
+            f"{path} begins with {content[:4].hex() or 'nothing'}; an IDX file of bytes in {num_dimensions} dimensions "
+            f"begins with {magic.hex()}"
         )
     if len(content) < header_size:
         raise DataError(f"{path} ends within its header, after {len(content)} of {header_size} bytes")

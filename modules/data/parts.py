@@ -10,15 +10,15 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from modules.randomness import uniform
+from modules.randomness import uniform, words
 from modules.records import PartName
 
 REVISION = 1
 
 PARTS: tuple[PartName, ...] = get_args(PartName)  # their codes in parts.npy are their places here
 
-_CELLS = 8  # cells along each side in which an image is looked at for its group
-_EDGE = 8.0  # grey levels by which the right one of two cells must be brighter to count
+_CELLS = 7  # cells along each side in which an image is looked at for its group
+_EDGE = 0.12  # of the brightest cell, by which one of two neighbours must be brighter to count
 _CHUNK = 4096  # images at a time, for the sake of memory
 
 
@@ -32,8 +32,8 @@ def content_hashes(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
 def group_keys(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """A coarse difference hash: near-duplicates (recompressed, slightly noisy, dimmed) mostly share it.
 
-    The image is averaged over channels and over 8 x 8 cells; each bit says whether a cell is clearly brighter than its
-    left neighbour. It depends on no other image, which is what keeps parts fixed and what makes it approximate.
+    The image is averaged over channels and over 7 x 7 cells; each bit says whether a cell is clearly brighter than the
+    one to its left, or the one above. It depends on no other image: that keeps parts fixed, and makes it approximate.
     """
     chunks = [_group_keys(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
     return np.concatenate(chunks) if chunks else np.empty(0, dtype=np.uint64)
@@ -41,11 +41,13 @@ def group_keys(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 def _group_keys(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
     cells = _cell_means(images.sum(axis=3, dtype=np.int64)) / images.shape[3]
-    brighter = (cells[:, :, 1:] - cells[:, :, :-1]) > _EDGE
-    bits = np.packbits(brighter.reshape(len(images), -1), axis=1)
-    padded = np.zeros((len(images), 8), dtype=np.uint8)
+    edge = _EDGE * cells.max(axis=(1, 2), keepdims=True) + 1.0  # at least a grey level, so that flat areas are flat
+    steps = [np.diff(cells, axis=axis) > edge for axis in (2, 1)]
+    bits = np.packbits(np.concatenate([step.reshape(len(images), -1) for step in steps], axis=1), axis=1)
+    padded = np.zeros((len(images), 16), dtype=np.uint8)
     padded[:, : bits.shape[1]] = bits
-    return padded.view("<u8")[:, 0].astype(np.uint64)
+    low, high = padded.view("<u8").T
+    return words("group", low, high)
 
 
 def _cell_means(planes: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ REVISION = 1
 
 
 class RandomFraction:
-    """Keeps about `fraction` of the images and one of each class; a larger fraction keeps all that a smaller one did."""
+    """Keeps about `fraction` of the images and one of each class; a larger fraction keeps what a smaller one did."""
 
     def __init__(self, fraction: float = 0.5, seed: int = 0) -> None:
         if not 0 < fraction <= 1:
