@@ -1,0 +1,149 @@
+"""From overrides to settings: Hydra composes, the parts are checked against their schemas, pydantic checks the rest."""
+
+import re
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from modules.config.checks import check_argument, sentence, shown, unknown
+from modules.config.overrides import check, explain_unknown_key, groups, read
+from modules.config.settings import Settings
+from modules.errors import ConfigError
+from modules.parts import CONF
+from modules.records import Part
+
+_ONE_PART_GROUPS = ("model", "initialisation", "optimizer", "schedule", "selection")
+_DATA_OWN = ("name", "steer_fraction", "confirm_fraction", "test_fraction", "split_seed")
+_RATE = "default_learning_rate"
+_TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
+_hydra = threading.Lock()  # Hydra is one for the whole process
+
+
+def resolve(overrides: Sequence[str] = (), conf: Path = CONF) -> Settings:
+    """The settings that overrides lead to; ConfigError, one sentence, where they lead to none."""
+    return _settings(composed(overrides, conf), conf)
+
+
+def resolved_config(overrides: Sequence[str] = (), conf: Path = CONF) -> dict[str, Any]:
+    """The checked configuration under the keys by which it can be overridden."""
+    config = composed(overrides, conf)
+    config["training"]["learning_rate"] = _settings(config, conf).training.learning_rate
+    shown_config = _without_schemas(config)
+    assert isinstance(shown_config, dict)
+    return shown_config
+
+
+def composed(overrides: Sequence[str], conf: Path = CONF) -> dict[str, Any]:
+    """What Hydra makes of the overrides, as plain data; parts still carry their schemas."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    typed = read(overrides)
+    check(typed, conf)
+    names = groups(conf)
+    edits = [f"+edit@edit.{name}={name}" for name in names.get("edit", [])]
+    try:
+        return _compose([*(one.text for one in typed), *edits], conf)
+    except (HydraException, OmegaConfBaseException) as error:
+        chosen = [one for one in typed if one.key in names and not isinstance(one.value, dict)]
+        plain = [one for one in typed if one.key not in names or isinstance(one.value, dict)]
+        known = _compose([*(one.text for one in chosen), *edits], conf) if plain else {}
+        explained = explain_unknown_key(plain, known)
+        raise explained or ConfigError(f"the configuration cannot be composed: {str(error).splitlines()[0]}") from error
+
+
+def _compose(overrides: list[str], conf: Path) -> dict[str, Any]:
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    with _hydra, initialize_config_dir(config_dir=str(conf.resolve()), version_base="1.3"):
+        plain = OmegaConf.to_container(compose("config", overrides), resolve=True, throw_on_missing=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _settings(config: dict[str, Any], conf: Path) -> Settings:
+    values = {key: value for key, value in config.items() if key not in ("edit", "experiment")}
+    rate = values["optimizer"].get(_RATE)
+    for group in _ONE_PART_GROUPS:
+        values[group] = _part(values[group], group, group, conf, own=(_RATE,) if group == "optimizer" else ())
+    values["augmentation"] = _transforms(values["augmentation"], conf)
+    values["data"] = _data(values["data"], conf)
+    values["search"] = {
+        **values["search"],
+        "edits": _edits(values["search"].get("edits"), config.get("edit", {}), conf),
+    }
+    if values["training"].get("learning_rate") is None and rate is not None:
+        values["training"] = {**values["training"], "learning_rate": rate}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(sentence(error)) from error
+
+
+def _part(node: Any, key: str, group: str, conf: Path, own: Sequence[str] = ()) -> Part:
+    """A yaml's part, its target and arguments checked; keys in `own` are not arguments."""
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise ConfigError(f"{key} must be a part of conf/{group}; got {shown(node)}")
+    target, schema = node["_target_"], node.get("_schema_") or {}
+    allowed = _targets(conf / group)
+    if target not in allowed:
+        raise unknown(f"_target_ of {key}:", target, allowed)
+    arguments = {name: value for name, value in node.items() if name not in ("_target_", "_schema_", *own)}
+    for name, value in arguments.items():
+        if name not in schema:
+            raise unknown("key", f"{key}.{name}", [f"{key}.{known}" for known in (*schema, *own)])
+        check_argument(f"{key}.{name}", value, schema[name])
+    return Part(target=target, arguments=arguments)
+
+
+def _targets(folder: Path) -> set[str]:
+    return {target for path in folder.glob("*.yaml") for target in _TARGET.findall(path.read_text())}
+
+
+def _transforms(node: dict[str, Any], conf: Path) -> tuple[Part, ...]:
+    extra = [name for name in node if name != "transforms"]
+    if extra:
+        raise unknown("key", f"augmentation.{extra[0]}", ["augmentation.transforms"])
+    transforms = node.get("transforms")
+    if not isinstance(transforms, dict):
+        raise ConfigError(f"augmentation.transforms must be a mapping of transforms; got {shown(transforms)}")
+    return tuple(
+        _part(inner, f"augmentation.transforms.{name}", "augmentation", conf) for name, inner in transforms.items()
+    )
+
+
+def _data(node: dict[str, Any], conf: Path) -> dict[str, Any]:
+    """The data's settings; a folder is made absolute, so that the same command means the same study anywhere."""
+    node = dict(node)
+    if isinstance(node.get("root"), int):
+        node["root"] = str(node["root"])  # a folder may be called 2026
+    reader = _part(node, "data", "data", conf, own=_DATA_OWN)
+    root = reader.arguments.get("root")
+    if root is not None:
+        reader = reader.updated(arguments={**reader.arguments, "root": str(Path(root).expanduser().absolute())})
+    return {"reader": reader, **{name: node[name] for name in _DATA_OWN if name in node}}
+
+
+def _edits(chosen: Any, nodes: dict[str, Any], conf: Path) -> tuple[Part, ...]:
+    parts = {name: _part(node, f"edit.{name}", "edit", conf) for name, node in nodes.items()}
+    if chosen == "all":
+        return tuple(parts.values())
+    names = [chosen] if isinstance(chosen, str) else chosen
+    if not isinstance(names, list):
+        raise ConfigError(f"search.edits must be all or a list of {', '.join(parts)}; got {shown(chosen)}")
+    for name in names:
+        if not isinstance(name, str) or name not in parts:
+            raise unknown("choice for search.edits:", name, ["all", *parts])
+    return tuple(parts[name] for name in dict.fromkeys(names))
+
+
+def _without_schemas(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _without_schemas(value) for key, value in node.items() if key != "_schema_"}
+    if isinstance(node, list):
+        return [_without_schemas(value) for value in node]
+    return node

@@ -1,0 +1,189 @@
+"""What a study is made of, as plain frozen data: the only form in which the configuration leaves this package."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+
+from modules.digests import digest_of
+from modules.records import Part, Record
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+_DIGEST_DIGITS = 8
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+PositiveFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+Text = Annotated[
+    str, BeforeValidator(lambda value: str(value) if type(value) is int else value)
+]  # study=2026 is a name
+StudyName = Annotated[Text, Field(pattern=NAME_PATTERN)]
+
+
+class Section(Record):
+    """A group of settings: no type is bent to fit, no number is infinite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DataSettings(Section):
+    """Which images, and how their content assigns them to the parts."""
+
+    name: StudyName
+    reader: Part
+    steer_fraction: PositiveFraction
+    confirm_fraction: PositiveFraction
+    test_fraction: Fraction = 0.0  # not used where a test set is given
+    split_seed: Annotated[int, Field(ge=0, lt=2**63)]
+
+    @model_validator(mode="after")
+    def _leaves_images_to_train_on(self) -> Self:
+        held_out = self.steer_fraction + self.confirm_fraction + self.test_fraction
+        if held_out >= 1.0:
+            raise ValueError(
+                f"data.steer_fraction, data.confirm_fraction and data.test_fraction leave no image to train on: "
+                f"they add up to {held_out:g}; allowed is less than 1"
+            )
+        return self
+
+
+class TrainingSettings(Section):
+    """How a recipe is trained. None: chosen from the data by rule."""
+
+    max_epochs: Count | None
+    learning_rate: Positive
+    batch_size: Annotated[int, Field(ge=1, le=65536)] | None
+    label_smoothing: Fraction
+    gradient_clip: Positive | None
+    averaging: Literal["ema", "none"]
+    ema_samples: Positive | None  # half-life
+    patience: Count | None
+    monitor: Literal["steer/loss"]
+
+    @model_validator(mode="after")
+    def _averaging_agrees(self) -> Self:
+        if self.averaging == "none" and self.ema_samples is not None:
+            raise ValueError(
+                f"training.ema_samples={self.ema_samples:g} contradicts training.averaging=none; "
+                "allowed is one of the two"
+            )
+        return self
+
+
+class TrainerSettings(Section):
+    """On what it is trained."""
+
+    accelerator: Literal["cpu", "auto"]
+    devices: Annotated[int, Field(ge=1, le=1)]
+    strategy: Literal["auto"]
+    threads: Annotated[int, Field(ge=1, le=1024)] | None
+    precision: Literal["auto", "float32", "bfloat16"]
+    worker_timeout_minutes: Positive
+
+
+class SearchSettings(Section):
+    """How the structure is looked for. None: the plan chooses."""
+
+    kind: Literal["edits", "random", "none"]
+    edits: tuple[Part, ...]
+    generations: Annotated[int, Field(ge=0, le=1000)]
+    edits_per_generation: Annotated[int, Field(ge=0, le=100)]
+    slice_samples: Count | None
+    baseline_samples: Count | None
+    final_samples: Count | None
+    from_scratch: bool
+
+    @model_validator(mode="after")
+    def _kind_agrees(self) -> Self:
+        if self.kind == "none" and self.generations > 0:
+            raise ValueError(
+                f"search.generations={self.generations} contradicts search=none; "
+                "allowed is search=edits or search=random with generations"
+            )
+        if self.generations > 0 and not (self.edits and self.edits_per_generation):
+            raise ValueError(
+                f"search.generations={self.generations} asks for edits, but search.edits and "
+                f"search.edits_per_generation leave none; allowed is at least one of each, or search=none"
+            )
+        return self
+
+
+class ObjectiveSettings(Section):
+    """What counts as better, and what a model may cost."""
+
+    kind: Literal["accuracy", "balanced_accuracy"]
+    margin: Annotated[float, Field(ge=0.0, le=10.0)]  # of mean cross-entropy
+    max_params: Count | None
+    max_flops: Count | None
+
+
+class BudgetSettings(Section):
+    """What a study may spend. None: no limit."""
+
+    minutes: Positive | None
+    trials: Count | None
+    samples: Count | None
+    target_error: PositiveFraction | None
+
+
+class RunnerSettings(Section):
+    """Where trials run."""
+
+    kind: Literal["serial"]
+
+
+class DeploymentSettings(Section):
+    """What is made of the winner."""
+
+    kind: Literal["none"]
+
+
+class ExplanationSettings(Section):
+    """How the winner is explained."""
+
+    kind: Literal["none"]
+
+
+class TrackingSettings(Section):
+    """Where MLflow shows what was done. No address: mlflow.db under ESPALIER_HOME."""
+
+    enabled: bool
+    uri: Text | None
+
+
+class Settings(Section):
+    """Everything that `espalier run` is told."""
+
+    data: DataSettings
+    model: Part
+    initialisation: Part
+    optimizer: Part
+    schedule: Part
+    augmentation: tuple[Part, ...]
+    selection: Part
+    training: TrainingSettings
+    trainer: TrainerSettings
+    search: SearchSettings
+    objective: ObjectiveSettings
+    budget: BudgetSettings
+    runner: RunnerSettings
+    deployment: DeploymentSettings
+    explanation: ExplanationSettings
+    tracking: TrackingSettings
+    orchestrator: Literal["prefect", "inline"]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    study: StudyName | None
+    fresh: bool
+
+    @property
+    def digest(self) -> str:
+        """Of all that a study's results depend on: not of how it is orchestrated, run, shown or named."""
+        incidental = {"orchestrator", "fresh", "tracking", "runner", "study"}
+        content = self.model_dump(mode="json", exclude=incidental)
+        del content["trainer"]["worker_timeout_minutes"]
+        return digest_of(content)
+
+    @property
+    def study_name(self) -> str:
+        """The name given, or the data's name and the first digits of the digest."""
+        return self.study or f"{self.data.name}-{self.digest[:_DIGEST_DIGITS]}"
