@@ -1,0 +1,149 @@
+"""The network that an architecture describes, and the weights it starts with."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from modules.architecture import description
+from modules.architecture.description import IMAGE, Architecture, Node, Shape
+
+REVISION = 1
+
+
+class Network(nn.Module):
+    """Computes an architecture's nodes in their order. Its state's tensors are called `<node>.<parameter>`."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        for node in architecture.nodes:
+            self.add_module(node.name, _module(node, architecture.input_shape(node.name)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, classes) of images (N, C, H, W) in [0, 1]."""
+        return self.outputs(images)[self.architecture.nodes[-1].name]
+
+    def outputs(self, images: Tensor) -> dict[str, Tensor]:
+        """What every node gives, by name; the image too."""
+        values = {IMAGE: images}
+        for node in self.architecture.nodes:
+            module = self._modules[node.name]
+            assert module is not None
+            values[node.name] = module(*(values[name] for name in node.inputs))
+        return values
+
+
+def build_module(architecture: Architecture) -> Network:
+    """The network, with weights that are yet to be loaded."""
+    return Network(architecture)
+
+
+class _Standardise(nn.Module):
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, node: description.Standardise) -> None:
+        super().__init__()
+        # the numbers are the architecture's, not the state's
+        self.register_buffer("mean", torch.tensor(node.mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(node.std).view(-1, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.std
+
+
+class _Norm(nn.Module):
+    """Batch normalisation for images and features alike, without the count of batches that nobody reads."""
+
+    momentum = 0.1
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, var = self.running_mean, self.running_var
+        return F.batch_norm(x, mean, var, self.weight, self.bias, self.training, self.momentum, self.eps)
+
+
+class _Function(nn.Module):
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.function(*inputs)
+
+
+def _global_max(x: Tensor) -> Tensor:
+    return x.amax((2, 3))
+
+
+def _global_mean(x: Tensor) -> Tensor:
+    return x.mean((2, 3))
+
+
+_ACTIVATIONS: dict[str, Callable[..., Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
+
+
+def _module(node: Node, shape: Shape) -> nn.Module:
+    match node:
+        case description.Standardise():
+            return _Standardise(node)
+        case description.Conv():
+            return nn.Conv2d(
+                shape[0], node.channels, node.kernel, node.stride, node.padding, groups=node.groups, bias=node.bias
+            )
+        case description.Norm():
+            return _Norm(shape[0], node.eps)
+        case description.Activation():
+            return _Function(_ACTIVATIONS[node.kind])
+        case description.MaxPool():
+            return nn.MaxPool2d(node.kernel, node.stride)
+        case description.AvgPool():
+            return nn.AvgPool2d(node.kernel, node.stride)
+        case description.GlobalPool():
+            return _Function(_global_max if node.kind == "max" else _global_mean)
+        case description.Flatten():
+            return nn.Flatten()
+        case description.Dense():
+            return nn.Linear(shape[0], node.units, bias=node.bias)
+        case description.Dropout():
+            return nn.Dropout(node.rate)
+        case description.Add():
+            return _Function(torch.add)
+
+
+class Initialiser(Protocol):
+    """Draws the weights of a convolution or a dense layer."""
+
+    def draw(self, shape: Shape, seed: int, tensor: str) -> NDArray[np.float64]:
+        """Weights (outputs, inputs, …) that depend on the seed and on the tensor's name alone."""
+
+
+def initial_tensors(architecture: Architecture, initialiser: Initialiser, seed: int) -> dict[str, NDArray[np.float32]]:
+    """Every tensor of the state: weights drawn, biases 0, normalisations neutral."""
+    return {
+        name: _initial(name, spec.shape, initialiser, seed).astype(np.float32)
+        for name, spec in architecture.tensors().items()
+    }
+
+
+_NEUTRAL: Mapping[str, float] = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
+
+
+def _initial(name: str, shape: Shape, initialiser: Initialiser, seed: int) -> NDArray[np.float64]:
+    if len(shape) > 1:
+        return initialiser.draw(shape, seed, name)
+    return np.full(shape, _NEUTRAL[name.rpartition(".")[2]])

@@ -1,0 +1,80 @@
+"""The rule by which a study starts: a small fast network chosen from the images' shape, the classes and their number.
+
+Convolutions with normalisation, a stem that leaves small planes to the later ones, a maximum over the last planes: what
+was quickest to a given error in LOG.md's measurements. The edits do the rest.
+"""
+
+from modules.architecture.description import (
+    IMAGE,
+    Activation,
+    Architecture,
+    Conv,
+    Dense,
+    Dropout,
+    GlobalPool,
+    MaxPool,
+    Node,
+    Norm,
+    Standardise,
+)
+
+_STEM_CHANNELS = 24
+_FIRST_CHANNELS = 32
+_MOST_CHANNELS = 256
+_LARGE_SIDE = 16  # images from this side on are halved by the stem
+_HUGE_SIDE = 96  # … and from this side on quartered
+_LAST_SIDE = 7  # no further stage once the planes are this small
+_SMALLEST_SIDE = 4  # planes are not halved below half of this
+_FEW_IMAGES = 5_000  # a training set below this gets dropout
+_DROPOUT = 0.1
+
+
+def first_architecture(
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    num_images: int,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+) -> Architecture:
+    """The architecture to start from, for `num_images` training images of `image_shape` (channels, height, width)."""
+    nodes: list[Node] = [Standardise(name="standardise1", inputs=(IMAGE,), mean=mean, std=std)]
+    side = min(image_shape[1:])
+    kernel, stride = _stem(side)
+    _append_stage(nodes, _STEM_CHANNELS, kernel, stride)
+    _append_stage(nodes, _FIRST_CHANNELS, 3, 1)
+    side, channels, pools = side // stride, _FIRST_CHANNELS, 0
+    while side >= _SMALLEST_SIDE and (side > _LAST_SIDE or pools == 0):
+        pools += 1
+        nodes.append(MaxPool(name=f"pool{pools}", inputs=(nodes[-1].name,), kernel=2, stride=2))
+        side, channels = side // 2, min(2 * channels, _MOST_CHANNELS)
+        _append_stage(nodes, channels, 3, 1)
+    nodes.append(GlobalPool(name="global1", inputs=(nodes[-1].name,), kind="max"))
+    if num_images < _FEW_IMAGES:
+        nodes.append(Dropout(name="dropout1", inputs=(nodes[-1].name,), rate=_DROPOUT))
+    nodes.append(Dense(name="dense1", inputs=(nodes[-1].name,), units=num_classes))
+    return Architecture(image_shape=image_shape, num_classes=num_classes, nodes=tuple(nodes))
+
+
+def _stem(side: int) -> tuple[int, int]:
+    """Kernel and stride of the first convolution."""
+    if side >= _HUGE_SIDE:
+        return 8, 4
+    return (4, 2) if side >= _LARGE_SIDE else (3, 1)
+
+
+def _append_stage(nodes: list[Node], channels: int, kernel: int, stride: int) -> None:
+    number = 1 + sum(isinstance(node, Conv) for node in nodes)
+    padding = (kernel - stride + 1) // 2
+    nodes.append(
+        Conv(
+            name=f"conv{number}",
+            inputs=(nodes[-1].name,),
+            channels=channels,
+            kernel=kernel,
+            stride=stride,
+            padding=padding,
+            bias=False,  # the normalisation shifts
+        )
+    )
+    nodes.append(Norm(name=f"norm{number}", inputs=(nodes[-1].name,)))
+    nodes.append(Activation(name=f"activation{number}", inputs=(nodes[-1].name,)))
