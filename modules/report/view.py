@@ -1,4 +1,4 @@
-"""All that a report is made of: records and plain values, so that it can be written again from the store at any time."""
+"""All that a report is made of: records and plain values, so that it can be written again at any time."""
 
 from typing import Any
 

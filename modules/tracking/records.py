@@ -1,4 +1,4 @@
-"""What is shown in MLflow of a study: plain fields, taken from the store, with the times that were recorded."""
+"""What is shown in MLflow of a study: plain fields, from the store, with the times that were recorded."""
 
 from typing import Literal
 
@@ -12,8 +12,8 @@ StudyState = Literal["running", "completed", "failed", "interrupted"]
 class StudyRun(Record):
     """A study as it begins; its run lies in the experiment named after its data.
 
-    `parameters` are the flattened configuration or first recipe (see `flattened`), `started_at` is the recorded start of
-    the study's first run, in unix seconds, not that of a resumption.
+    `parameters` are the flattened configuration or first recipe (see `flattened`). `started_at` is when the study was
+    first run, in unix seconds, not when it was resumed.
     """
 
     name: str
@@ -26,7 +26,7 @@ class StudyRun(Record):
 
 
 class TrialRun(Record):
-    """A finished trial in its place in a study. Losses in nats, errors as fractions of 1; None for what was not opened."""
+    """A finished trial in its place in a study. Losses in nats, errors as fractions of 1; None: was not opened."""
 
     role: str  # "baseline", "control", "edit", "final", ...
     result: TrialResult
@@ -48,7 +48,7 @@ class TrialRun(Record):
 
 
 class StudyEnd(Record):
-    """How a study ended. `artifacts` maps where files go ("figures", "" for the top) to paths relative to ESPALIER_HOME."""
+    """How a study ended. `artifacts`: folder ("figures"; "" is the top) to paths relative to ESPALIER_HOME."""
 
     name: str
     state: StudyState

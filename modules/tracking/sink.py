@@ -1,9 +1,61 @@
 """Shows studies in MLflow: written from the store, at once or again, never the place where anything is kept."""
 
-from collections.abc import Sequence
+import json
+import logging
+import math
+import os
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from modules.tracking.records import StudyEnd, StudyRun, TrialRun
+from modules.records import DataRecord
+from modules.tracking.flattening import LONGEST_VALUE, cut
+from modules.tracking.measures import Measure, curve_measures, final_figures, final_measures
+from modules.tracking.records import StudyEnd, StudyRun, StudyState, TrialRun
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, Run
+
+logger = logging.getLogger(__name__)
+
+_METRICS_A_BATCH = 1000  # MLflow's limits
+_TEXTS_A_BATCH = 100
+_LONGEST_TAG = 5000
+_LOCKED_TRIES = 3
+_STATUS: dict[StudyState, str] = {
+    "running": "RUNNING",
+    "completed": "FINISHED",
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+}
+# Read by MLflow when it is imported or at each request; what the user has set wins.
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+}
+_TALKATIVE = ("mlflow", "mlflow.store.db.utils", "alembic", "urllib3.connectionpool")
+
+_STUDY, _TRIAL = "espalier.study", "espalier.trial"
+_CONTENT = "espalier.content"  # written last: the run is whole, and of this record
+_RESULT = "espalier.result"  # the measurements that a run holds; other measurements need another run
+
+
+@dataclass
+class _KnownStudy:
+    experiment: str
+    run: str
+    data: DataRecord
+    trials: dict[str, "Run"] = field(default_factory=dict)
 
 
 class MlflowSink:
@@ -14,33 +66,362 @@ class MlflowSink:
     """
 
     def __init__(self, uri: str, artifacts: Path, home: Path) -> None:
-        self.uri, self.artifacts, self.home = uri, artifacts, home
+        self.uri, self.artifacts, self.home = uri, artifacts.absolute(), home
+        self._client: MlflowClient | None = None
+        self._studies: dict[str, _KnownStudy] = {}
+        self._is_on = True
+        self._lock = threading.RLock()
 
     @property
     def is_on(self) -> bool:
         """Whether nothing has failed so far."""
-        raise NotImplementedError
+        return self._is_on
 
     def open_in_background(self) -> None:
-        """Import MLflow and make its database (3 to 4 seconds) while something else goes on."""
-        raise NotImplementedError
+        """Import MLflow and make its database (3 to 5 seconds) while something else goes on."""
+        threading.Thread(target=self._guarded, args=(self._open,), name="open-mlflow", daemon=True).start()
 
     def write_study(self, study: StudyRun) -> None:
         """Make or find the study's run and mark it running."""
-        raise NotImplementedError
+        self._guarded(self._write_study, study)
 
     def write_trial(self, study: str, trial: TrialRun) -> None:
         """Make or complete the trial's run under its study's (which `write_study` has written before)."""
-        raise NotImplementedError
+        self._guarded(self._write_trial, study, trial)
 
     def finish_study(self, end: StudyEnd) -> None:
         """Give the study's run its end, its champion's figures and its artifacts."""
-        raise NotImplementedError
+        self._guarded(self._finish_study, end)
 
     def rebuild(self, study: StudyRun, trials: Sequence[TrialRun], end: StudyEnd | None) -> None:
         """Write a whole study again, also after a fault; runs of trials that are no longer part of it go."""
-        raise NotImplementedError
+        with self._lock:
+            self._is_on = True
+            self._studies.pop(study.name, None)
+            self._guarded(self._rebuild, study, trials, end)
 
     def close(self) -> None:
         """Let go of the database; a later call opens it again."""
-        raise NotImplementedError
+        with self._lock:
+            if self._client is not None:
+                _dispose_engines(self._client)
+            self._client = None
+            self._studies.clear()
+
+    def _guarded(self, write: Callable[..., None], *arguments: Any) -> None:
+        with self._lock:
+            if not self._is_on:
+                return
+            try:
+                self._open()
+                with _quiet():
+                    _retrying_while_locked(write, *arguments)
+            except Exception as fault:  # whatever breaks in showing must not break what is shown
+                self._is_on = False
+                logger.warning(
+                    "MLflow at %s could not be written (%s); the run goes on without it, all is in the store",
+                    _without_password(self.uri),
+                    _without_password(_first_line(fault)),
+                )
+
+    def _open(self) -> None:
+        if self._client is not None:
+            return
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        from mlflow import MlflowClient
+
+        with _quiet():
+            path = _sqlite_path(self.uri)
+            if path is not None:
+                _prepare_sqlite(path)
+            client = MlflowClient(tracking_uri=self.uri)
+            client.search_experiments(max_results=1)  # makes a new database's tables
+            if path is not None:
+                _follow_moved_artifacts(path, self.artifacts)
+        self._client = client
+
+    @property
+    def _mlflow(self) -> "MlflowClient":
+        assert self._client is not None, "opened by _guarded"
+        return self._client
+
+    def _write_study(self, study: StudyRun) -> None:
+        experiment = self._experiment(study.data.name)
+        tags = {
+            _STUDY: study.name,
+            "espalier.kind": "study",
+            "espalier.data": study.data.digest,
+            "mlflow.runName": study.name,
+            "mlflow.source.name": study.command,
+            "mlflow.source.type": "LOCAL",
+            **({"mlflow.note.content": study.description} if study.description else {}),
+            **study.tags,
+        }
+        runs = list(self._runs_of(experiment, study.name))
+        run = next((run for run in runs if _TRIAL not in run.data.tags), None)
+        if run is not None and _contradicts(run, study.parameters):  # same name, another configuration: it starts over
+            self._delete(runs)
+            run, runs = None, []
+        if run is None:
+            run = self._mlflow.create_run(experiment, _milliseconds(study.started_at), tags, study.name)
+            self._log_data(run, study.data)
+        self._log_texts(run, study.parameters, tags)
+        self._mlflow.update_run(run.info.run_id, status="RUNNING")
+        trials = {run.data.tags[_TRIAL]: run for run in runs if _TRIAL in run.data.tags}
+        self._studies[study.name] = _KnownStudy(experiment, run.info.run_id, study.data, trials)
+
+    def _write_trial(self, study: str, trial: TrialRun) -> None:
+        known = self._known(study)
+        run = known.trials.get(trial.result.key)
+        if run is not None and run.data.tags.get(_CONTENT) == trial.content_digest:
+            return
+        if run is not None and not _is_completed_by(run, trial):
+            self._delete([run])
+            run = None
+        tags = _trial_tags(study, known.run, trial)
+        if run is None:
+            started_at = _milliseconds(trial.result.started_at)
+            run = known.trials[trial.result.key] = self._mlflow.create_run(
+                known.experiment, started_at, tags, trial.name
+            )
+            self._log_data(run, known.data)
+            self._mlflow.set_terminated(run.info.run_id, end_time=_milliseconds(trial.result.finished_at))
+            self._log_measures(run, [*curve_measures(trial), *final_measures(trial)])
+        else:
+            known_figures = run.data.metrics
+            self._log_measures(run, [new for new in final_measures(trial) if new.name not in known_figures])
+        self._log_texts(run, trial.parameters, tags | {_CONTENT: trial.content_digest})
+        known.trials[trial.result.key] = self._mlflow.get_run(run.info.run_id)
+
+    def _finish_study(self, end: StudyEnd) -> None:
+        known = self._known(end.name)
+        run = self._mlflow.get_run(known.run)
+        figures = {"study/seconds": end.seconds, "study/trials": float(len(known.trials))}
+        figures |= final_figures(end.champion) if end.champion else {}
+        # Step 0 for all: where a resumed study ends with another champion, the later figure is the one that is shown.
+        measures = [Measure(name, value, 0, end.finished_at) for name, value in {**figures, **end.metrics}.items()]
+        self._log_measures(
+            run, [measure for measure in measures if run.data.metrics.get(measure.name) != measure.value]
+        )
+        for folder, files in end.artifacts.items():
+            for file in files:
+                self._mlflow.log_artifact(known.run, str(self.home / file), folder or None)
+        tags = dict(end.tags) | {"espalier.state": end.state}
+        tags |= {"espalier.champion": end.champion.result.key} if end.champion else {}
+        tags |= {"mlflow.note.content": end.description} if end.description else {}
+        self._log_texts(run, {}, tags)
+        self._mlflow.set_terminated(known.run, _STATUS[end.state], _milliseconds(end.finished_at))
+
+    def _rebuild(self, study: StudyRun, trials: Sequence[TrialRun], end: StudyEnd | None) -> None:
+        self._write_study(study)
+        for trial in trials:
+            self._write_trial(study.name, trial)
+        known = self._known(study.name)
+        gone = known.trials.keys() - {trial.result.key for trial in trials}
+        self._delete([known.trials.pop(key) for key in sorted(gone)])
+        if end is not None:
+            self._finish_study(end)
+
+    def _known(self, study: str) -> _KnownStudy:
+        if study not in self._studies:
+            raise LookupError(f"study {study} was not begun here")
+        return self._studies[study]
+
+    def _experiment(self, name: str) -> str:
+        found = self._mlflow.get_experiment_by_name(name)
+        return self._new_experiment(name) if found is None else self._living(found)
+
+    def _new_experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        local = _sqlite_path(self.uri) is not None
+        location = (self.artifacts / quote(name, safe="")).as_uri() if local else None
+        try:
+            return self._mlflow.create_experiment(name, artifact_location=location)
+        except MlflowException:  # another study made it at the same moment
+            found = self._mlflow.get_experiment_by_name(name)
+            if found is None:
+                raise
+            return self._living(found)
+
+    def _living(self, experiment: "Experiment") -> str:
+        if experiment.lifecycle_stage == "deleted":
+            self._mlflow.restore_experiment(experiment.experiment_id)
+        return str(experiment.experiment_id)
+
+    def _runs_of(self, experiment: str, study: str) -> Iterator["Run"]:
+        page = None
+        while True:
+            found = self._mlflow.search_runs([experiment], f"tags.`{_STUDY}` = '{study}'", page_token=page)
+            yield from found
+            page = found.token
+            if not page:
+                return
+
+    def _delete(self, runs: Iterable["Run"]) -> None:
+        for run in runs:
+            self._mlflow.delete_run(run.info.run_id)
+
+    def _log_data(self, run: "Run", data: DataRecord) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(
+            name=data.name,
+            digest=data.digest[:36],
+            source_type="local",
+            source=json.dumps({"uri": data.folder}),
+            profile=json.dumps(
+                {"images": data.num_images, "classes": len(data.classes), "image_shape": data.image_shape}
+            ),
+        )
+        self._mlflow.log_inputs(run.info.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+    def _log_measures(self, run: "Run", measures: Sequence[Measure]) -> None:
+        from mlflow.entities import Metric
+
+        metrics = [Metric(name, value, _milliseconds(at), step) for name, value, step, at in measures]
+        for chunk in _chunks(metrics, _METRICS_A_BATCH):
+            self._mlflow.log_batch(run.info.run_id, metrics=chunk)
+
+    def _log_texts(self, run: "Run", parameters: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        from mlflow.entities import Param, RunTag
+
+        new = [
+            Param(name, cut(text, LONGEST_VALUE)) for name, text in parameters.items() if name not in run.data.params
+        ]
+        for chunk in _chunks(new, _TEXTS_A_BATCH):
+            self._mlflow.log_batch(run.info.run_id, params=chunk)
+        short = {name: cut(text, _LONGEST_TAG) for name, text in tags.items()}
+        changed = [RunTag(name, text) for name, text in short.items() if run.data.tags.get(name) != text]
+        for chunk in _chunks(changed, _TEXTS_A_BATCH):  # in order: _CONTENT comes last
+            self._mlflow.log_batch(run.info.run_id, tags=chunk)
+
+
+def _trial_tags(study: str, parent: str, trial: TrialRun) -> dict[str, str]:
+    tags = {
+        _STUDY: study,
+        _TRIAL: trial.result.key,
+        _RESULT: trial.result.content_digest,
+        "espalier.kind": "trial",
+        "espalier.role": trial.role,
+        "espalier.seed": str(trial.result.seed),
+        "espalier.recipe": trial.result.recipe,
+        "espalier.weights": trial.result.weights_sha256,
+        "espalier.stopped_by": trial.result.stopped_by,
+        "espalier.reused": str(trial.reused).lower(),
+        "mlflow.parentRunId": parent,
+        "mlflow.runName": trial.name,
+        "mlflow.source.name": "espalier",
+        "mlflow.source.type": "LOCAL",
+    }
+    if trial.generation is not None:
+        tags["espalier.generation"] = str(trial.generation)
+    if trial.edit is not None:
+        tags["espalier.edit"] = trial.edit
+    return tags | trial.tags
+
+
+def _contradicts(run: "Run", parameters: Mapping[str, str]) -> bool:
+    """Whether a parameter differs from what was logged, which MLflow does not let one change."""
+    logged = run.data.params
+    return any(logged.get(name, text) != cut(text, LONGEST_VALUE) for name, text in parameters.items())
+
+
+def _is_completed_by(run: "Run", trial: TrialRun) -> bool:
+    """Whether the run was written to its end and holds nothing that the trial says otherwise."""
+    logged = run.data.metrics
+    return (
+        _CONTENT in run.data.tags
+        and run.data.tags.get(_RESULT) == trial.result.content_digest
+        and not _contradicts(run, trial.parameters)
+        and all(_are_equal(logged.get(name, value), value) for name, value in final_figures(trial).items())
+    )
+
+
+def _are_equal(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
+def _milliseconds(unix_seconds: float) -> int:
+    return round(unix_seconds * 1000)
+
+
+def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
+
+
+def _first_line(fault: Exception) -> str:
+    lines = str(fault).strip().splitlines()
+    return cut(lines[0], 200) if lines else type(fault).__name__
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep MLflow's and its libraries' remarks off the console: what matters comes as an exception."""
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [talker.level for talker in loggers]
+    for talker in loggers:
+        talker.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for talker, level in zip(loggers, levels, strict=True):
+            talker.setLevel(level)
+
+
+def _retrying_while_locked(write: Callable[..., None], *arguments: Any) -> None:
+    """SQLite waits 20 seconds for another writer; give it some more turns before giving up."""
+    for turn in range(_LOCKED_TRIES):
+        try:
+            return write(*arguments)
+        except Exception as fault:
+            if "database is locked" not in str(fault) or turn == _LOCKED_TRIES - 1:
+                raise
+            time.sleep(0.5 * 2**turn)
+    return None
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//", text)
+
+
+def _sqlite_path(uri: str) -> Path | None:
+    """The database file of a tracking URI; None for a server or another database."""
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+
+
+def _prepare_sqlite(path: Path) -> None:
+    """Write-ahead logging, so that the pages can be read while a study is written; it stays with the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path, timeout=20)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+
+
+def _follow_moved_artifacts(path: Path, artifacts: Path) -> None:
+    """Where ESPALIER_HOME was moved or copied, point the database to the artifacts that moved with it.
+
+    MLflow keeps absolute paths; without this, a copy would write into the original.
+    """
+    with closing(sqlite3.connect(path, timeout=20)) as database, database:
+        rows = database.execute("SELECT experiment_id, name, artifact_location FROM experiments").fetchall()
+        for number, name, location in rows:
+            folder = quote(name, safe="")
+            wanted = (artifacts / folder).as_uri()
+            is_ours = str(location).endswith(f"/{artifacts.name}/{folder}") or name == "Default"
+            if location == wanted or not is_ours:
+                continue
+            database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (wanted, number))
+            database.execute(
+                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
+                "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+                (wanted, len(location) + 1, number, len(location), location),
+            )
+
+
+def _dispose_engines(client: "MlflowClient") -> None:
+    """Close the connections that MLflow's store keeps open; it opens new ones where it is used again."""
+    dispose = getattr(client._tracking_client.store, "_dispose_engine", None)
+    if dispose is not None:
+        dispose()
