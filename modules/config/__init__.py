@@ -1,6 +1,6 @@
 """The configuration: the only import of Hydra. Past this package there are plain arguments and records."""
 
-from modules.config.compose import resolve, resolved_config
+from modules.config.compose import config_text, group_choices, resolve, resolved_config
 from modules.config.home import home_folder
 from modules.config.settings import (
     BudgetSettings,
@@ -21,7 +21,9 @@ __all__ = [
     "Settings",
     "TrainerSettings",
     "TrainingSettings",
+    "config_text",
     "expand_sweep",
+    "group_choices",
     "home_folder",
     "resolve",
     "resolved_config",

@@ -102,7 +102,7 @@ def described(schema: Mapping[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(described(choice) for choice in schema["anyOf"])
     if schema.get("pattern") == NAME_PATTERN:
-        return "a name of at most 100 letters, digits, '.', '_' and '-', the first a letter or digit,"
+        return "a name of up to 100 letters, digits, '.', '_' and '-' that begins with a letter or digit"
     if "const" in schema or "enum" in schema:
         choices = [shown(choice) for choice in schema.get("enum", [schema.get("const")])]
         return choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"

@@ -4,16 +4,19 @@ import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from modules.config.checks import check_argument, sentence, shown, unknown
-from modules.config.overrides import check, explain_unknown_key, groups, read
+from modules.config.overrides import Typed, check, check_keys, groups, read
 from modules.config.settings import Settings
 from modules.errors import ConfigError
 from modules.parts import CONF
 from modules.records import Part
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 _ONE_PART_GROUPS = ("model", "initialisation", "optimizer", "schedule", "selection")
 _DATA_OWN = ("name", "steer_fraction", "confirm_fraction", "test_fraction", "split_seed")
@@ -36,33 +39,61 @@ def resolved_config(overrides: Sequence[str] = (), conf: Path = CONF) -> dict[st
     return shown_config
 
 
+def config_text(overrides: Sequence[str] = (), conf: Path = CONF) -> str:
+    """The checked configuration as yaml, the study's name above it."""
+    from omegaconf import OmegaConf
+
+    config = resolved_config(overrides, conf)
+    return f"# study {resolve(overrides, conf).study_name}\n{OmegaConf.to_yaml(OmegaConf.create(config))}"
+
+
+def group_choices(conf: Path = CONF) -> dict[str, list[str]]:
+    """The groups that can be chosen from, and the choices of each."""
+    return {group: names for group, names in groups(conf).items() if group != "edit"}
+
+
 def composed(overrides: Sequence[str], conf: Path = CONF) -> dict[str, Any]:
     """What Hydra makes of the overrides, as plain data; parts still carry their schemas."""
     from hydra.errors import HydraException
+    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     typed = read(overrides)
     check(typed, conf)
-    names = groups(conf)
-    edits = [f"+edit@edit.{name}={name}" for name in names.get("edit", [])]
+    choices = groups(conf)
+    chosen = [one.text for one in typed if one.key in choices and not isinstance(one.value, dict)]
+    edits = [f"+edit@edit.{name}={name}" for name in choices.get("edit", [])]
     try:
-        return _compose([*(one.text for one in typed), *edits], conf)
+        config = _compose([*chosen, *edits], conf)
+        values = [one for one in typed if one.text not in chosen]
+        # before Hydra applies them, as it only knows that something is not there, not what is
+        check_keys(values, OmegaConf.to_container(config))
+        for one in values:
+            _apply(one, config)
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
-        chosen = [one for one in typed if one.key in names and not isinstance(one.value, dict)]
-        plain = [one for one in typed if one.key not in names or isinstance(one.value, dict)]
-        known = _compose([*(one.text for one in chosen), *edits], conf) if plain else {}
-        explained = explain_unknown_key(plain, known)
-        raise explained or ConfigError(f"the configuration cannot be composed: {str(error).splitlines()[0]}") from error
-
-
-def _compose(overrides: list[str], conf: Path) -> dict[str, Any]:
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    with _hydra, initialize_config_dir(config_dir=str(conf.resolve()), version_base="1.3"):
-        plain = OmegaConf.to_container(compose("config", overrides), resolve=True, throw_on_missing=True)
+        raise ConfigError(f"the configuration cannot be composed: {str(error).splitlines()[0]}") from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def _compose(overrides: list[str], conf: Path) -> "DictConfig":
+    from hydra import compose, initialize_config_dir
+
+    with _hydra, initialize_config_dir(config_dir=str(conf.resolve()), version_base="1.3"):
+        return compose("config", overrides)
+
+
+def _apply(one: Typed, config: "DictConfig") -> None:
+    """Set a value, or take one out, as Hydra does with an override that is not of a group."""
+    from omegaconf import OmegaConf, open_dict
+
+    if not one.parsed.is_delete():
+        OmegaConf.update(config, one.key, one.value, merge=True)
+        return
+    above, _, name = one.key.rpartition(".")
+    with open_dict(config):
+        del OmegaConf.select(config, above)[name]
 
 
 def _settings(config: dict[str, Any], conf: Path) -> Settings:

@@ -81,7 +81,7 @@ def check(typed: Sequence[Typed], conf: Path) -> None:
     choices = groups(conf)
     for one in typed:
         _check_key(one)
-        _check_hidden(one, [*one.key.replace("/", ".").split("."), *_keys_within(one.value)])
+        _check_hidden(one, [*one.key.split("."), *_keys_within(one.value)])
         if one.parsed.is_sweep_override():
             raise ConfigError(
                 f"{one.text} holds several values: allowed is one, or -m for a study of each; "
@@ -93,11 +93,13 @@ def check(typed: Sequence[Typed], conf: Path) -> None:
 
 
 def _check_key(one: Typed) -> None:
-    first = re.split(r"[./]", one.key)[0]
+    first, slash = re.split(r"[./]", one.key)[0], "/" in one.key
     if first == "hydra":
         raise ConfigError(
             f"{one.text}: Hydra's own settings are fixed; allowed are the keys that `espalier config` prints"
         )
+    if slash:
+        raise ConfigError(f"{one.text}: keys have dots, not slashes; allowed is {one.key.replace('/', '.')}=value")
     if one.parsed.package is not None:
         raise ConfigError(f"{one.text}: a package (@) cannot be chosen; allowed is {one.key}=value")
     if one.parsed.is_add() or one.parsed.is_force_add():
@@ -150,14 +152,11 @@ def _check_contradictions(typed: Sequence[Typed]) -> None:
             raise ConfigError(f"{other.text} and {one.text} contradict each other; allowed is one value of {one.key}")
 
 
-def explain_unknown_key(typed: Sequence[Typed], config: dict[str, Any]) -> ConfigError | None:
-    """The error for the first key that `config` does not have; None where all are there."""
+def check_keys(typed: Sequence[Typed], config: Any) -> None:
+    """Refuse a key that the composed `config` does not have."""
     for one in typed:
-        for key in _paths(re.sub("/", ".", one.key), one.value):
-            error = _unknown_step(key, config)
-            if error is not None:
-                return error
-    return None
+        for key in _paths(one.key, one.value):
+            _check_path(key, config)
 
 
 def _paths(key: str, value: Any) -> list[str]:
@@ -166,12 +165,11 @@ def _paths(key: str, value: Any) -> list[str]:
     return [path for name, inner in value.items() for path in _paths(f"{key}.{name}", inner)]
 
 
-def _unknown_step(key: str, level: Any) -> ConfigError | None:
+def _check_path(key: str, level: Any) -> None:
     path: list[str] = []
     for step in key.split("."):
         if not isinstance(level, dict):
-            return ConfigError(f"unknown key {key}: allowed: {'.'.join(path)}, which has no keys of its own")
+            raise ConfigError(f"unknown key {key}: allowed: {'.'.join(path)}, which has no keys of its own")
         if step not in level:
-            return unknown("key", key, [".".join([*path, name]) for name in level if not name.startswith("_")])
+            raise unknown("key", key, [".".join([*path, name]) for name in level if not name.startswith("_")])
         level, path = level[step], [*path, step]
-    return None

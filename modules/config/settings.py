@@ -14,10 +14,9 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
-Text = Annotated[
-    str, BeforeValidator(lambda value: str(value) if type(value) is int else value)
-]  # study=2026 is a name
-StudyName = Annotated[Text, Field(pattern=NAME_PATTERN)]
+_AS_TYPED = BeforeValidator(lambda value: str(value) if type(value) is int else value)  # study=2026 is a name
+Text = Annotated[str, _AS_TYPED]
+StudyName = Annotated[str, Field(pattern=NAME_PATTERN), _AS_TYPED]
 
 
 class Section(Record):

@@ -1,0 +1,327 @@
+"""The command line. It says its help and refuses nonsense without importing anything that is slow."""
+
+import argparse
+import os
+import select
+import shlex
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from modules.errors import ConfigError, DataError, StudyError, UserError
+
+_INTERRUPTED, _TERMINATED, _BROKEN_PIPE = 130, 143, 141
+_GOES_ON = "the same command goes on where this one stopped"
+
+_EXAMPLES = """\
+examples:
+  espalier run                                         the default study, on bundled digits
+  espalier run data=mnist data.root=DIR                another data set, from a folder of yours
+  espalier run data=mnist data.root=DIR budget.minutes=15 objective.max_params=50000
+  espalier run -m seed=1,2,3                           a study for each
+  espalier run experiment=classic_cnn                  a preset
+  espalier config training.batch_size=64               what that resolves to, and every key there is
+  espalier plan data=mnist data.root=DIR               what it would cost
+  espalier predict STUDY a.png b.png > predictions.csv
+
+What runs produce is written to ESPALIER_HOME, or to mlruns in the current folder.
+Exit codes: 0 done, 1 a fault of ours (says where its log is), 2 a wrong input, 130 and 143 interrupted."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that refuses in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; `{self.prog} --help` says what is allowed")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A word after `espalier`."""
+
+    summary: str
+    act: Callable[[argparse.Namespace], int]
+    declare: Callable[[argparse.ArgumentParser], Any]
+
+
+def console() -> int:
+    """The entry point of the installed command."""
+    return main(sys.argv[1:])
+
+
+def main(argv: Sequence[str]) -> int:
+    """Do what a command line says; the exit code. Every error ends here."""
+    previous = signal.signal(signal.SIGTERM, _terminate) if _in_main_thread() else None
+    try:
+        code = _dispatch(list(argv))
+        sys.stdout.flush()
+        return code
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    except KeyboardInterrupt:
+        _say(f"interrupted; {_GOES_ON}")
+        return _INTERRUPTED
+    except UserError as error:
+        _say(str(error))
+        return error.exit_code
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+            return _BROKEN_PIPE
+        return _report_fault(error)
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def _dispatch(argv: list[str]) -> int:
+    parser = _parser()
+    if not argv:
+        parser.print_help(sys.stderr)
+        return ConfigError.exit_code
+    name, rest = argv[0], argv[1:]
+    if name.startswith("-"):
+        parser.parse_args(argv[:1])
+    if name not in COMMANDS:
+        hint = f" did you mean `{_typed(argv)}`?" if "=" in name else ""
+        raise ConfigError(f"unknown command {name!r}:{hint} allowed: {', '.join(COMMANDS)}")
+    command = COMMANDS[name]
+    own = _Parser(prog=f"espalier {name}", description=command.summary, allow_abbrev=False, formatter_class=_Raw)
+    command.declare(own)
+    if "--help" in rest or "-h" in rest:
+        own.epilog = _choices() if name in ("run", "plan", "config") else None
+    return command.act(own.parse_intermixed_args(rest))
+
+
+_Raw = argparse.RawDescriptionHelpFormatter
+
+
+def _parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    listed = "\n".join(f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items())
+    parser = _Parser(
+        prog="espalier",
+        usage="espalier COMMAND [ARGUMENTS]",
+        description="Trains a network on labelled images, edits it one change at a time and keeps what earns it.",
+        epilog=f"commands (espalier COMMAND --help says more):\n{listed}\n\n{_EXAMPLES}",
+        formatter_class=_Raw,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *arguments: Any) -> None:
+        from importlib.metadata import version
+
+        print(f"espalier {version('espalier')}")
+        parser.exit()
+
+
+def _declare_overrides(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="a change to the configuration")
+
+
+def _declare_run(parser: argparse.ArgumentParser) -> None:
+    _declare_overrides(parser)
+    parser.add_argument(
+        "-m", "--multirun", action="store_true", help="a study for each combination: seed=1,2,3 or seed=range(1,4)"
+    )
+
+
+def _declare_study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", metavar="STUDY", help="its name; `espalier studies` lists them")
+
+
+def _declare_predict(parser: argparse.ArgumentParser) -> None:
+    _declare_study(parser)
+    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="an image")
+
+
+def _choices() -> str:
+    from modules.config import group_choices
+
+    listed = "\n".join(f"  {group + '=':16}{'|'.join(names)}" for group, names in group_choices().items())
+    return f"groups and their choices:\n{listed}\n\nEvery other key and its value: espalier config"
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """One study, or with -m one of each combination; all are checked before the first starts."""
+    from modules.config import expand_sweep, resolve
+
+    if not arguments.multirun:
+        settings = resolve(arguments.overrides)
+        from flows.experiment import run_study
+
+        run_study(settings, command=_typed(arguments.overrides))
+        return 0
+    combinations = expand_sweep(arguments.overrides)
+    sweep = [(resolve(combination), _typed(combination)) for combination in combinations]
+    return _run_sweep(sweep)
+
+
+def _run_sweep(sweep: Sequence[tuple[Any, str]]) -> int:
+    """The studies in turn; one that fails does not stop the others, and the first failure is the exit code."""
+    from flows.experiment import run_study
+    from flows.listing import study_rows, table
+
+    failed: dict[str, int] = {}
+    for number, (settings, command) in enumerate(sweep, start=1):
+        print(f"\n[{number} of {len(sweep)}] {command}", flush=True)
+        try:
+            run_study(settings, command=command)
+        except UserError as error:
+            _say(str(error))
+            failed[settings.study_name] = error.exit_code
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            failed[settings.study_name] = _report_fault(error)
+    names = list(dict.fromkeys(settings.study_name for settings, _ in sweep))
+    print("\n" + table(study_rows(_home(), names, failed)))
+    return next(iter(failed.values()), 0)
+
+
+def _typed(overrides: Sequence[str]) -> str:
+    return shlex.join(["espalier", "run", *overrides])
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from modules.config import resolve
+
+    settings = resolve(arguments.overrides)
+    from flows.experiment import plan_study
+
+    plan = plan_study(settings, _home())
+    if plan is not None:
+        print(plan)
+    return 0
+
+
+def _config(arguments: argparse.Namespace) -> int:
+    from modules.config import config_text
+
+    print(config_text(arguments.overrides), end="")
+    return 0
+
+
+def _studies(arguments: argparse.Namespace) -> int:
+    from flows.listing import study_names, study_rows, table
+
+    names = study_names(_home())
+    print(table(study_rows(_home(), names)) if names else f"no studies under {_home()}; `espalier run` makes one")
+    return 0
+
+
+def _ui(arguments: argparse.Namespace) -> int:
+    from flows.server import serve_ui
+
+    serve_ui(_home())
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    _check_study(arguments.study)
+    from flows.experiment import rewrite_report
+
+    print(rewrite_report(arguments.study, _home()))
+    return 0
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    """A line of CSV for each file: the file, its most probable class and how probable it is."""
+    _check_study(arguments.study)
+    for path in arguments.files:
+        if not path.is_file():
+            raise DataError(f"cannot read {path}: there is no such file; allowed are image files")
+    import csv
+
+    from flows.predict import predict_files
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["file", "class", "probability"])
+    for path, name, probability in predict_files(arguments.study, arguments.files, _home()):
+        writer.writerow([path, name, f"{probability:.6f}"])
+    return 0
+
+
+def _check_study(name: str) -> None:
+    from flows.listing import study_names
+
+    known = study_names(_home())
+    if name not in known:
+        listed = ", ".join(known[-10:]) or "none yet"
+        raise StudyError(f"unknown study {name!r} under {_home()}; allowed: {listed}")
+
+
+def _home() -> Path:
+    from modules.config.home import home_folder
+
+    return home_folder()
+
+
+def _in_main_thread() -> bool:
+    import threading
+
+    return threading.current_thread() is threading.main_thread()
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    _say(f"stopped by {signal.Signals(number).name}; {_GOES_ON}")
+    raise SystemExit(_TERMINATED)
+
+
+def _say(sentence: str) -> None:
+    print(f"espalier: {sentence}", file=sys.stderr, flush=True)
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe whose reader has gone."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (OSError, ValueError):
+        return False
+
+
+def _report_fault(error: Exception) -> int:
+    """Say that the fault is ours and where its log is."""
+    kind = type(error).__name__
+    _say(f"internal fault ({kind}: {str(error) or 'no message'}); the log is {_write_log(error)}")
+    return 1
+
+
+def _write_log(error: Exception) -> Path:
+    text = f"{shlex.join(sys.argv)}\n\n{''.join(traceback.format_exception(error))}"
+    name = f"fault-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}.log"
+    try:
+        path = _home() / "logs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    except (OSError, UserError):  # no room or no right there
+        path = Path(tempfile.gettempdir()) / f"espalier-{name}"
+        path.write_text(text)
+    return path
+
+
+COMMANDS = {
+    "run": Command("run a study; the same command again goes on with it", _run, _declare_run),
+    "plan": Command("what a study would cost", _plan, _declare_overrides),
+    "config": Command("what a configuration resolves to", _config, _declare_overrides),
+    "studies": Command("the studies there are", _studies, lambda parser: None),
+    "ui": Command("show Prefect's and MLflow's pages", _ui, lambda parser: None),
+    "report": Command("write a study's report again", _report, _declare_study),
+    "predict": Command("the classes of images, as CSV", _predict, _declare_predict),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(console())
