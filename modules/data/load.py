@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from modules.data import parts as parts_module
 from modules.data.images import RawImages
-from modules.data.parts import PARTS, assign_parts, content_hashes, group_keys
+from modules.data.parts import PARTS, assign_parts, chunks, content_hashes, group_keys
 from modules.digests import digest_of
 from modules.errors import ConfigError, DataError
 from modules.parts import build
@@ -84,7 +84,7 @@ def _with_test_set(split: _Split, images: NDArray[np.uint8], labels: NDArray[np.
     kept = ~np.isin(split.identities, identities)
     notes = split.notes
     if num_left_out := int((~kept).sum()):
-        notes += (f"{num_left_out} training images that also occur in the given test set were left out.",)
+        notes += (f"Training images left out because the given test set has them too: {num_left_out}.",)
     return _Split(
         images=np.concatenate([split.images[kept], images]),
         labels=np.concatenate([split.labels[kept], labels]),
@@ -99,7 +99,7 @@ def _conflicts(identities: NDArray[np.uint64], labels: NDArray[np.int64]) -> tup
     pairs = np.unique(np.stack([identities, labels.astype(np.uint64)]), axis=1)
     num_labels = np.unique(pairs[0], return_counts=True)[1]
     num_conflicts = int((num_labels > 1).sum())
-    return (f"{num_conflicts} images occur with more than one label.",) if num_conflicts else ()
+    return (f"Images that occur with more than one label: {num_conflicts}.",) if num_conflicts else ()
 
 
 def _check_parts(split: _Split, classes: tuple[str, ...]) -> None:
@@ -123,7 +123,7 @@ def _describe(split: _Split, classes: tuple[str, ...], name: str) -> dict[str, A
     members: dict[PartName, NDArray[np.int64]] = {
         part: np.flatnonzero(split.parts == code) for code, part in enumerate(PARTS)
     }
-    mean, std = _mean_and_std(split.images[members["train"]])
+    mean, std = _mean_and_std(split.images, members["train"])
     return {
         "name": name,
         "digest": _digest(classes, split.images, split.labels, split.parts),
@@ -160,17 +160,17 @@ def _test_digest(classes: tuple[str, ...], identities: NDArray[np.uint64], label
     return _digest(classes, identities[order], labels[order])
 
 
-def _mean_and_std(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Per channel, of pixels scaled to [0, 1]; counted in integers, so that they depend on no order."""
-    levels = np.arange(256)
-    means, stds = [], []
-    for channel in range(images.shape[3]):
-        counts = np.bincount(images[..., channel].ravel(), minlength=256)
-        total, first, second = int(counts.sum()), int(counts @ levels), int(counts @ levels**2)
-        variance = (second * total - first**2) / total**2
-        means.append(first / total / 255)
-        stds.append(max(variance**0.5, 1.0) / 255)  # a channel of one shade is not divided by zero
-    return tuple(means), tuple(stds)
+def _mean_and_std(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Per channel, of pixels scaled to [0, 1]; summed in integers, so that they depend on no order."""
+    first = second = np.zeros(images.shape[3], dtype=np.int64)
+    for chunk in chunks(images.shape):
+        pixels = images[indices[chunk]].reshape(-1, images.shape[3]).astype(np.int64)
+        first = first + pixels.sum(axis=0)
+        second = second + (pixels**2).sum(axis=0)
+    num_pixels = len(indices) * images.shape[1] * images.shape[2]
+    mean = first / num_pixels
+    std = np.sqrt(second / num_pixels - mean**2)
+    return tuple((mean / 255).tolist()), tuple((np.maximum(std, 1.0) / 255).tolist())  # one shade: no division by zero
 
 
 def _write(folder: Path, split: _Split) -> None:

@@ -5,6 +5,8 @@ order or a folder that has grown moves no image, and a near-duplicate is never j
 """
 
 import hashlib
+import math
+from collections.abc import Iterator
 from typing import get_args
 
 import numpy as np
@@ -19,7 +21,7 @@ PARTS: tuple[PartName, ...] = get_args(PartName)  # their codes in parts.npy are
 
 _CELLS = 7  # cells along each side in which an image is looked at for its group
 _EDGE = 0.12  # of the brightest cell, by which one of two neighbours must be brighter to count
-_CHUNK = 4096  # images at a time, for the sake of memory
+_CHUNK_PIXELS = 1 << 21  # looked at together, for the sake of memory
 
 
 def content_hashes(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
@@ -35,12 +37,20 @@ def group_keys(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
     The image is averaged over channels and over 7 x 7 cells; each bit says whether a cell is clearly brighter than the
     one to its left, or the one above. It depends on no other image: that keeps parts fixed, and makes it approximate.
     """
-    chunks = [_group_keys(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
-    return np.concatenate(chunks) if chunks else np.empty(0, dtype=np.uint64)
+    keys = np.empty(len(images), dtype=np.uint64)
+    for chunk in chunks(images.shape):
+        keys[chunk] = _group_keys(images[chunk])
+    return keys
+
+
+def chunks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Slices of the images that are small enough to be widened to larger numbers."""
+    size = max(1, _CHUNK_PIXELS // math.prod(shape[1:]))
+    return (slice(start, start + size) for start in range(0, shape[0], size))
 
 
 def _group_keys(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    cells = _cell_means(images.sum(axis=3, dtype=np.int64)) / images.shape[3]
+    cells = _cell_means(images.sum(axis=3, dtype=np.uint32)) / images.shape[3]
     edge = _EDGE * cells.max(axis=(1, 2), keepdims=True) + 1.0  # at least a grey level, so that flat areas are flat
     steps = [np.diff(cells, axis=axis) > edge for axis in (2, 1)]
     bits = np.packbits(np.concatenate([step.reshape(len(images), -1) for step in steps], axis=1), axis=1)
@@ -50,7 +60,7 @@ def _group_keys(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return words("group", low, high)
 
 
-def _cell_means(planes: NDArray[np.int64]) -> NDArray[np.float64]:
+def _cell_means(planes: NDArray[np.uint32]) -> NDArray[np.float64]:
     _, height, width = planes.shape
     rows, columns = _cell_starts(height), _cell_starts(width)
     sums = np.add.reduceat(np.add.reduceat(planes, rows, axis=1), columns, axis=2)

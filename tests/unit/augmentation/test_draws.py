@@ -1,0 +1,37 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modules.augmentation.draws import Draws
+
+IDENTITIES = np.random.default_rng(0).integers(0, 2**63, 5000).astype(np.uint64)
+
+
+@given(seed=st.integers(0, 2**63), epoch=st.integers(0, 10_000), start=st.integers(0, 4999))
+def test_an_image_draws_the_same_in_every_batch(seed, epoch, start):
+    whole = Draws(seed, epoch, IDENTITIES).uniform("angle")
+    part = Draws(seed, epoch, IDENTITIES[start::-7]).uniform("angle")
+    np.testing.assert_array_equal(part, whole[start::-7])
+
+
+def test_numbers_lie_evenly_within_the_bounds():
+    numbers = Draws(0, 0, IDENTITIES).uniform("angle", -2.0, 6.0)
+    assert numbers.min() >= -2
+    assert numbers.max() < 6
+    shares = np.histogram(numbers, bins=8, range=(-2, 6))[0] / len(numbers)
+    np.testing.assert_allclose(shares, 1 / 8, atol=0.02)
+
+
+def test_each_coordinate_gives_other_numbers():
+    draws = Draws(0, 0, IDENTITIES)
+    others = [
+        Draws(1, 0, IDENTITIES).uniform("angle"),
+        Draws(0, 1, IDENTITIES).uniform("angle"),
+        draws.uniform("factor"),
+        draws.scoped("Shift1").uniform("angle"),
+        draws.scoped("a").scoped("b").uniform("angle"),
+        draws.scoped("b").scoped("a").uniform("angle"),
+    ]
+    columns = np.stack([draws.uniform("angle"), *others])
+    correlations = np.corrcoef(columns) - np.eye(len(columns))
+    assert np.abs(correlations).max() < 0.06  # four standard errors of a correlation of nothing
