@@ -1,0 +1,191 @@
+"""The local Prefect server of an ESPALIER_HOME: shared by the processes that use this home, gone when the last has gone.
+
+Everything of it lies under ESPALIER_HOME/prefect: database, settings, logs, locks, and `server.json` with its port.
+"""
+
+import atexit
+import fcntl
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.parse
+import uuid
+from functools import cached_property
+from pathlib import Path
+from typing import IO
+
+from flows import watchdog
+from modules.errors import InternalError, UserError
+from modules.store import explained_write_errors
+
+START_SECONDS = 120.0  # on a slow disk a new database takes most of it
+_WATCHDOG = Path(watchdog.__file__)
+_LOCAL_HOSTS = "127.0.0.1,localhost"
+
+# What a study does not need is left out of the local server: it saves a second or two at the start.
+_SERVER_SETTINGS = {
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
+    "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_FOREMAN_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_REPOSSESSOR_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+}
+
+
+class Membership:
+    """This process's part in the server of one home: the server lives at least as long as it is held.
+
+    `identity` names this process among those that ever used the home, and `home_identity` the home among homes.
+    """
+
+    def __init__(self, home: Path, url: str | None) -> None:
+        self.folder = home.resolve() / "prefect"
+        self.identity = uuid.uuid4().hex[:12]
+        self._given_url = url
+        with explained_write_errors(home):
+            (self.folder / "clients").mkdir(parents=True, exist_ok=True)
+            with watchdog.locked(self.folder / "join.lock"):
+                self.home_identity = self._read_home_identity()
+                self._remove_dead_clients()
+                self._lock = self._take_lock()
+                if url is None and not watchdog.is_locked(self.folder / "watchdog.lock"):
+                    _start_watchdog(self.folder)
+
+    def leave(self) -> None:
+        """Give the membership back; a local server without any ends itself."""
+        if not self._lock.closed:
+            Path(self._lock.name).unlink(missing_ok=True)
+            self._lock.close()
+
+    @cached_property
+    def url(self) -> str:
+        """Where the API is, as soon as it answers."""
+        if self._given_url is not None:
+            _check_given(self._given_url)
+            return self._given_url
+        return self._wait_for_local()
+
+    def is_alive(self, identity: str) -> bool:
+        """Whether the process that took part under this identity still does."""
+        return watchdog.is_locked(self._lock_path(identity))
+
+    def _lock_path(self, identity: str) -> Path:
+        return self.folder / "clients" / f"{identity}.lock"
+
+    def _take_lock(self) -> IO[str]:
+        file = self._lock_path(self.identity).open("w")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(f"{os.getpid()}\n")  # for people; what counts is the lock
+        file.flush()
+        return file
+
+    def _remove_dead_clients(self) -> None:
+        for path in (self.folder / "clients").glob("*.lock"):
+            if not watchdog.is_locked(path):
+                path.unlink(missing_ok=True)
+
+    def _read_home_identity(self) -> str:
+        path = self.folder / "home_identity"
+        if not path.exists():
+            path.write_text(uuid.uuid4().hex[:12])
+        return path.read_text()
+
+    def _wait_for_local(self) -> str:
+        deadline = time.monotonic() + START_SECONDS
+        port = None
+        while time.monotonic() < deadline:
+            try:
+                port = json.loads((self.folder / "server.json").read_text())["port"]
+                if _is_healthy("127.0.0.1", port, "/api/health", deadline - time.monotonic()):
+                    return f"http://127.0.0.1:{port}/api"
+            except FileNotFoundError:
+                pass
+            if port is not None and not watchdog.is_locked(self.folder / "watchdog.lock"):
+                break
+            time.sleep(0.02)
+        raise InternalError(
+            f"Prefect's local server did not start; its log is {self.folder / 'server.log'} "
+            "(orchestrator=inline runs the same study without Prefect)"
+        )
+
+
+_memberships: dict[Path, Membership] = {}
+
+
+def join(home: Path) -> Membership:
+    """Take part in the home's server until this process ends. Returns at once: `Membership.url` waits for the server.
+
+    Where PREFECT_API_URL names a server, that one is used and none is started.
+    """
+    home = home.resolve()
+    if home not in _memberships:
+        _memberships[home] = Membership(home, os.environ.get("PREFECT_API_URL"))
+        atexit.register(_memberships[home].leave)
+    return _memberships[home]
+
+
+def settings(folder: Path) -> dict[str, str]:
+    """What any process that imports Prefect for the home whose Prefect folder this is must have in its environment."""
+    return {
+        "PREFECT_HOME": str(folder),
+        "PREFECT_PROFILES_PATH": str(folder / "profiles.toml"),
+        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect.db'}",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "true",
+        **without_proxy(),
+    }
+
+
+def without_proxy() -> dict[str, str]:
+    """The variables that keep a proxy out of the way to this machine itself."""
+    names = {}
+    for name in ("NO_PROXY", "no_proxy"):
+        given = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+        names[name] = f"{given},{_LOCAL_HOSTS}" if given else _LOCAL_HOSTS
+    return names
+
+
+def _start_watchdog(folder: Path) -> None:
+    (folder / "server.json").unlink(missing_ok=True)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    with (folder / "server.log").open("wb") as log:
+        subprocess.run(  # it comes back as soon as it listens, and stays as a daemon
+            [sys.executable, "-I", "-S", str(_WATCHDOG), str(folder)],
+            env={**inherited, **settings(folder), **_SERVER_SETTINGS},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # a Ctrl-C or a closed terminal is not for it
+        )
+
+
+def _is_healthy(host: str, port: int, path: str, timeout: float) -> bool:
+    """Asks without urllib, httpx or a proxy. A server that is starting holds the question until it can answer."""
+    connection = http.client.HTTPConnection(host, port, timeout=max(timeout, 0.1))
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _check_given(url: str) -> None:
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme == "https" or parts.hostname is None:
+        return  # Prefect itself will say what is wrong with it
+    if not _is_healthy(parts.hostname, parts.port or 80, f"{parts.path.rstrip('/')}/health", timeout=10):
+        raise UserError(
+            f"no Prefect server answers at PREFECT_API_URL={url}; start one there, unset the variable to have a local "
+            "one started, or use orchestrator=inline"
+        )
