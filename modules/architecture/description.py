@@ -27,6 +27,14 @@ class TensorSpec(NamedTuple):
     trainable: bool
 
 
+_NEUTRAL = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
+
+
+def neutral_value(tensor: str) -> float:
+    """What an entry of a vector of the state is before it has learnt anything: it changes nothing."""
+    return _NEUTRAL[tensor.rpartition(".")[2]]
+
+
 def _size(shape: Shape) -> int:
     size = 1
     for extent in shape:
@@ -353,6 +361,22 @@ class Architecture(Record):
     def readers(self, name: str) -> tuple[Node, ...]:
         """The nodes that read the output of `name`."""
         return tuple(node for node in self.nodes if name in node.inputs)
+
+    def downstream(self, name: str) -> tuple[Node, ...]:
+        """All nodes that `name` has an influence on, in order, without itself."""
+        reached = {name}
+        for node in self.nodes:
+            if reached.intersection(node.inputs):
+                reached.add(node.name)
+        return tuple(node for node in self.nodes if node.name in reached - {name})
+
+    def upstream(self, name: str) -> frozenset[str]:
+        """The names of all nodes that have an influence on `name`, of the image and its own."""
+        reached = {name}
+        for node in reversed(self.nodes):
+            if node.name in reached:
+                reached.update(node.inputs)
+        return frozenset(reached)
 
     def fresh_name(self, stem: str) -> str:
         """`stem` with the first number above all that are taken."""

@@ -1,6 +1,6 @@
 """The network that an architecture describes, and the weights it starts with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modules.architecture import description
-from modules.architecture.description import IMAGE, Architecture, Node, Shape
+from modules.architecture.description import IMAGE, Architecture, Node, Shape, neutral_value
 
 REVISION = 1
 
@@ -140,10 +140,7 @@ def initial_tensors(architecture: Architecture, initialiser: Initialiser, seed: 
     }
 
 
-_NEUTRAL: Mapping[str, float] = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
-
-
 def _initial(name: str, shape: Shape, initialiser: Initialiser, seed: int) -> NDArray[np.float64]:
     if len(shape) > 1:
         return initialiser.draw(shape, seed, name)
-    return np.full(shape, _NEUTRAL[name.rpartition(".")[2]])
+    return np.full(shape, neutral_value(name))

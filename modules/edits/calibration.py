@@ -1,0 +1,38 @@
+"""What data has to say after an edit: the statistics of new or changed normalisations, and means that should stay."""
+
+import torch
+from torch import Tensor
+
+from modules.architecture.module import Network
+from modules.edits.changes import Assign, Shift, TensorChange
+from modules.edits.edit import Calibration, KeepMean, SetNorm
+
+REVISION = 1
+
+
+def measured_changes(calibration: Calibration, before: Network, after: Network, images: Tensor) -> list[TensorChange]:
+    """The changes that a calibration comes to on these images (N, C, H, W); both networks in evaluation mode."""
+    match calibration:
+        case SetNorm(node, start):
+            values = _outputs(after, images)[after.architecture.node(node).inputs[0]].double()
+            variance, mean = torch.var_mean(values, dim=_all_but_channels(values), correction=0)
+            return [
+                Assign(tensor=f"{node}.running_mean", start=start, values=tuple(mean[start:].tolist())),
+                Assign(tensor=f"{node}.running_var", start=start, values=tuple(variance[start:].tolist())),
+            ]
+        case KeepMean(node):
+            shift = _mean(_outputs(before, images)[node]) - _mean(_outputs(after, images)[node])
+            return [Shift(tensor=f"{node}.bias", values=tuple(shift.tolist()))]
+
+
+def _outputs(network: Network, images: Tensor) -> dict[str, Tensor]:
+    with torch.no_grad():
+        return network.outputs(images)
+
+
+def _mean(values: Tensor) -> Tensor:
+    return values.double().mean(dim=_all_but_channels(values))
+
+
+def _all_but_channels(values: Tensor) -> list[int]:
+    return [dim for dim in range(values.ndim) if dim != 1]

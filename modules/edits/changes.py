@@ -1,0 +1,226 @@
+"""What an edit does to the tensors of a state, as data: a history that can be replayed on any copy of the weights.
+
+Random numbers come from counters of (seed, "edit", tensor, size before, position): the raw and the averaged weights get
+the same ones, and appending twice to a tensor never repeats them. Nothing here imports torch.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from modules import randomness
+from modules.architecture.description import neutral_value
+from modules.records import Record
+
+REVISION = 1
+
+Array = NDArray[np.float32]
+Tensors = dict[str, Array]
+Fill = Literal["zero", "neutral", "normal", "window_mean"]  # neutral: changes nothing, e.g. a scale of 1
+
+
+def _filled(fill: Fill, shape: tuple[int, ...], std: float, seed: int, tensor: str, before: int) -> Array:
+    match fill:
+        case "normal":
+            counters = np.arange(math.prod(shape), dtype=np.uint64)
+            return (std * randomness.normal(seed, "edit", tensor, before, counters)).reshape(shape).astype(np.float32)
+        case "window_mean":  # a convolution that takes the mean of each channel's window
+            diagonal = np.eye(shape[0], shape[1], dtype=np.float32)[:, :, None, None]
+            return np.broadcast_to(diagonal / math.prod(shape[2:]), shape).astype(np.float32)
+        case "neutral":
+            return np.full(shape, neutral_value(tensor), dtype=np.float32)
+        case "zero":
+            return np.zeros(shape, dtype=np.float32)
+
+
+class _Change(Record):
+    tensor: str
+
+    def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
+        """Change weights; what is computed from weights is computed from the `judged` ones, for every copy alike."""
+
+    def apply_to_moments(self, moments: Tensors) -> None:
+        """Change an optimiser's moments: what is new or was rewritten starts without any."""
+
+
+class Create(_Change):
+    """A new tensor."""
+
+    op: Literal["create"] = "create"
+    shape: tuple[int, ...]
+    fill: Fill
+    std: float = 0.0
+
+    def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
+        """Fill it."""
+        tensors[self.tensor] = _filled(self.fill, self.shape, self.std, seed, self.tensor, 0)
+
+
+class Append(_Change):
+    """New entries at the end of a dimension."""
+
+    op: Literal["append"] = "append"
+    dim: int
+    count: int
+    fill: Fill
+    std: float = 0.0
+
+    def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
+        """Fill them."""
+        old = tensors[self.tensor]
+        new = _filled(self.fill, self._shape(old), self.std, seed, self.tensor, old.shape[self.dim])
+        tensors[self.tensor] = np.concatenate([old, new], axis=self.dim)
+
+    def apply_to_moments(self, moments: Tensors) -> None:
+        """Zeros."""
+        old = moments.get(self.tensor)
+        if old is not None and old.ndim:
+            zeros = np.zeros(self._shape(old), dtype=old.dtype)
+            moments[self.tensor] = np.concatenate([old, zeros], axis=self.dim)
+
+    def _shape(self, old: Array) -> tuple[int, ...]:
+        return (*old.shape[: self.dim], self.count, *old.shape[self.dim + 1 :])
+
+
+class Select(_Change):
+    """Some entries of a dimension, in their order."""
+
+    op: Literal["select"] = "select"
+    dim: int
+    indices: tuple[int, ...]
+
+    def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
+        """Keep those."""
+        tensors[self.tensor] = np.take(tensors[self.tensor], self.indices, axis=self.dim)
+
+    def apply_to_moments(self, moments: Tensors) -> None:
+        """Keep those."""
+        old = moments.get(self.tensor)
+        if old is not None and old.ndim:
+            moments[self.tensor] = np.take(old, self.indices, axis=self.dim)
+
+
+class Drop(_Change):
+    """A tensor that goes."""
+
+    op: Literal["drop"] = "drop"
+
+    def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
+        """Forget it."""
+        del tensors[self.tensor]
+
+    def apply_to_moments(self, moments: Tensors) -> None:
+        """Forget it."""
+        moments.pop(self.tensor, None)
+
+
+class Rename(_Change):
+    """A tensor that moves to another node."""
+
+    op: Literal["rename"] = "rename"
+    to: str
+
+    def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
+        """Move it."""
+        tensors[self.to] = tensors.pop(self.tensor)
+
+    def apply_to_moments(self, moments: Tensors) -> None:
+        """Move it."""
+        if self.tensor in moments:
+            moments[self.to] = moments.pop(self.tensor)
+
+
+class Factorise(_Change):
+    """A convolution's weights as a depthwise and a pointwise factor: for each input the best one of rank one."""
+
+    op: Literal["factorise"] = "factorise"
+    depthwise: str
+    pointwise: str
+
+    def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
+        """By singular values; the factors of different copies would differ in sign, so all get those of one."""
+        del tensors[self.tensor]
+        weight = judged[self.tensor].astype(np.float64)
+        outputs, inputs, *window = weight.shape
+        left, values, right = np.linalg.svd(weight.swapaxes(0, 1).reshape(inputs, outputs, -1), full_matrices=False)
+        scale = np.sqrt(values[:, :1])
+        depthwise, pointwise = right[:, 0] * scale, left[:, :, 0] * scale
+        tensors[self.depthwise] = depthwise.reshape(inputs, 1, *window).astype(np.float32)
+        tensors[self.pointwise] = np.ascontiguousarray(pointwise.T.reshape(outputs, inputs, 1, 1), dtype=np.float32)
+
+    def apply_to_moments(self, moments: Tensors) -> None:
+        """Start without."""
+        moments.pop(self.tensor, None)
+
+
+class SumBlocks(_Change):
+    """Sums of `block` consecutive entries of a dimension: what features weigh that become one."""
+
+    op: Literal["sum_blocks"] = "sum_blocks"
+    dim: int
+    block: int
+
+    def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
+        """Sum them."""
+        old = tensors[self.tensor]
+        shape = (*old.shape[: self.dim], -1, self.block, *old.shape[self.dim + 1 :])
+        tensors[self.tensor] = old.reshape(shape).sum(axis=self.dim + 1)
+
+    def apply_to_moments(self, moments: Tensors) -> None:
+        """Start without."""
+        moments.pop(self.tensor, None)
+
+
+class Assign(_Change):
+    """Values measured on data, for the entries of a vector from `start` on."""
+
+    op: Literal["assign"] = "assign"
+    start: int
+    values: tuple[float, ...]
+
+    def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
+        """Write them."""
+        vector = tensors[self.tensor].copy()
+        vector[self.start :] = self.values
+        tensors[self.tensor] = vector
+
+
+class Shift(_Change):
+    """Values measured on data that are added to a vector."""
+
+    op: Literal["shift"] = "shift"
+    values: tuple[float, ...]
+
+    def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
+        """Add them."""
+        tensors[self.tensor] = tensors[self.tensor] + np.asarray(self.values, dtype=np.float32)
+
+
+TensorChange = Annotated[
+    Create | Append | Select | Drop | Rename | Factorise | SumBlocks | Assign | Shift, Field(discriminator="op")
+]
+
+
+def apply_changes(
+    changes: Iterable[TensorChange],
+    tensors: Mapping[str, Array],
+    seed: int,
+    judged: Mapping[str, Array] | None = None,
+) -> Tensors:
+    """The weights after the changes; `judged` are the averaged weights before them (default: these)."""
+    result = dict(tensors)
+    for change in changes:
+        change.apply(result, seed, tensors if judged is None else judged)
+    return result
+
+
+def apply_changes_to_moments(changes: Iterable[TensorChange], moments: Mapping[str, Array]) -> Tensors:
+    """The moments of one slot of an optimiser after the changes; a tensor that is new has none."""
+    result = dict(moments)
+    for change in changes:
+        change.apply_to_moments(result)
+    return result

@@ -1,0 +1,64 @@
+"""What an edit is: a named change of an architecture that says what becomes of the weights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+from modules.architecture.description import Architecture, Conv, Dense, Norm
+from modules.edits.changes import Array, TensorChange
+
+EditKind = Literal["exact", "approximate", "lossy"]
+
+
+@dataclass(frozen=True)
+class SetNorm:
+    """Take a normalisation's statistics, of the channels from `start` on, from data."""
+
+    node: str
+    start: int = 0
+
+
+@dataclass(frozen=True)
+class KeepMean:
+    """Shift a layer's bias so that the mean of what it gives, over data, stays what it was."""
+
+    node: str
+
+
+Calibration = SetNorm | KeepMean
+
+
+@dataclass(frozen=True)
+class Edited:
+    """What an edit made: the architecture, the changes of the tensors, what data has still to say, and a sentence."""
+
+    architecture: Architecture
+    changes: tuple[TensorChange, ...]
+    description: str
+    calibrations: tuple[Calibration, ...] = ()  # in the order of the nodes
+
+
+class Edit(Protocol):
+    """Constructed with plain arguments: where (`site_arguments`) and how strongly."""
+
+    kind: ClassVar[EditKind]
+    site_arguments: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def sites(cls, architecture: Architecture) -> tuple[dict[str, Any], ...]:
+        """The site arguments of every place where it fits."""
+
+    def apply(self, architecture: Architecture, weights: Mapping[str, Array]) -> Edited:
+        """Change the architecture, whose averaged weights these are; ValueError says why it does not fit."""
+
+
+def downstream_calibrations(before: Architecture, after: Architecture, first: str) -> tuple[Calibration, ...]:
+    """After a change of the function that starts at node `first`: set every later normalisation, keep other means."""
+    kept = {node.name for node in before.nodes}
+    found: list[Calibration] = []
+    for node in after.downstream(first):
+        if isinstance(node, Norm):
+            found.append(SetNorm(node.name))
+        elif isinstance(node, Conv | Dense) and node.bias and node.name in kept:
+            found.append(KeepMean(node.name))
+    return tuple(found)
