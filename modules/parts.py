@@ -11,6 +11,7 @@ from modules.records import Part
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 _TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
+_REVISION = re.compile(r"^REVISION = (\d+)$", re.MULTILINE)
 
 
 @cache
@@ -30,3 +31,13 @@ def resolve(target: str) -> Any:
         raise ConfigError(f"_target_ {target!r} is not one that this program ships; allowed are those named in conf/")
     module, _, name = target.rpartition(".")
     return getattr(importlib.import_module(module), name)
+
+
+@cache
+def revision_of(module: str) -> int:
+    """The `REVISION` that a module carries, read from its source: asking imports nothing."""
+    path = CONF.parent.joinpath(*module.split(".")).with_suffix(".py")
+    found = _REVISION.search(path.read_text())
+    if found is None:
+        raise LookupError(f"{module} carries no REVISION")
+    return int(found[1])

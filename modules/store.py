@@ -83,6 +83,14 @@ class Store:
                 raise
         return Entry(folder, record)
 
+    def remove(self, kind: str, key: str) -> None:
+        """Forget an entry; it is renamed away first, so that nobody sees half of it."""
+        folder = self.folder(kind, key)
+        if folder.is_dir():
+            doomed = folder.with_name(f".removing-{key}-{os.getpid()}")
+            os.replace(folder, doomed)
+            shutil.rmtree(doomed)
+
     def keys(self, kind: str) -> Iterator[str]:
         """The keys of all finished entries of a kind, in order."""
         for path in sorted((self.root / kind).glob("??/*")):

@@ -49,7 +49,9 @@ class Worker:
         if preload is not None:
             self._send({"import": preload})
 
-    def call(self, job: str, arguments: dict[str, Any], report: Report, timeout_seconds: float | None) -> dict[str, Any]:
+    def call(
+        self, job: str, arguments: dict[str, Any], report: Report, timeout_seconds: float | None
+    ) -> dict[str, Any]:
         """Run a job and return its result; progress goes to `report`."""
         timer = threading.Timer(timeout_seconds, self.kill) if timeout_seconds else None
         try:

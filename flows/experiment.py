@@ -1,0 +1,391 @@
+"""The whole study, top to bottom; the file to read first.
+
+    load -> select -> augment -> train baseline -> evaluate --+
+                                                              |   one generation:
+            +------ propose edits from the evaluation, train them and the control, judge, keep
+            +--> final training -> test once -> report
+
+Each stage is a function that hands on small records; with the decorators taken away it still runs, which is what
+`orchestrator=inline` does. Networks are trained, edited and observed in worker processes of their own.
+"""
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from flows import reporting
+from flows.opening import opened_study
+from flows.orchestration import prepare, publish_table, run_flow, task
+from flows.study import Study
+from modules.config import Settings, home_folder, resolve
+from modules.data.load import load_data as load_and_split
+from modules.evaluation.outputs import Outputs
+from modules.recipe import Recipe
+from modules.records import DataRecord, Part, TrialResult
+from modules.search import plan as planning
+from modules.search.final import Final, Finalist, choose_final
+from modules.search.first_recipe import first_recipe
+from modules.search.generation import (
+    Child,
+    Confirmation,
+    Judged,
+    Trained,
+    Trunk,
+    favourite,
+    judge_generation,
+    next_trunk,
+    noise_of,
+    record_generation,
+)
+from modules.search.laboratory import Inherited, Refused, evidence_of
+from modules.search.plan import CONTROL_SEEDS, Plan
+from modules.search.proposal import Diagnosis, Proposal, propose
+from modules.search.stopping import final_samples, why_stop
+from modules.store import Store
+from modules.training.spec import Slice, Start, TrialSpec
+
+_CONSTANT = "modules.training.schedules.constant.Constant"
+_LINEAR = "modules.training.schedules.linear.Linear"
+_TRUNK_WARMUP = 0.1  # of the baseline
+
+
+def experiment(overrides: Sequence[str] = (), command: str | None = None) -> Path:
+    """Run the study that Hydra overrides describe, or go on with it; returns the path of its summary.json."""
+    return run_study(resolve(list(overrides)), command or " ".join(["espalier", "run", *overrides]))
+
+
+def run_study(settings: Settings, command: str) -> Path:
+    """Run a study under its orchestrator; returns the path of its summary.json."""
+    home = home_folder()
+    prepare(settings.orchestrator, home)
+    with opened_study(settings, home, command) as study:
+        run_flow(
+            partial(study_flow, study),
+            orchestrator=settings.orchestrator,
+            home=home,
+            name="espalier study",
+            run_name=study.name,
+            parameters={"command": command},
+        )
+        return study.folder.path / "summary.json"
+
+
+def plan_study(settings: Settings, home: Path) -> tuple[Plan, Recipe]:
+    """What a study would train and with what it would start; nothing but a calibration is trained."""
+    with opened_study(settings, home, "espalier plan", tracked=False) as study:
+        recipe = augment_data(study, select_data(study, load_data(study)))
+        return make_plan(study, recipe), recipe
+
+
+def study_flow(study: Study) -> None:
+    """From the images to the report."""
+    data = load_data(study)
+    recipe = augment_data(study, select_data(study, data))
+    plan = make_plan(study, recipe)
+    trunk = train_baseline(study, recipe, plan)
+    for number in range(1, plan.generations + 1):
+        if stop_reason(study, plan, trunk, number) is not None:
+            break
+        trunk = run_generation(study, plan, trunk, number)
+    final = train_final(study, plan, trunk, recipe)
+    test = open_test(study, final)
+    write_report(study, plan, trunk, final, test)
+
+
+@task("load data", retries=2)
+def load_data(study: Study) -> DataRecord:
+    """Read the images, give each its part and keep them in the store."""
+    wanted = study.settings.data
+    fractions = (wanted.steer_fraction, wanted.confirm_fraction, wanted.test_fraction)
+    data = load_and_split(
+        wanted.reader, wanted.name, fractions, wanted.split_seed, study.home, Store(study.home / "store")
+    )
+    study.open_laboratory(data)
+    reporting.say_data(study, data)
+    return data
+
+
+@task("select training images")
+def select_data(study: Study, data: DataRecord) -> Recipe:
+    """The first recipe, with the selection that the configuration asks for."""
+    settings, training = study.settings, study.settings.training
+    assert training.learning_rate is not None
+    return first_recipe(
+        data,
+        model=settings.model,
+        initialisation=settings.initialisation,
+        optimizer=settings.optimizer,
+        schedule=settings.schedule,
+        selection=settings.selection,
+        learning_rate=training.learning_rate,
+        batch_size=training.batch_size,
+        label_smoothing=training.label_smoothing,
+        gradient_clip=training.gradient_clip,
+        averaging=training.averaging,
+        averaging_samples=training.ema_samples,
+    )
+
+
+@task("augment training images")
+def augment_data(study: Study, recipe: Recipe) -> Recipe:
+    """The recipe with what its training images go through."""
+    recipe = recipe.updated(augmentation=study.settings.augmentation)
+    reporting.say_recipe(study, recipe)
+    reporting.track_start(study, recipe)
+    return recipe
+
+
+@task("plan")
+def make_plan(study: Study, recipe: Recipe) -> Plan:
+    """Turn the budget into samples, once: a study that goes on keeps its plan."""
+    kept = study.folder.read("plan.json")
+    plan = Plan.model_validate(kept) if kept else _new_plan(study, recipe)
+    study.folder.write("plan.json", plan.model_dump(mode="json"))
+    study.progress.say(f"plan: {plan.note}")
+    return plan
+
+
+def _new_plan(study: Study, recipe: Recipe) -> Plan:
+    search, budget = study.settings.search, study.settings.budget
+    wishes = planning.Wishes(
+        search=search.kind,
+        generations=search.generations,
+        edits_per_generation=search.edits_per_generation,
+        slice_samples=search.slice_samples,
+        baseline_samples=search.baseline_samples,
+        final_samples=search.final_samples,
+        from_scratch=search.from_scratch,
+        max_epochs=study.settings.training.max_epochs,
+        minutes=budget.minutes,
+        trials=budget.trials,
+        samples=budget.samples,
+    )
+    calibration = study.laboratory.calibrate(recipe) if budget.minutes is not None else None
+    num_train = study.laboratory.data.num_images["train"]
+    return planning.make_plan(wishes, num_train, calibration, study.clock.seconds)
+
+
+@task("train {role}, seed {spec.seed}")
+def train_trial(
+    study: Study, spec: TrialSpec, role: str, generation: int | None = None, edit: str | None = None
+) -> TrialResult:
+    """One trial: found in the store, or trained in a worker process."""
+    return study.trial(spec, role, generation, edit)
+
+
+def train_baseline(study: Study, recipe: Recipe, plan: Plan) -> Trunk:
+    """The first model: the trunk of the generations, at a constant rate, or all there is where nothing is searched."""
+    piece = Slice(samples=plan.baseline_samples, evaluate_every=plan.evaluate_every)
+    if plan.continued_samples:
+        recipe = recipe.updated(schedule=Part(target=_CONSTANT, arguments={"warmup_fraction": _TRUNK_WARMUP}))
+    else:
+        piece = piece.updated(patience=study.settings.training.patience)
+    trial = train_trial(study, study.laboratory.spec(recipe, piece, study.seed(0)), "baseline")
+    return Trunk(trained=_trained(study, recipe, trial), position=trial.samples)
+
+
+def stop_reason(study: Study, plan: Plan, trunk: Trunk, number: int) -> str | None:
+    """Why the study should stop before generation `number`: decided once, since it may depend on the clock."""
+    reason: str | None = study.decided(
+        f"stop before generation {number}",
+        lambda: why_stop(
+            plan,
+            number,
+            study.clock.seconds,
+            trunk.trained.evidence.error,
+            study.settings.budget.target_error,
+        ),
+    )
+    if reason:
+        study.progress.say(f"the search stops before generation {number}: {reason}", "yellow")
+    return reason
+
+
+def run_generation(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trunk:
+    """A control and a few edits, trained for one slice from the same parent; the control wins unless one earns it."""
+    diagnosis = evaluate(study, trunk, number)
+    proposals = propose_edits(study, plan, trunk, diagnosis, number)
+    control = train_control(study, plan, trunk, number)
+    children = [train_child(study, plan, trunk, proposal, number) for proposal in proposals]
+    chosen = favourite(children, control, trunk, study.settings.objective.margin)
+    if chosen is not None:
+        children[chosen] = train_again(study, plan, trunk, children[chosen], number)
+    return judge_edits(study, trunk, control, children, number)
+
+
+@task("evaluate, generation {number}")
+def evaluate(study: Study, trunk: Trunk, number: int) -> Diagnosis:
+    """Look at how well the parent fits and at what its layers do."""
+    diagnosis = study.laboratory.diagnose(trunk.trained.recipe, trunk.trained.first)
+    study.progress.say(f"generation {number}: {diagnosis.reason}", "bold")
+    return diagnosis
+
+
+@task("propose edits, generation {number}")
+def propose_edits(study: Study, plan: Plan, trunk: Trunk, diagnosis: Diagnosis, number: int) -> tuple[Proposal, ...]:
+    """A few edits that fit; search=random does not ask the evaluation."""
+    search = study.settings.search
+    informed = diagnosis if search.kind == "edits" else None
+    architecture = trunk.trained.recipe.architecture
+    return propose(search.edits, architecture, informed, plan.edits_per_generation, study.settings.seed, number)
+
+
+def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trained:
+    """The parent, trained on without an edit, with each of the control's seeds."""
+    recipe = _at_constant_rate(trunk.trained.recipe)
+    start = _start_of(trunk.trained.first)
+    piece = _slice(plan, trunk)
+    trials = [
+        train_trial(study, study.laboratory.spec(recipe, piece, study.seed(replicate), start), "control", number)
+        for replicate in range(CONTROL_SEEDS)
+    ]
+    return _trained(study, recipe, *trials)
+
+
+def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, number: int) -> Child:
+    """The edit applied to the parent and trained for a slice; a Child with a reason where it does not fit."""
+    parent = trunk.trained
+    inherited = apply_edit(study, proposal, parent.recipe, parent.first, study.seed(0), number)
+    if not isinstance(inherited, Inherited):
+        return Child(proposal, proposal.name, refused=inherited.reason)
+    objection = _over_limits(study, inherited)
+    if objection:
+        return Child(proposal, inherited.description, certificate=inherited.certificate, refused=objection)
+    trial = _train_edited(study, plan, trunk, proposal, inherited, 0, number)
+    recipe = _at_constant_rate(inherited.recipe)
+    return Child(proposal, inherited.description, _trained(study, recipe, trial), inherited.certificate)
+
+
+def train_again(study: Study, plan: Plan, trunk: Trunk, child: Child, number: int) -> Child:
+    """The same edit with a second seed: its new weights are drawn again and its images come in another order."""
+    assert child.trained is not None
+    inherited = apply_edit(study, child.proposal, trunk.trained.recipe, trunk.trained.first, study.seed(1), number)
+    assert isinstance(inherited, Inherited)
+    trial = _train_edited(study, plan, trunk, child.proposal, inherited, 1, number)
+    trained = _trained(study, child.trained.recipe, *child.trained.trials, trial)
+    return Child(child.proposal, child.description, trained, child.certificate)
+
+
+def _train_edited(
+    study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, replicate: int, number: int
+) -> TrialResult:
+    recipe = _at_constant_rate(inherited.recipe)
+    spec = study.laboratory.spec(recipe, _slice(plan, trunk), study.seed(replicate), inherited.start)
+    return train_trial(study, spec, "edit", number, proposal.name)
+
+
+@task("apply {proposal.name}, generation {number}, seed {seed}")
+def apply_edit(
+    study: Study, proposal: Proposal, recipe: Recipe, parent: TrialResult, seed: int, number: int
+) -> Inherited | Refused:
+    """The edit on the parent's recipe and weights, certified before any training."""
+    return study.laboratory.inherit(proposal.edit, recipe, parent, seed)
+
+
+@task("judge generation {number}")
+def judge_edits(study: Study, trunk: Trunk, control: Trained, children: Sequence[Child], number: int) -> Trunk:
+    """Judge on *steer*, open *confirm* for what is kept, write the ledger."""
+    margin = study.settings.objective.margin
+    judged = judge_generation(children, control, trunk, margin)
+    confirmation = _confirm(study, control, children, judged)
+    record = record_generation(number, children, control, judged, confirmation, margin)
+    trunk = next_trunk(trunk, children, control, judged, record)
+    reporting.write_ledger(study, trunk)
+    reporting.say_generation(study, record)
+    return trunk
+
+
+def _confirm(study: Study, control: Trained, children: Sequence[Child], judged: Judged) -> Confirmation | None:
+    """What the kept child and its control say about *confirm*, which is opened for nothing else."""
+    if judged.kept is None:
+        return None
+    kept = children[judged.kept].trained
+    assert kept is not None
+    seen = [
+        evidence_of([study.laboratory.observe(trained.recipe, trial, "confirm") for trial in trained.trials])
+        for trained in (kept, control)
+    ]
+    return Confirmation(*seen)
+
+
+def train_final(study: Study, plan: Plan, trunk: Trunk, first: Recipe) -> Final:
+    """The winner's recipe, continued from its inherited weights and from scratch; *confirm* decides."""
+    recipe, trial = trunk.trained.recipe, trunk.trained.first
+    if not plan.continued_samples:
+        return confirm_final(study, trunk, {"baseline": (recipe, trial)})
+    samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
+    trials = {}
+    cooling = recipe.updated(schedule=Part(target=_LINEAR, arguments={"final_factor": 0.0}))
+    piece = Slice(samples=samples, evaluate_every=plan.evaluate_every, first_sample=trunk.position)
+    spec = study.laboratory.spec(cooling, piece, study.seed(0), _start_of(trial))
+    trials["continued"] = (cooling, train_trial(study, spec, "final: continued"))
+    if plan.scratch_samples:
+        anew = recipe.updated(schedule=first.schedule)
+        spec = study.laboratory.spec(anew, piece.updated(first_sample=0), study.seed(0))
+        trials["from scratch"] = (anew, train_trial(study, spec, "final: from scratch"))
+    return confirm_final(study, trunk, trials)
+
+
+@task("confirm final training")
+def confirm_final(study: Study, trunk: Trunk, trials: dict[str, tuple[Recipe, TrialResult]]) -> Final:
+    """Open *confirm* for the final trainings and choose."""
+    finalists = {
+        name: Finalist(name, recipe, trial, study.laboratory.observe(recipe, trial, "confirm"))
+        for name, (recipe, trial) in trials.items()
+    }
+    final = choose_final(finalists, noise_of(trunk.trained, trunk))
+    for row in final.rows:
+        study.progress.say(f"{row.edit}: {row.verdict}")
+    return final
+
+
+@task("open test set")
+def open_test(study: Study, final: Final) -> Outputs:
+    """Open the test set, once for these weights."""
+    return study.laboratory.observe(final.winner.recipe, final.winner.trial, "test")
+
+
+@task("write report", retries=2)
+def write_report(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> None:
+    """The winner for `espalier predict`, the ledger, the report with its figures, the summary, and MLflow's page."""
+    view = reporting.write_study(study, plan, trunk, final, test)
+    publish_table(f"study-{study.name}", reporting.markdown(view))
+
+
+def _affordable(study: Study, plan: Plan, trunk: Trunk) -> int:
+    latest = trunk.trained.first
+    return final_samples(plan, study.clock.seconds, latest.seconds / latest.samples)
+
+
+def _trained(study: Study, recipe: Recipe, *trials: TrialResult) -> Trained:
+    return Trained(recipe, trials, study.laboratory.steer_evidence(list(trials)))
+
+
+def _start_of(trial: TrialResult) -> Start:
+    return Start(kind="trials", key=trial.key, state_sha256=trial.state_sha256)
+
+
+def _slice(plan: Plan, trunk: Trunk) -> Slice:
+    return Slice(samples=plan.slice_samples, evaluate_every=plan.slice_samples, first_sample=trunk.position)
+
+
+def _at_constant_rate(recipe: Recipe) -> Recipe:
+    return recipe.updated(schedule=Part(target=_CONSTANT, arguments={"warmup_fraction": 0.0}))
+
+
+def _over_limits(study: Study, inherited: Inherited) -> str | None:
+    architecture, objective = inherited.recipe.architecture, study.settings.objective
+    for name, cost, limit in (
+        ("max_params", architecture.params, objective.max_params),
+        ("max_flops", architecture.flops, objective.max_flops),
+    ):
+        if limit is not None and cost > limit:
+            return f"it would have {cost:,}, above objective.{name}={limit:,}"
+    return None
+
+
+if __name__ == "__main__":
+    from flows.cli import main
+
+    sys.exit(main(["run", *sys.argv[1:]]))

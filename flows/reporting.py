@@ -1,0 +1,234 @@
+"""What a study says and leaves behind: lines on the console, its ledger, summary and report, its page in MLflow."""
+
+import json
+import platform
+import shutil
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from modules.deployment.latency import measure_latency_ms
+from modules.deployment.onnx_export import export_onnx
+
+from flows.study import Study
+from modules.evaluation.outputs import Outputs
+from modules.recipe import Recipe
+from modules.records import DataRecord, GenerationRecord, Ledger, LedgerRow
+from modules.report.report import write_figures
+from modules.report.report import write_report as write_html
+from modules.report.summary import Champion, Counts, summary_of
+from modules.report.table import study_markdown, study_table
+from modules.report.view import LayerView, StudyView
+from modules.search.final import Final
+from modules.search.generation import Trunk
+from modules.search.plan import Plan
+from modules.store import write_text
+from modules.tracking.flattening import flattened
+from modules.tracking.records import StudyEnd, StudyRun
+
+_VERSIONED = ("torch", "pytorch-lightning", "prefect", "mlflow", "hydra-core", "numpy", "onnxruntime")
+
+
+def say_data(study: Study, data: DataRecord) -> None:
+    """How many images each part has."""
+    counts = ", ".join(f"{count:,} {part}" for part, count in data.num_images.items())
+    shape = " x ".join(map(str, data.image_shape))
+    study.progress.say(f"data {data.name}: {counts} images of {shape}, {len(data.classes)} classes", "bold")
+    for note in data.notes:
+        study.progress.say(f"note: {note}")
+
+
+def say_recipe(study: Study, recipe: Recipe) -> None:
+    """What the study starts with."""
+    architecture = recipe.architecture
+    policy = ", ".join(part.name for part in recipe.augmentation) or "none"
+    study.progress.say(
+        f"first network: {architecture.params:,} parameters, {architecture.flops / 1e6:.2f} MFLOP an image; "
+        f"{recipe.optimizer.name} at {recipe.learning_rate:g}, batches of {recipe.batch_size}; augmentation: {policy}"
+    )
+
+
+def say_generation(study: Study, record: GenerationRecord) -> None:
+    """What became of each edit."""
+    for row in record.rows:
+        if row.edit != "control":
+            study.progress.say(f"  {row.description}: {row.verdict}", "green" if row.kept else "")
+
+
+def track_start(study: Study, recipe: Recipe) -> None:
+    """The study's run in MLflow."""
+    if study.sink is None:
+        return
+    parameters = flattened(recipe.model_dump(mode="json", exclude={"architecture"}))
+    study.sink.write_study(
+        StudyRun(
+            name=study.name,
+            data=study.laboratory.data,
+            command=study.command,
+            started_at=study.clock.started_at,
+            parameters={**parameters, "seed": str(study.settings.seed), "search": study.settings.search.kind},
+        )
+    )
+
+
+def write_ledger(study: Study, trunk: Trunk, final: tuple[LedgerRow, ...] = ()) -> Ledger:
+    """The ledger as far as it goes."""
+    baseline = next(key for key, run in study.runs.items() if run.role == "baseline")
+    ledger = Ledger(study=study.name, baseline=baseline, generations=trunk.generations, final=final)
+    write_text(study.folder.path / "ledger.json", ledger.model_dump_json(indent=1))
+    return ledger
+
+
+def write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> StudyView:
+    """Everything that a finished study leaves: the winner, ledger, report, summary, and its page in MLflow."""
+    ledger = write_ledger(study, trunk, final.rows)
+    latency_ms = _keep_champion(study, final)
+    champion = _champion(final, test, latency_ms)
+    summary = _summary(study, "completed", champion)
+    view = _view(study, plan, ledger, final, test, summary)
+    folder = study.folder.path
+    figures = write_figures(folder / "figures", view)
+    write_html(folder / "report.html", view)
+    study.folder.write("summary.json", summary)
+    _track_end(study, "completed", final, test, figures)
+    study.progress.console.print(study_table(view))
+    return view
+
+
+def markdown(view: StudyView) -> str:
+    """The study's table for Prefect's page."""
+    return study_markdown(view)
+
+
+def write_interrupted(study: Study, error: BaseException) -> None:
+    """A summary of a study that did not end, unless it had ended before; MLflow shows it as killed or failed."""
+    if study._laboratory is None or study.folder.read("summary.json"):
+        return
+    state: Literal["interrupted", "failed"] = "interrupted" if not isinstance(error, Exception) else "failed"
+    study.folder.write("summary.json.partial", _summary(study, state, None))
+    if study.sink is not None:
+        study.sink.finish_study(
+            StudyEnd(name=study.name, state=state, finished_at=time.time(), seconds=study.clock.seconds)
+        )
+
+
+def _keep_champion(study: Study, final: Final) -> float:
+    """The winner as files for `espalier predict`: its description, its weights and the exported model."""
+    folder = study.folder.path / "champion"
+    folder.mkdir(exist_ok=True)
+    winner = final.winner
+    weights = study.laboratory.store.folder("trials", winner.trial.key) / "weights.safetensors"
+    shutil.copyfile(weights, folder / "weights.safetensors")
+    write_text(folder / "recipe.json", winner.recipe.model_dump_json(indent=1))
+    model = {"classes": study.laboratory.data.classes, "image_shape": study.laboratory.data.image_shape}
+    write_text(folder / "model.json", json.dumps(model, indent=1))
+    export_onnx(winner.recipe.architecture, weights, folder / "model.onnx")
+    return measure_latency_ms(folder / "model.onnx")
+
+
+def _champion(final: Final, test: Outputs, latency_ms: float) -> Champion:
+    winner = final.winner
+    return Champion(
+        recipe=winner.recipe.content_digest,
+        weights_sha256=winner.trial.weights_sha256,
+        params=winner.recipe.architecture.params,
+        flops=winner.recipe.architecture.flops,
+        val_error=winner.seen.error,
+        test_error=test.error,
+        latency_ms=latency_ms,
+    )
+
+
+def _summary(study: Study, state: str, champion: Champion | None) -> dict[str, Any]:
+    relative = study.folder.path.relative_to(study.home).as_posix()
+    return summary_of(
+        study=study.name,
+        state=state,
+        seed=study.settings.seed,
+        data=study.laboratory.data,
+        seconds=study.clock.seconds,
+        test_openings=1 if champion else 0,
+        trials=Counts(count=len(study.runs), reused=study.reused, failed=0),
+        champion=champion,
+        ledger=f"{relative}/ledger.json" if champion else None,
+        report=f"{relative}/report.html" if champion else None,
+        command=study.command,
+        versions={name: version(name).partition("+")[0] for name in _VERSIONED} | {"python": platform.python_version()},
+        finished_at=time.time(),
+    )
+
+
+def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs, summary: dict[str, Any]) -> StudyView:
+    num_classes = len(study.laboratory.data.classes)
+    confusion = np.zeros((num_classes, num_classes), dtype=int)
+    np.add.at(confusion, (test.labels, test.predicted), 1)
+    return StudyView(
+        summary=summary,
+        ledger=ledger,
+        trials={key: run.result for key, run in study.runs.items()},
+        data=study.laboratory.data,
+        confusion=tuple(tuple(map(int, row)) for row in confusion),
+        plan=plan.model_dump(mode="json"),
+        command=study.command,
+        versions=summary["versions"],
+        stop_reason=_stop_reason(study, plan),
+        layers=_layers(final.winner.recipe),
+        machine_test_openings=study.laboratory.machine_test_openings(),
+        report=str(study.folder.path / "report.html"),
+        tracking=study.settings.tracking.uri or str(study.home / "mlflow.db") if study.sink else None,
+    )
+
+
+def _stop_reason(study: Study, plan: Plan) -> str:
+    decisions = study.folder.read("decisions.json") or {}
+    reasons = [answer for question, answer in decisions.items() if question.startswith("stop before") and answer]
+    if reasons:
+        return str(reasons[0])
+    return (
+        f"all {plan.generations} generations of the plan were run" if plan.generations else "nothing was to be searched"
+    )
+
+
+def _layers(recipe: Recipe) -> tuple[LayerView, ...]:
+    architecture = recipe.architecture
+    shapes = architecture.shapes()
+    return tuple(
+        LayerView(
+            name=node.name,
+            kind=node.op,
+            output=" x ".join(map(str, shapes[node.name])),
+            params=sum(
+                int(np.prod(spec.shape)) for spec in node.tensors(shapes[node.inputs[0]]).values() if spec.trainable
+            ),
+        )
+        for node in architecture.nodes
+    )
+
+
+def _track_end(
+    study: Study, state: Literal["completed"], final: Final, test: Outputs, figures: tuple[Path, ...]
+) -> None:
+    if study.sink is None:
+        return
+    winner = final.winner
+    champion = study.runs[winner.trial.key].updated(
+        confirm_loss=winner.seen.loss, confirm_error=winner.seen.error, test_loss=test.loss, test_error=test.error
+    )
+    folder = study.folder.path
+    top = [folder / name for name in ("report.html", "ledger.json", "summary.json", "plan.json")]
+    study.sink.finish_study(
+        StudyEnd(
+            name=study.name,
+            state=state,
+            finished_at=time.time(),
+            seconds=study.clock.seconds,
+            champion=champion,
+            artifacts={"": _relative(study, top), "figures": _relative(study, figures)},
+        )
+    )
+
+
+def _relative(study: Study, paths: Any) -> tuple[str, ...]:
+    return tuple(path.relative_to(study.home).as_posix() for path in paths)

@@ -1,0 +1,194 @@
+"""A study while it runs: its folder, its lock, its clock, and everything that its stages share."""
+
+import fcntl
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from flows.progress import Progress
+from modules.config import Settings
+from modules.errors import StudyError
+from modules.records import DataRecord, Numerics, TrialResult
+from modules.search.laboratory import Laboratory
+from modules.store import Store, explained_write_errors, write_text
+from modules.tracking.flattening import flattened
+from modules.tracking.records import TrialRun
+from modules.tracking.sink import MlflowSink
+from modules.training.spec import TrialSpec
+from modules.workers.pool import WorkerPool
+
+
+@dataclass
+class StudyFolder:
+    """`studies/<name>` under ESPALIER_HOME."""
+
+    home: Path
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self.home / "studies" / self.name
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the study for this process; StudyError where another one runs it."""
+        with explained_write_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / ".lock").open("a+")
+        with lock:
+            self._take(lock)
+            yield
+
+    def _take(self, lock: IO[str]) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            owner = lock.read().strip() or "another process"
+            raise StudyError(
+                f"study {self.name!r} is already running ({owner}); wait for it, or give this one another name with study=NAME"
+            ) from None
+        lock.seek(0)
+        lock.truncate()
+        lock.write(f"process {os.getpid()}")
+        lock.flush()
+
+    def start_over(self, store: Store) -> None:
+        """Forget what the study decided and trained: its plan and its trials will be made again."""
+        for key in self._trained():
+            store.remove("trials", key)
+        for name in ("plan.json", "summary.json", "ledger.json", "trials.txt", "clock.json", "decisions.json"):
+            (self.path / name).unlink(missing_ok=True)
+
+    def note_trial(self, key: str) -> None:
+        """Remember that a trial belongs to this study."""
+        if key not in self._trained():
+            with explained_write_errors(self.path), (self.path / "trials.txt").open("a") as file:
+                file.write(key + "\n")
+
+    def _trained(self) -> list[str]:
+        path = self.path / "trials.txt"
+        return re.findall(r"^[0-9a-f]{32}$", path.read_text(), re.MULTILINE) if path.exists() else []
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """One of the study's JSON files; None where it is not there."""
+        path = self.path / name
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def write(self, name: str, value: dict[str, Any]) -> None:
+        """Replace one of the study's JSON files as a whole."""
+        write_text(self.path / name, json.dumps(value, indent=1) + "\n")
+
+
+@dataclass
+class Clock:
+    """The seconds that a study has taken, summed over its resumptions."""
+
+    folder: StudyFolder
+    started_at: float = field(default_factory=time.time)
+    _since: float = field(default_factory=time.monotonic)
+    _before: float = 0.0
+
+    def __post_init__(self) -> None:
+        kept = self.folder.read("clock.json")
+        if kept is not None:
+            self._before, self.started_at = kept["seconds"], kept["started_at"]
+
+    @property
+    def seconds(self) -> float:
+        """So far, with earlier runs of the study."""
+        return self._before + self.session_seconds
+
+    @property
+    def session_seconds(self) -> float:
+        """Since this run of it began."""
+        return time.monotonic() - self._since
+
+    def keep(self) -> None:
+        """Write the time down, so that a kill loses little of it."""
+        self.folder.write("clock.json", {"seconds": self.seconds, "started_at": self.started_at})
+
+
+@dataclass
+class Study:
+    """What the stages of a study share: where it lives, who works for it, and what was done so far."""
+
+    settings: Settings
+    home: Path
+    folder: StudyFolder
+    pool: WorkerPool
+    sink: MlflowSink | None
+    progress: Progress
+    clock: Clock
+    command: str
+    runs: dict[str, TrialRun] = field(default_factory=dict)  # by trial key, in the order in which they were needed
+    reused: int = 0
+    _laboratory: Laboratory | None = None
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.folder.name
+
+    @property
+    def laboratory(self) -> Laboratory:
+        """Where trials are done; open once the data is there."""
+        assert self._laboratory is not None
+        return self._laboratory
+
+    def open_laboratory(self, data: DataRecord) -> None:
+        """Find out what the workers compute with, and be ready for trials on `data`."""
+        arguments = {"precision": self.settings.trainer.precision}
+        numerics = self.pool.call("modules.training.numerics.describe_numerics", arguments)
+        self._laboratory = Laboratory(self.home, self.pool, Numerics.model_validate(numerics), data)
+
+    def seed(self, replicate: int) -> int:
+        """The seed of the first, second, … training of a recipe."""
+        return self.settings.seed + 1000 * replicate
+
+    def trial(self, spec: TrialSpec, role: str, generation: int | None, edit: str | None) -> TrialResult:
+        """Find a trial in the store or train it; count it, say it and show it in MLflow."""
+        label = " ".join(
+            filter(None, [f"generation {generation}" if generation else "", edit or role, f"seed {spec.seed}"])
+        )
+        result = self.laboratory.found(spec)
+        reused = result is not None
+        if result is None:
+            with self.progress.trial(label) as report:
+                result = self.laboratory.train(spec, report)
+        self.folder.note_trial(result.key)
+        if result.key not in self.runs:
+            self.reused += reused
+            self.progress.say(_trial_line(label, result, reused))
+        self.runs[result.key] = TrialRun(
+            role=role,
+            result=result,
+            generation=generation,
+            edit=edit,
+            parameters=flattened(spec.recipe.model_dump(mode="json", exclude={"architecture"})),
+            reused=reused,
+        )
+        if self.sink is not None:
+            self.sink.write_trial(self.name, self.runs[result.key])
+        self.clock.keep()
+        return result
+
+    def decided(self, question: str, decide: Callable[[], Any]) -> Any:
+        """The answer (JSON) to a question that depends on the clock: asked once, then read from the study's folder."""
+        decisions = self.folder.read("decisions.json") or {}
+        if question not in decisions:
+            decisions[question] = decide()
+            self.folder.write("decisions.json", decisions)
+        return decisions[question]
+
+
+def _trial_line(label: str, result: TrialResult, reused: bool) -> str:
+    how = "from the store" if reused else f"{result.seconds:.1f} s, {result.samples / result.seconds:,.0f} images/s"
+    return f"{label}: steer error {result.steer_error:.2%}, loss {result.steer_loss:.4f} ({how})"

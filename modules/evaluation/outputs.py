@@ -1,0 +1,45 @@
+"""What a network said about images, as data. Imports no torch."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+
+class Outputs(NamedTuple):
+    """Of N images: `losses` (float32, N; cross-entropy in nats), `probabilities` (float32, N x classes), `labels` (N)."""
+
+    losses: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """The most probable class of each image."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def wrong(self) -> NDArray[np.bool_]:
+        """Whether each image was misclassified."""
+        return self.predicted != self.labels
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy in nats."""
+        return float(self.losses.mean(dtype=np.float64))
+
+    @property
+    def error(self) -> float:
+        """The misclassified fraction."""
+        return float(self.wrong.mean())
+
+    def write(self, path: Path) -> None:
+        """As one safetensors file."""
+        safetensors.numpy.save_file(self._asdict(), path)
+
+    @classmethod
+    def read(cls, path: Path) -> "Outputs":
+        """What `write` wrote."""
+        return cls(**safetensors.numpy.load_file(path))

@@ -1,0 +1,71 @@
+"""Final training: the winner's recipe from inherited weights and from scratch; *confirm* decides which one is shipped."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from modules.evaluation.outputs import Outputs
+from modules.recipe import Recipe
+from modules.records import Interval, LedgerRow, TrialResult
+from modules.search.judging import Noise, effect_of
+from modules.search.laboratory import evidence_of
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A final training and what its weights said about *confirm*."""
+
+    name: str  # "continued", "from scratch" or "baseline"
+    recipe: Recipe
+    trial: TrialResult
+    seen: Outputs
+
+
+@dataclass(frozen=True)
+class Final:
+    """The model a study ends with, and the ledger's account of how it was chosen."""
+
+    winner: Finalist
+    rows: tuple[LedgerRow, ...]
+
+
+def choose_final(finalists: Mapping[str, Finalist], noise: Noise) -> Final:
+    """The finalist with the lowest cross-entropy on *confirm*; each row's effect is against the others' best."""
+    ranked = sorted(finalists.values(), key=lambda finalist: finalist.seen.loss)
+    winner = ranked[0]
+    rows = []
+    for finalist in finalists.values():
+        others = [other for other in ranked if other is not finalist]
+        interval = _against(finalist, others[0], noise) if others else None
+        rows.append(_row(finalist, winner, interval))
+    return Final(winner, tuple(rows))
+
+
+def _against(finalist: Finalist, other: Finalist, noise: Noise) -> Interval:
+    return effect_of(evidence_of([finalist.seen]), evidence_of([other.seen]), noise).interval
+
+
+def _row(finalist: Finalist, winner: Finalist, interval: Interval | None) -> LedgerRow:
+    kept = finalist is winner
+    account = f"cross-entropy {finalist.seen.loss:.4f} and error {finalist.seen.error:.2%} on confirm"
+    verdict = "kept" if kept else f"not kept: {winner.name} has the lower cross-entropy"
+    architecture = finalist.recipe.architecture
+    return LedgerRow(
+        generation=0,
+        edit=f"final: {finalist.name}",
+        description=f"{finalist.trial.epochs:.1f} epochs at a rate that ends low",
+        reason="inherited weights or new ones: measured, not assumed",
+        parent=finalist.recipe.content_digest,
+        recipe=finalist.recipe.content_digest,
+        trials=(finalist.trial.key,),
+        certificate=None,
+        steer_effect=None,
+        confirm_effect=interval,
+        steer_error=finalist.trial.steer_error,
+        p_value=None,
+        kept=kept,
+        confirmed=None if interval is None else interval.high < 0,
+        verdict=f"{verdict}; {account}",
+        params=architecture.params,
+        flops=architecture.flops,
+        seconds=finalist.trial.seconds,
+    )

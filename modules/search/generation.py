@@ -1,0 +1,240 @@
+"""One generation: what is known about its children and its control, and what is kept.
+
+The judging happens in two steps. Every edit is first trained with one seed; the one that promises most for its cost is
+trained with a second, and only then is anything decided. *Confirm* is opened for what is kept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modules.recipe import Recipe
+from modules.records import Certificate, GenerationRecord, LedgerRow, TrialResult
+from modules.search.judging import (
+    Candidate,
+    Evidence,
+    Noise,
+    Verdict,
+    confirms,
+    effect_of,
+    judge,
+    pooled_noise,
+    smallest_effect,
+)
+from modules.search.proposal import Proposal
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A recipe of a generation with its trials, one a seed, and what they said about *steer*."""
+
+    recipe: Recipe
+    trials: tuple[TrialResult, ...]
+    evidence: Evidence
+
+    @property
+    def first(self) -> TrialResult:
+        """The trial with the first seed, from which training goes on if this is the winner."""
+        return self.trials[0]
+
+
+@dataclass(frozen=True)
+class Child:
+    """A proposed edit, applied and trained; or `refused`, with the reason."""
+
+    proposal: Proposal
+    description: str
+    trained: Trained | None = None
+    certificate: Certificate | None = None
+    refused: str | None = None
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """What a generation starts from and what the study has learnt so far."""
+
+    trained: Trained
+    position: int  # in the stream of images, at which the next slice starts
+    best: Evidence | None = None  # the lowest loss on *steer* of any control or winner
+    replicated: tuple[tuple[float, ...], ...] = ()  # mean losses of recipes that were trained with several seeds
+    generations: tuple[GenerationRecord, ...] = ()
+
+
+def candidate_of(child: Trained, parent: Recipe) -> Candidate:
+    """A child as judging sees it."""
+    ours, theirs = child.recipe.architecture, parent.architecture
+    smaller = ours.params < theirs.params or ours.flops < theirs.flops
+    larger = ours.params > theirs.params or ours.flops > theirs.flops
+    return Candidate(child.evidence, ours.flops / theirs.flops, shrinks=smaller and not larger)
+
+
+def favourite(children: Sequence[Child], control: Trained, trunk: Trunk, margin: float) -> int | None:
+    """The child that deserves a second seed: the most expected gain (and saving) for its cost, if any is expected."""
+    noise = noise_of(control, trunk)
+    best, chosen = 0.0, None
+    for index, child in enumerate(children):
+        if child.trained is None:
+            continue
+        candidate = candidate_of(child.trained, control.recipe)
+        effect = effect_of(candidate.evidence, control.evidence, noise)
+        allowed = margin * control.evidence.loss if candidate.shrinks else 0.0
+        promise = (effect.shrunk_gain(control.evidence.loss) + allowed) / candidate.cost_ratio
+        if promise > best:
+            best, chosen = promise, index
+    return chosen
+
+
+def noise_of(control: Trained, trunk: Trunk) -> Noise:
+    """The noise of training, pooled over the study so far and this generation's control."""
+    own = tuple(float(loss) for loss in control.evidence.losses.mean(axis=1))
+    return pooled_noise([*trunk.replicated, own], control.evidence.loss)
+
+
+def best_evidence(control: Trained, trunk: Trunk) -> Evidence:
+    """The best that the study has seen: the reference of shrinking edits."""
+    if trunk.best is None or control.evidence.loss <= trunk.best.loss:
+        return control.evidence
+    return trunk.best
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The verdicts of a generation on *steer*, in the order of its children (None: refused), and the one to keep."""
+
+    verdicts: tuple[Verdict | None, ...]
+    kept: int | None
+    noise: Noise
+    smallest_effect: float
+
+
+def judge_generation(children: Sequence[Child], control: Trained, trunk: Trunk, margin: float) -> Judged:
+    """Judge what was trained and choose what is kept: of those that pass with two seeds, the one of most utility."""
+    noise = noise_of(control, trunk)
+    trained = [child.trained for child in children if child.trained is not None]
+    candidates = [candidate_of(each, control.recipe) for each in trained]
+    found = judge(candidates, control.evidence, best_evidence(control, trunk), noise, margin)
+    remaining = iter(found)
+    verdicts = tuple(next(remaining) if child.trained is not None else None for child in children)
+    passing = [
+        index
+        for index, (child, verdict) in enumerate(zip(children, verdicts, strict=True))
+        if verdict is not None and verdict.passes and child.trained is not None and len(child.trained.trials) > 1
+    ]
+    kept = max(passing, key=lambda index: verdicts[index].utility, default=None)  # type: ignore[union-attr]
+    seen = smallest_effect(control.evidence, candidates[0].evidence, noise, len(candidates)) if candidates else 0.0
+    return Judged(verdicts, kept, noise, seen)
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The kept child and its control on *confirm*."""
+
+    child: Evidence
+    control: Evidence
+
+
+def record_generation(
+    number: int,
+    children: Sequence[Child],
+    control: Trained,
+    judged: Judged,
+    confirmation: Confirmation | None,
+    margin: float,
+) -> GenerationRecord:
+    """The ledger's account of a generation."""
+    rows = [_control_row(number, control)]
+    for index, child in enumerate(children):
+        row = _row(number, child, control, judged.verdicts[index])
+        if index == judged.kept and child.trained is not None and confirmation is not None:
+            candidate = candidate_of(child.trained, control.recipe)._replace(evidence=confirmation.child)
+            interval, confirmed = confirms(candidate, confirmation.control, judged.noise, margin, len(children))
+            verdict = "confirmed" if confirmed else "not confirmed: the interval on confirm does not bear the claim"
+            row = row.updated(
+                kept=True, confirm_effect=interval, confirmed=confirmed, verdict=f"kept: {row.verdict}; {verdict}"
+            )
+        rows.append(row)
+    winner = control if judged.kept is None else children[judged.kept].trained
+    assert winner is not None
+    return GenerationRecord(
+        number=number,
+        parent=control.recipe.content_digest,
+        winner=winner.recipe.content_digest,
+        winner_trial=winner.first.key,
+        rows=tuple(rows),
+        smallest_effect=judged.smallest_effect,
+        noise=judged.noise.variance**0.5,
+    )
+
+
+def _control_row(number: int, control: Trained) -> LedgerRow:
+    return LedgerRow(
+        generation=number,
+        edit="control",
+        description="the parent, trained on without an edit",
+        reason="what every edit is compared with",
+        parent=control.recipe.content_digest,
+        recipe=control.recipe.content_digest,
+        trials=tuple(trial.key for trial in control.trials),
+        certificate=None,
+        steer_effect=None,
+        confirm_effect=None,
+        steer_error=control.evidence.error,
+        p_value=None,
+        kept=False,
+        confirmed=None,
+        verdict="the reference",
+        params=control.recipe.architecture.params,
+        flops=control.recipe.architecture.flops,
+        seconds=sum(trial.seconds for trial in control.trials),
+    )
+
+
+def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -> LedgerRow:
+    parent = control.recipe
+    recipe = child.trained.recipe if child.trained else parent
+    trials = child.trained.trials if child.trained else ()
+    if verdict is None:
+        reason = f"refused: {child.refused}"
+    elif verdict.passes and len(trials) < 2:
+        reason = f"not kept: {verdict.reason}, but another edit promised more for its cost"
+    else:
+        reason = verdict.reason if verdict.passes else f"not kept: {verdict.reason}"
+    return LedgerRow(
+        generation=number,
+        edit=child.proposal.name,
+        description=child.description,
+        reason=child.proposal.reason,
+        parent=parent.content_digest,
+        recipe=recipe.content_digest,
+        trials=tuple(trial.key for trial in trials),
+        certificate=child.certificate,
+        steer_effect=verdict.effect if verdict else None,
+        confirm_effect=None,
+        steer_error=child.trained.evidence.error if child.trained else None,
+        p_value=verdict.p_value if verdict else None,
+        kept=False,
+        confirmed=None,
+        verdict=reason,
+        params=recipe.architecture.params,
+        flops=recipe.architecture.flops,
+        seconds=sum(trial.seconds for trial in trials),
+    )
+
+
+def next_trunk(
+    trunk: Trunk, children: Sequence[Child], control: Trained, judged: Judged, record: GenerationRecord
+) -> Trunk:
+    """What the next generation starts from."""
+    winner = control if judged.kept is None else children[judged.kept].trained
+    assert winner is not None
+    reference = best_evidence(control, trunk)
+    replicated = [*trunk.replicated, tuple(map(float, control.evidence.losses.mean(axis=1)))]
+    for child in children:
+        if child.trained is not None and child.trained.evidence.seeds > 1:
+            replicated.append(tuple(map(float, child.trained.evidence.losses.mean(axis=1))))
+    return Trunk(
+        trained=winner,
+        position=trunk.position + winner.first.samples,
+        best=winner.evidence if winner.evidence.loss < reference.loss else reference,
+        replicated=tuple(replicated),
+        generations=(*trunk.generations, record),
+    )

@@ -1,0 +1,214 @@
+"""Judging an edit against its control: what it did, how sure one can be, and whether it is kept.
+
+The figure is the mean per-image cross-entropy of the child minus that of the control on the same images: negative is
+better. Two things make it uncertain, and the standard error carries both:
+
+- the images: the paired differences vary from image to image, so their mean over n images has variance s²/n;
+- the training: the same recipe trained with another seed has another mean. Its variance is pooled over every recipe of
+  the study that was trained with several seeds, together with a weak prior in proportion to the loss, since a
+  generation has only two or three such pairs.
+
+Degrees of freedom follow Welch and Satterthwaite; several edits of a generation are adjusted by Holm (1979).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from modules.records import Interval, Record
+
+ALPHA = 0.05
+POWER = 0.8
+
+# The standard deviation between seeds of a slice's mean cross-entropy, in proportion to it, and how many degrees of
+# freedom that prior is worth; measured by benchmarks/rank_correlation.py.
+PRIOR_NOISE = 0.02
+PRIOR_FREEDOM = 4.0
+
+# The standard deviation, in proportion to the control's loss, of what edits really do; the shrinkage towards zero.
+PRIOR_EFFECT = 0.03
+
+
+class Evidence(NamedTuple):
+    """One recipe trained with one or more seeds, seen on the same n images: arrays of shape (seeds, n)."""
+
+    losses: NDArray[np.float64]
+    wrong: NDArray[np.bool_]
+
+    @property
+    def seeds(self) -> int:
+        """With how many seeds it was trained."""
+        return len(self.losses)
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy over seeds and images."""
+        return float(self.losses.mean())
+
+    @property
+    def error(self) -> float:
+        """Misclassified fraction over seeds and images."""
+        return float(self.wrong.mean())
+
+
+class Noise(NamedTuple):
+    """The variance between seeds of a training's mean cross-entropy, and the degrees of freedom it is known with."""
+
+    variance: float
+    freedom: float
+
+
+def pooled_noise(replicated: Sequence[Sequence[float]], scale: float) -> Noise:
+    """Pool the mean losses of recipes that were trained with several seeds with the prior `PRIOR_NOISE * scale`."""
+    sum_of_squares = PRIOR_FREEDOM * (PRIOR_NOISE * scale) ** 2
+    freedom = PRIOR_FREEDOM
+    for losses in replicated:
+        sum_of_squares += float(np.square(np.asarray(losses) - np.mean(losses)).sum())
+        freedom += len(losses) - 1
+    return Noise(sum_of_squares / freedom, freedom)
+
+
+class Effect(NamedTuple):
+    """A difference of mean cross-entropies, its standard error and the degrees of freedom of that."""
+
+    estimate: float
+    standard_error: float
+    freedom: float
+
+    @property
+    def interval(self) -> Interval:
+        """The two-sided interval at 95 %."""
+        reach = float(stats.t.ppf(1 - ALPHA / 2, self.freedom)) * self.standard_error
+        return Interval(
+            estimate=self.estimate,
+            low=self.estimate - reach,
+            high=self.estimate + reach,
+            standard_error=self.standard_error,
+            level=1 - ALPHA,
+        )
+
+    def p_below(self, margin: float) -> float:
+        """The one-sided p-value against "the difference is `margin` or more"."""
+        if self.standard_error == 0.0:
+            return 0.0 if self.estimate < margin else 1.0
+        return float(stats.t.cdf((self.estimate - margin) / self.standard_error, self.freedom))
+
+    def shrunk_gain(self, scale: float) -> float:
+        """The expected gain, shrunk towards zero as if effects had a normal prior of width `PRIOR_EFFECT * scale`."""
+        prior = (PRIOR_EFFECT * scale) ** 2
+        return -self.estimate * prior / (prior + self.standard_error**2)
+
+
+def effect_of(child: Evidence, control: Evidence, noise: Noise) -> Effect:
+    """What the child did, compared with its control on the same images."""
+    differences = child.losses.mean(axis=0) - control.losses.mean(axis=0)
+    images = float(differences.var(ddof=1)) / len(differences)
+    training = noise.variance * (1 / child.seeds + 1 / control.seeds)
+    variance = images + training
+    if variance == 0.0:
+        return Effect(float(differences.mean()), 0.0, noise.freedom)
+    freedom = variance**2 / (training**2 / noise.freedom + images**2 / (len(differences) - 1))
+    return Effect(float(differences.mean()), math.sqrt(variance), freedom)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values, in the given order."""
+    adjusted = [0.0] * len(p_values)
+    running = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = running
+    return adjusted
+
+
+def mcnemar_worse(child_wrong: NDArray[np.bool_], control_wrong: NDArray[np.bool_]) -> float:
+    """The exact one-sided p-value of McNemar's test that the child errs more often than the control."""
+    only_child = int((child_wrong & ~control_wrong).sum())
+    only_control = int((~child_wrong & control_wrong).sum())
+    if only_child + only_control == 0:
+        return 1.0
+    return float(stats.binomtest(only_child, only_child + only_control, 0.5, alternative="greater").pvalue)
+
+
+def smallest_effect(control: Evidence, child: Evidence, noise: Noise, num_edits: int, child_seeds: int = 2) -> float:
+    """The gain that a generation of `num_edits` would have seen with power `POWER`, from its own noise."""
+    effect = effect_of(Evidence(child.losses[:1].repeat(child_seeds, 0), child.wrong[:1]), control, noise)
+    quantiles = stats.t.ppf([1 - ALPHA / num_edits, POWER], effect.freedom)
+    return float(quantiles.sum()) * effect.standard_error
+
+
+Claim = Literal["better", "not worse"]
+
+
+class Verdict(Record):
+    """What became of an edit and why."""
+
+    claim: Claim
+    effect: Interval
+    p_value: float  # Holm-adjusted
+    passes: bool
+    utility: float  # expected gain for its cost, by which passing edits are ranked
+    reason: str
+
+
+class Candidate(NamedTuple):
+    """An edit that was trained: its evidence and its costs relative to its parent."""
+
+    evidence: Evidence
+    cost_ratio: float  # of its FLOPs to the parent's
+    shrinks: bool  # fewer parameters or FLOPs, and more of neither
+
+
+def judge(
+    candidates: Sequence[Candidate], control: Evidence, best: Evidence, noise: Noise, margin: float
+) -> list[Verdict]:
+    """Judge the edits of a generation on *steer*.
+
+    A growing edit has to be better than the control. A shrinking one has to be not worse, by more than `margin` times
+    its loss, than the best that the study has seen, which may be the control; it is then worth what it saves.
+    """
+    comparisons = []
+    for candidate in candidates:
+        reference, allowed = (best, margin * best.loss) if candidate.shrinks else (control, 0.0)
+        effect = effect_of(candidate.evidence, reference, noise)
+        comparisons.append((effect, effect.p_below(allowed), allowed))
+    adjusted = holm([p_value for _, p_value, _ in comparisons])
+    return [
+        _verdict(candidate, control, comparison[0], comparison[2], p_value)
+        for candidate, comparison, p_value in zip(candidates, comparisons, adjusted, strict=True)
+    ]
+
+
+def _verdict(candidate: Candidate, control: Evidence, effect: Effect, allowed: float, p_value: float) -> Verdict:
+    guard = mcnemar_worse(candidate.evidence.wrong[0], control.wrong[0])
+    gain = effect.shrunk_gain(control.loss)
+    claim: Claim = "not worse" if candidate.shrinks else "better"
+    if guard < ALPHA:
+        passes, reason = False, f"it errs more often than the control (McNemar p = {guard:.3f})"
+    elif p_value >= ALPHA:
+        standard = "that it is not worse than the best by more than the margin" if candidate.shrinks else "a gain"
+        passes, reason = False, f"no evidence of {standard} (p = {p_value:.2f})"
+    else:
+        passes, reason = True, f"{claim} at p = {p_value:.1g}"
+    saved = max(0.0, 1.0 - candidate.cost_ratio) * allowed
+    return Verdict(
+        claim=claim,
+        effect=effect.interval,
+        p_value=p_value,
+        passes=passes,
+        utility=(gain + saved) / candidate.cost_ratio,
+        reason=reason,
+    )
+
+
+def confirms(
+    candidate: Candidate, control: Evidence, noise: Noise, margin: float, num_edits: int
+) -> tuple[Interval, bool]:
+    """The effect on *confirm* and whether it bears the claim, adjusted for the number of edits of the generation."""
+    effect = effect_of(candidate.evidence, control, noise)
+    allowed = margin * control.loss if candidate.shrinks else 0.0
+    return effect.interval, min(1.0, num_edits * effect.p_below(allowed)) < ALPHA

@@ -1,0 +1,152 @@
+"""Where trials are done: each is looked up in the store and only trained, in a worker, if it is not there."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from modules.digests import digest_of
+from modules.evaluation.outputs import Outputs
+from modules.parts import revision_of
+from modules.recipe import Recipe
+from modules.records import Certificate, DataRecord, Numerics, Part, PartName, TrialResult
+from modules.search.judging import Evidence
+from modules.search.plan import Calibration
+from modules.search.proposal import Diagnosis
+from modules.store import Store
+from modules.training.spec import Slice, Start, TrialSpec
+from modules.workers.jobs import Report
+from modules.workers.pool import WorkerPool
+
+_OBSERVING = ("modules.architecture.module", "modules.evaluation.observing")
+
+
+class Inherited(NamedTuple):
+    """A child before its training: its recipe and the state it starts from, with the edit's certificate."""
+
+    recipe: Recipe
+    start: Start
+    certificate: Certificate
+    description: str
+
+
+class Refused(NamedTuple):
+    """An edit that does not fit, and why."""
+
+    reason: str
+
+
+class Laboratory:
+    """The store and the workers behind a study's trials; counts what was trained and what was found."""
+
+    def __init__(self, home: Path, pool: WorkerPool, numerics: Numerics, data: DataRecord) -> None:
+        self.home = home
+        self.store = Store(home / "store")
+        self.pool = pool
+        self.numerics = numerics
+        self.data = data
+
+    def spec(self, recipe: Recipe, piece: Slice, seed: int, start: Start | None = None) -> TrialSpec:
+        """A trial on this laboratory's data and machine."""
+        return TrialSpec(recipe=recipe, slice=piece, seed=seed, data=self.data, numerics=self.numerics, start=start)
+
+    def found(self, spec: TrialSpec) -> TrialResult | None:
+        """The result of a trial that was done before."""
+        entry = self.store.find("trials", spec.key)
+        if entry is None:
+            return None
+        return TrialResult.model_validate_json(entry.file("result.json").read_text())
+
+    def train(self, spec: TrialSpec, report: Report) -> TrialResult:
+        """Train a trial in a worker."""
+        arguments = {"spec": spec.model_dump(mode="json"), "home": str(self.home)}
+        return TrialResult.model_validate(self.pool.call("modules.training.trial.train_trial", arguments, report))
+
+    def calibrate(self, recipe: Recipe) -> Calibration:
+        """How fast this machine trains a recipe."""
+        spec = self.spec(recipe, Slice(samples=1, evaluate_every=1), seed=0)
+        arguments = {"spec": spec.model_dump(mode="json"), "home": str(self.home)}
+        return Calibration.model_validate(self.pool.call("modules.training.calibration.calibrate", arguments))
+
+    def inherit(self, edit: Part, recipe: Recipe, parent: TrialResult, seed: int) -> Inherited | Refused:
+        """Apply an edit to a trained parent, or find that it was refused."""
+        module = edit.target.rpartition(".")[0]
+        key = digest_of(
+            {
+                "edit": edit.model_dump(mode="json"),
+                "recipe": recipe.content_digest,
+                "state": parent.state_sha256,
+                "seed": seed,
+                "data": self.data.digest,
+                "numerics": self.numerics.model_dump(mode="json"),
+                "revisions": {name: revision_of(name) for name in (module, "modules.training.inheritance")},
+            }
+        )
+        record = self._found_or_called(
+            "edits",
+            key,
+            "modules.training.inheritance.inherit",
+            {
+                "edit": edit.model_dump(mode="json"),
+                "recipe": recipe.model_dump(mode="json"),
+                "trial": parent.key,
+                "seed": seed,
+            },
+        )
+        if "refused" in record:
+            return Refused(record["refused"])
+        start = Start(kind="edits", key=key, state_sha256=record["state_sha256"])
+        return Inherited(
+            Recipe.model_validate(record["recipe"]),
+            start,
+            Certificate.model_validate(record["certificate"]),
+            record["description"],
+        )
+
+    def diagnose(self, recipe: Recipe, trial: TrialResult) -> Diagnosis:
+        """Look at a trained network's fit and layers."""
+        key = digest_of({"weights": trial.weights_sha256, "data": self.data.digest})
+        arguments = {"architecture": recipe.architecture.model_dump(mode="json"), "trial": trial.key}
+        return Diagnosis.model_validate(
+            self._found_or_called("diagnoses", key, "modules.evaluation.jobs.diagnose", arguments)
+        )
+
+    def steer_evidence(self, trials: list[TrialResult]) -> Evidence:
+        """What trials of one recipe said about *steer* at their end."""
+        return evidence_of([self._read("trials", trial.key, "steer.safetensors") for trial in trials])
+
+    def observe(self, recipe: Recipe, trial: TrialResult, part: PartName) -> Outputs:
+        """Open a part for a trial's weights. Opening it again for the same weights reads what was stored."""
+        kind, digest = (
+            ("test_openings", self.data.test_digest) if part == "test" else ("observations", self.data.digest)
+        )
+        revisions = [revision_of(name) for name in _OBSERVING]
+        key = digest_of({"weights": trial.weights_sha256, "part": part, "data": digest, "revisions": revisions})
+        arguments = {"architecture": recipe.architecture.model_dump(mode="json"), "trial": trial.key, "part": part}
+        self._found_or_called(kind, key, "modules.evaluation.jobs.observe_part", arguments, kind=kind)
+        return self._read(kind, key, "outputs.safetensors")
+
+    def machine_test_openings(self) -> int:
+        """How often this machine has opened this test set, over all studies."""
+        entries = (self.store.find("test_openings", key) for key in self.store.keys("test_openings"))
+        return sum(entry is not None and entry.record["test_digest"] == self.data.test_digest for entry in entries)
+
+    def _found_or_called(
+        self, kind_: str, key: str, job: str, arguments: dict[str, Any], **extra: Any
+    ) -> dict[str, Any]:
+        entry = self.store.find(kind_, key)
+        if entry is not None:
+            return entry.record
+        shared = {"data": self.data.model_dump(mode="json"), "key": key, "home": str(self.home)}
+        return self.pool.call(job, {**arguments, **shared, **extra})
+
+    def _read(self, kind: str, key: str, name: str) -> Outputs:
+        return Outputs.read(self.store.folder(kind, key) / name)
+
+
+def evidence_of(observations: list[Outputs]) -> Evidence:
+    """Outputss of one recipe with several seeds, side by side."""
+    return Evidence(
+        np.stack([seen.losses for seen in observations]).astype(np.float64),
+        np.stack([seen.wrong for seen in observations]),
+    )

@@ -1,0 +1,181 @@
+"""The plan: what a study will train, in samples, fixed before it starts.
+
+Minutes are turned into samples once, from a short calibration, with the final training, the test and the report
+reserved. From then on only samples count; a clock that runs ahead of the plan leads to a stored decision.
+"""
+
+import math
+from typing import Literal
+
+from modules.errors import ConfigError
+from modules.records import Record
+
+CONTROL_SEEDS = 2
+_BASELINE_SLICES = 4  # a baseline is as long as so many slices
+_SMALLEST_SLICE = 8_000  # samples
+_LARGEST_SLICE = 60_000
+_FINAL_SLICES = 24  # without a clock, each final training is as long as so many slices
+_SINGLE_EPOCHS_SAMPLES = 480_000  # without a clock and a search: at least so many samples
+_SEARCH_SHARE = 0.45  # of the time for training that generations get, baseline included
+_SAFETY = 0.88  # of the time there is, what is planned: edits may make the network slower
+RESERVED_SECONDS = 12.0  # for the test, the export and the report
+_TRIAL_OVERHEAD_SECONDS = 0.8
+
+
+class Calibration(Record):
+    """How fast this machine trains the first recipe: samples a second, and seconds for one look at *steer*."""
+
+    samples_per_second: float
+    evaluation_seconds: float
+
+
+class Plan(Record):
+    """What will be trained, in samples. `seconds` is what that should take, None where nothing was calibrated."""
+
+    baseline_samples: int
+    generations: int
+    edits_per_generation: int
+    slice_samples: int
+    continued_samples: int
+    scratch_samples: int
+    evaluate_every: int  # samples between two looks at *steer* in baseline and final training
+    minutes: float | None = None
+    seconds: float | None = None
+    calibration: Calibration | None = None
+    note: str = ""
+
+    @property
+    def trials_per_generation(self) -> int:
+        """The control's seeds, the edits and the second seed of the best."""
+        return CONTROL_SEEDS + self.edits_per_generation + 1
+
+    @property
+    def total_samples(self) -> int:
+        """All that is trained if every generation runs."""
+        generation = self.trials_per_generation * self.slice_samples
+        return self.baseline_samples + self.generations * generation + self.continued_samples + self.scratch_samples
+
+
+class Wishes(Record):
+    """What the configuration says about the plan; None leaves it to the rule."""
+
+    search: Literal["edits", "random", "none"]
+    generations: int
+    edits_per_generation: int
+    slice_samples: int | None
+    baseline_samples: int | None
+    final_samples: int | None
+    from_scratch: bool
+    max_epochs: int | None
+    minutes: float | None
+    trials: int | None
+    samples: int | None
+
+
+def make_plan(wishes: Wishes, num_train: int, calibration: Calibration | None, spent_seconds: float = 0.0) -> Plan:
+    """The plan for `num_train` training images; a calibration is needed where minutes are given.
+
+    `spent_seconds` have passed since the command started. ConfigError where the budget is too small for anything.
+    """
+    if wishes.search == "none":
+        plan = _single(wishes, num_train, calibration, spent_seconds)
+    else:
+        plan = _study(wishes, num_train, calibration, spent_seconds)
+    return _within_samples(plan, wishes.samples) if wishes.samples is not None else plan
+
+
+def slice_rule(num_train: int) -> int:
+    """Half an epoch, but enough samples to see anything."""
+    return min(_LARGEST_SLICE, max(_SMALLEST_SLICE, num_train // 2))
+
+
+def _single(wishes: Wishes, num_train: int, calibration: Calibration | None, spent_seconds: float) -> Plan:
+    epochs = wishes.max_epochs or max(10, math.ceil(_SINGLE_EPOCHS_SAMPLES / num_train))
+    samples, seconds = epochs * num_train, None
+    if wishes.minutes is not None and calibration is not None:
+        seconds = _training_seconds(wishes.minutes, spent_seconds)
+        epoch_seconds = num_train / calibration.samples_per_second + calibration.evaluation_seconds
+        samples = (
+            min(samples, int(seconds / epoch_seconds * num_train))
+            if wishes.max_epochs
+            else int(seconds / epoch_seconds * num_train)
+        )
+    return Plan(
+        baseline_samples=samples,
+        generations=0,
+        edits_per_generation=0,
+        slice_samples=0,
+        continued_samples=0,
+        scratch_samples=0,
+        evaluate_every=num_train,
+        minutes=wishes.minutes,
+        seconds=seconds,
+        calibration=calibration,
+        note=f"one training of up to {samples:,} samples ({samples / num_train:.1f} epochs)",
+    )
+
+
+def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, spent_seconds: float) -> Plan:
+    slice_samples = wishes.slice_samples or slice_rule(num_train)
+    final = wishes.final_samples or (
+        wishes.max_epochs * num_train if wishes.max_epochs else _FINAL_SLICES * slice_samples
+    )
+    generations, seconds = wishes.generations, None
+    per_generation = CONTROL_SEEDS + wishes.edits_per_generation + 1
+    baseline = wishes.baseline_samples or _BASELINE_SLICES * slice_samples
+    if wishes.minutes is not None and calibration is not None:
+        seconds = _training_seconds(wishes.minutes, spent_seconds)
+        rate = calibration.samples_per_second
+        slice_seconds = slice_samples / rate + calibration.evaluation_seconds + _TRIAL_OVERHEAD_SECONDS
+        search_seconds = seconds * _SEARCH_SHARE - baseline / rate
+        generations = max(0, int(search_seconds / (per_generation * slice_seconds)))
+        left = seconds - baseline / rate - generations * per_generation * slice_seconds
+        final = int(left / (2 if wishes.from_scratch else 1) * rate)
+        if final < slice_samples:
+            raise ConfigError(
+                f"budget.minutes={wishes.minutes:g} is too short: this machine trains {rate:.0f} samples a second, so that a "
+                f"baseline and a final training need at least {(baseline + 2 * slice_samples) / rate / 60 + 0.5:.1f} minutes"
+            )
+    if wishes.trials is not None:
+        generations = min(generations, max(0, (wishes.trials - 3) // per_generation))
+    return Plan(
+        baseline_samples=baseline,
+        generations=generations,
+        edits_per_generation=wishes.edits_per_generation,
+        slice_samples=slice_samples,
+        continued_samples=final,
+        scratch_samples=final if wishes.from_scratch else 0,
+        evaluate_every=max(num_train, final // 20),
+        minutes=wishes.minutes,
+        seconds=seconds,
+        calibration=calibration,
+        note=(
+            f"a baseline of {baseline:,} samples, {generations} generations of {per_generation} slices of "
+            f"{slice_samples:,}, final trainings of {final:,}"
+        ),
+    )
+
+
+def _training_seconds(minutes: float, spent_seconds: float) -> float:
+    seconds = (minutes * 60 - spent_seconds - RESERVED_SECONDS) * _SAFETY
+    if seconds <= 0:
+        raise ConfigError(
+            f"budget.minutes={minutes:g} is used up before the training starts; allowed is at least "
+            f"{(spent_seconds + RESERVED_SECONDS) / 60 + 0.5:.1f} on this machine"
+        )
+    return seconds
+
+
+def _within_samples(plan: Plan, samples: int) -> Plan:
+    """Shorten a plan to at most `samples`: first generations go, then everything shrinks alike."""
+    while plan.total_samples > samples and plan.generations > 1:
+        plan = plan.updated(generations=plan.generations - 1)
+    if plan.total_samples <= samples:
+        return plan
+    share = samples / plan.total_samples
+    if plan.slice_samples and plan.slice_samples * share < _SMALLEST_SLICE / 8:
+        raise ConfigError(
+            f"budget.samples={samples} is smaller than one slice of each part of a study; allow more samples"
+        )
+    names = ("baseline_samples", "slice_samples", "continued_samples", "scratch_samples")
+    return plan.updated(**{name: int(getattr(plan, name) * share) for name in names})

@@ -1,0 +1,45 @@
+"""How fast this machine trains a recipe: the measurement that turns a budget of minutes into samples."""
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from modules.store import Store
+from modules.training.spec import TrialSpec
+from modules.training.trial import Training
+from modules.workers.jobs import Report, job
+
+_UPDATES = 60
+_WARMUP_UPDATES = 10
+
+
+class _Stopwatch(pl.Callback):
+    def __init__(self) -> None:
+        self.marks: list[float] = []
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self.marks.append(time.monotonic())
+
+
+@job
+def calibrate(spec: dict[str, Any], home: str, report: Report) -> dict[str, Any]:
+    """Train some batches of a recipe and look once at *steer*: samples a second (median) and seconds for the look."""
+    parsed = TrialSpec.model_validate(spec)
+    samples = _UPDATES * parsed.recipe.batch_size
+    short = parsed.updated(slice=parsed.slice.updated(samples=samples, evaluate_every=samples))
+    training = Training(short, Path(home), Store(Path(home) / "store"), report)
+    stopwatch = _Stopwatch()
+    training.trainer.callbacks.insert(0, stopwatch)  # type: ignore[attr-defined]
+    training.fit()
+    ended = time.monotonic()
+    laps = [after - before for before, after in zip(stopwatch.marks, stopwatch.marks[1:], strict=False)]
+    lap = statistics.median(laps[_WARMUP_UPDATES:])
+    return {
+        "samples_per_second": parsed.recipe.batch_size / lap,
+        "evaluation_seconds": max(0.0, ended - stopwatch.marks[-1] - lap),
+    }

@@ -1,0 +1,36 @@
+"""Sets the learning rate before each update."""
+
+from typing import Any, Protocol
+
+import pytorch_lightning as pl
+
+from modules.training.module import TrialModule
+from modules.training.progress import Progress
+
+REVISION = 1
+
+
+class Schedule(Protocol):
+    """A factor on the learning rate for each moment of a training."""
+
+    def factor(self, progress: Progress) -> float:
+        """The factor on the learning rate."""
+
+
+class LearningRateDecay(pl.Callback):
+    """The rate of an update is `learning_rate` times the schedule's factor at the samples and updates done so far."""
+
+    def __init__(self, schedule: Schedule, learning_rate: float) -> None:
+        self.schedule = schedule
+        self.learning_rate = learning_rate
+        self.current = learning_rate
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Set the rate of the update that follows."""
+        assert isinstance(pl_module, TrialModule)
+        self.current = self.learning_rate * self.schedule.factor(pl_module.progress)
+        for optimizer in trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.current

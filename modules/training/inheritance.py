@@ -1,0 +1,70 @@
+"""The start of a child: an edit applied to a trained parent in a worker, certified, and put into the store."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+
+from modules.data.arrays import open_arrays
+from modules.digests import sha256_of_file
+from modules.edits.editing import apply_edit
+from modules.errors import EditError
+from modules.evaluation.observing import as_batch
+from modules.randomness import words
+from modules.recipe import Recipe
+from modules.records import DataRecord, Part
+from modules.store import Store
+from modules.training.states import read_state
+from modules.workers.jobs import Report, job
+
+REVISION = 1
+
+_CERTIFIED_IMAGES = 256
+
+
+@job
+def inherit(
+    edit: dict[str, Any],
+    recipe: dict[str, Any],
+    trial: str,
+    seed: int,
+    data: dict[str, Any],
+    key: str,
+    home: str,
+    report: Report,
+) -> dict[str, Any]:
+    """Apply an edit to a trial's state; stores `edits/<key>` and returns its record.
+
+    The record holds `refused`, the reason, for an edit that does not fit.
+    """
+    store = Store(Path(home) / "store")
+    state = read_state(store.folder("trials", trial) / "state.safetensors")
+    images = certified_images(Path(home), DataRecord.model_validate(data))
+    try:
+        edited = apply_edit(Part.model_validate(edit), Recipe.model_validate(recipe), state, seed, images)
+    except EditError:
+        raise
+    except ValueError as error:
+        return dict(store.put("edits", key, {"refused": str(error)}).record)
+    child, new_state, certificate, description = edited
+    record: dict[str, Any] = {
+        "recipe": child.model_dump(mode="json"),
+        "certificate": certificate.model_dump(mode="json"),
+        "description": description,
+    }
+
+    def fill(folder: Path) -> None:
+        safetensors.torch.save_file(new_state, folder / "state.safetensors")
+        record["state_sha256"] = sha256_of_file(folder / "state.safetensors")
+
+    store.put("edits", key, record, fill)
+    return record
+
+
+def certified_images(home: Path, data: DataRecord) -> Any:
+    """The training images on which edits are certified: the same few for every edit of a data set."""
+    arrays = open_arrays(home, data)
+    train = arrays.indices("train")
+    chosen = np.sort(train[np.argsort(words("certify", arrays.identities[train]))[:_CERTIFIED_IMAGES]])
+    return as_batch(arrays.images[chosen])

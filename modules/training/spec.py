@@ -1,0 +1,68 @@
+"""What a trial is, as data: everything its bits depend on, and therefore its key. Imports no torch."""
+
+from modules.digests import digest_of
+from modules.parts import revision_of
+from modules.recipe import Recipe
+from modules.records import DataRecord, Numerics, Record
+
+CORE = (
+    "modules.randomness",
+    "modules.architecture.module",
+    "modules.augmentation.policy",
+    "modules.evaluation.observing",
+    "modules.training.batches",
+    "modules.training.module",
+    "modules.training.trial",
+    "modules.training.callbacks.learning_rate_decay",
+    "modules.training.callbacks.weight_average",
+)
+
+
+class Start(Record):
+    """The state a trial starts from: an entry of the store and the SHA-256 of its `state.safetensors`."""
+
+    kind: str
+    key: str
+    state_sha256: str
+
+
+class Slice(Record):
+    """How long to train: at most `samples`, with a look at *steer* every `evaluate_every` samples.
+
+    `first_sample` is the position in the stream of images, so that a slice goes on where its parent stopped. With
+    `patience`, training stops after that many looks without a lower loss on *steer*, and the best look is kept.
+    """
+
+    samples: int
+    evaluate_every: int
+    first_sample: int = 0
+    patience: int | None = None
+
+
+class TrialSpec(Record):
+    """One recipe trained for one slice from given weights with one seed."""
+
+    recipe: Recipe
+    slice: Slice
+    seed: int
+    data: DataRecord
+    numerics: Numerics
+    start: Start | None = None
+
+    @property
+    def key(self) -> str:
+        """The digest of all that determines the result, the revisions of the code it passes through included."""
+        recipe = self.recipe
+        parts = (recipe.initialisation, recipe.schedule, recipe.selection, *recipe.augmentation)
+        modules = {*CORE, *(part.target.rpartition(".")[0] for part in parts)}
+        return digest_of(
+            {
+                "recipe": recipe.model_dump(mode="json"),
+                "slice": self.slice.model_dump(mode="json"),
+                "seed": self.seed,
+                "data": self.data.digest,
+                "numerics": self.numerics.model_dump(mode="json"),
+                "start": self.start.state_sha256 if self.start else None,
+                "revisions": {name: revision_of(name) for name in sorted(modules)},
+            }
+        )

@@ -1,0 +1,51 @@
+"""The state of a training between two slices: weights, averaged weights and the optimiser's moments, by name.
+
+A state is a flat dictionary of tensors: `model.<tensor>`, `ema.<tensor>` and `optimizer.<slot>.<tensor>`, kept in one
+safetensors file.
+"""
+
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+State = dict[str, Tensor]
+
+
+def read_state(path: Path) -> State:
+    """The tensors of a state file."""
+    return safetensors.torch.load_file(path)
+
+
+def section(state: State, prefix: str) -> State:
+    """The tensors under `prefix.`, without it."""
+    return {name.removeprefix(f"{prefix}."): tensor for name, tensor in state.items() if name.startswith(f"{prefix}.")}
+
+
+def collect_state(network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> State:
+    """The state of a training, in contiguous copies."""
+    tensors = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors |= {f"ema.{name}": tensor for name, tensor in average.state_dict().items()}
+    for name, parameter in network.named_parameters():
+        for slot, value in optimizer.state.get(parameter, {}).items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{slot}.{name}"] = value
+    return {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+
+
+def restore_optimizer(state: State, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Give each parameter its moments back; one that lacks any (it is new) starts without."""
+    moments = section(state, "optimizer")
+    slots = sorted({name.partition(".")[0] for name in moments})
+    for name, parameter in network.named_parameters():
+        found = {slot: moments[f"{slot}.{name}"] for slot in slots if f"{slot}.{name}" in moments}
+        if slots and len(found) == len(slots):
+            optimizer.state[parameter] = {slot: _like(value, parameter) for slot, value in found.items()}
+
+
+def _like(value: Tensor, parameter: Tensor) -> Tensor:
+    """A copy of a moment in its parameter's memory layout, which fused optimisers expect; counts stay as they are."""
+    if value.shape != parameter.shape:
+        return value.clone()
+    return torch.empty_like(parameter, requires_grad=False).copy_(value)
