@@ -9,6 +9,8 @@ from modules.edits.edit import Calibration, KeepMean, SetNorm
 
 REVISION = 1
 
+_SILENCE = 1e-4  # of the mean variance: a channel that these images hardly move must not explode on others
+
 
 def measured_changes(calibration: Calibration, before: Network, after: Network, images: Tensor) -> list[TensorChange]:
     """The changes that a calibration comes to on these images (N, C, H, W); both networks in evaluation mode."""
@@ -16,6 +18,7 @@ def measured_changes(calibration: Calibration, before: Network, after: Network, 
         case SetNorm(node, start):
             values = _outputs(after, images)[after.architecture.node(node).inputs[0]].double()
             variance, mean = torch.var_mean(values, dim=_all_but_channels(values), correction=0)
+            variance = variance.clamp(min=_SILENCE * float(variance.mean()))
             return [
                 Assign(tensor=f"{node}.running_mean", start=start, values=tuple(mean[start:].tolist())),
                 Assign(tensor=f"{node}.running_var", start=start, values=tuple(variance[start:].tolist())),

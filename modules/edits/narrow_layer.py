@@ -1,0 +1,89 @@
+"""Take the least important channels of a layer away."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modules.architecture.channels import ChannelGroup, Slot, group_made_by, resizable_groups, resized
+from modules.architecture.description import Architecture
+from modules.edits.changes import Array, Select
+from modules.edits.edit import Edited, EditKind, downstream_calibrations
+
+REVISION = 1
+
+_BLOCK = 4  # numbers of channels are multiples of this, from twice this on: what processors are quick at
+
+
+@dataclass(frozen=True)
+class NarrowLayer:
+    """Keeps `factor` of the channels that `node` makes, in all layers that share them."""
+
+    kind: ClassVar[EditKind] = "lossy"
+    site_arguments: ClassVar[tuple[str, ...]] = ("node",)
+
+    node: str
+    factor: float = 0.75
+
+    @classmethod
+    def sites(cls, architecture: Architecture) -> tuple[dict[str, Any], ...]:
+        """A site for each group of at least two channels whose number is free."""
+        return tuple({"node": group.makers[0]} for group in resizable_groups(architecture) if group.size > 1)
+
+    def apply(self, architecture: Architecture, weights: Mapping[str, Array]) -> Edited:
+        """Select the most important ones; later normalisations and means are set anew from data."""
+        if not 0 < self.factor < 1:
+            raise ValueError(f"factor must lie between 0 and 1 to narrow, got {self.factor}")
+        group = group_made_by(architecture, self.node)
+        if group.size < 2:
+            raise ValueError(f"{self.node!r} has a single channel, which cannot be taken away")
+        size = _narrowed(group.size, self.factor)
+        kept = np.sort(np.argsort(-importance(group, weights), kind="stable")[:size])
+        slots = (*group.made, *group.carried, *group.consumed)
+        after = resized(architecture, group, size)
+        return Edited(
+            after,
+            tuple(Select(tensor=slot.tensor, dim=slot.dim, indices=_entries(kept, slot.repeat)) for slot in slots),
+            f"narrow {' and '.join(group.makers)} from {group.size} to {size} channels",
+            tuple(
+                calibration
+                for calibration in downstream_calibrations(architecture, after, group.makers[0])
+                if calibration.node not in group.makers  # those no longer have the same channels
+            ),
+        )
+
+
+def _narrowed(size: int, factor: float) -> int:
+    if size < 2 * _BLOCK:
+        return max(1, min(size - 1, round(size * factor)))
+    return max(1, min((size - 1) // _BLOCK, round(size * factor / _BLOCK))) * _BLOCK
+
+
+def _entries(channels: NDArray[np.int64], repeat: int) -> tuple[int, ...]:
+    """The positions of these channels where each has `repeat` entries."""
+    return tuple((channels[:, None] * repeat + np.arange(repeat)).ravel().tolist())
+
+
+def importance(group: ChannelGroup, weights: Mapping[str, Array]) -> NDArray[np.float64]:
+    """A number a channel: the size of what makes it times the size of what it weighs in later layers.
+
+    What makes it is the scale of its normalisations, which forget the weights before them; without any, those weights.
+    """
+    scales = [slot for slot in group.carried if _is_scale(slot, weights)]
+    entering = _magnitude(scales or group.made, group.size, weights)
+    return entering * _magnitude(group.consumed, group.size, weights)
+
+
+def _is_scale(slot: Slot, weights: Mapping[str, Array]) -> bool:
+    return slot.tensor.endswith(".weight") and weights[slot.tensor].ndim == 1
+
+
+def _magnitude(slots: tuple[Slot, ...] | list[Slot], size: int, weights: Mapping[str, Array]) -> NDArray[np.float64]:
+    """The root of the sum of squares of each channel's entries, over all slots."""
+    squares = np.zeros(size)
+    for slot in slots:
+        by_entry = np.moveaxis(weights[slot.tensor].astype(np.float64), slot.dim, 0)
+        squares += np.square(by_entry.reshape(size, -1)).sum(axis=1)
+    return np.sqrt(squares)
