@@ -71,11 +71,12 @@ def run_study(settings: Settings, command: str) -> Path:
         return study.folder.path / "summary.json"
 
 
-def plan_study(settings: Settings, home: Path) -> tuple[Plan, Recipe]:
-    """What a study would train and with what it would start; nothing but a calibration is trained."""
+def plan_study(settings: Settings, home: Path) -> None:
+    """Say what a study would train and with what it would start; nothing but a calibration is trained."""
     with opened_study(settings, home, "espalier plan", tracked=False) as study:
         recipe = augment_data(study, select_data(study, load_data(study)))
-        return make_plan(study, recipe), recipe
+        plan = make_plan(study, recipe)
+        reporting.say_plan(study, plan)
 
 
 def study_flow(study: Study) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from modules.deployment.latency import measure_latency_ms
-from modules.deployment.onnx_export import export_onnx
 
 from flows.study import Study
+from modules.deployment.latency import measure_latency_ms
+from modules.deployment.onnx_export import export_onnx
+from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
 from modules.records import DataRecord, GenerationRecord, Ledger, LedgerRow
@@ -91,8 +92,9 @@ def write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outp
     folder = study.folder.path
     figures = write_figures(folder / "figures", view)
     write_html(folder / "report.html", view)
+    write_text(folder / "view.json", view.model_dump_json(indent=1))
     study.folder.write("summary.json", summary)
-    _track_end(study, "completed", final, test, figures)
+    _track_end(study, final, test, figures)
     study.progress.console.print(study_table(view))
     return view
 
@@ -207,9 +209,7 @@ def _layers(recipe: Recipe) -> tuple[LayerView, ...]:
     )
 
 
-def _track_end(
-    study: Study, state: Literal["completed"], final: Final, test: Outputs, figures: tuple[Path, ...]
-) -> None:
+def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, ...]) -> None:
     if study.sink is None:
         return
     winner = final.winner
@@ -221,7 +221,7 @@ def _track_end(
     study.sink.finish_study(
         StudyEnd(
             name=study.name,
-            state=state,
+            state="completed",
             finished_at=time.time(),
             seconds=study.clock.seconds,
             champion=champion,
@@ -232,3 +232,26 @@ def _track_end(
 
 def _relative(study: Study, paths: Any) -> tuple[str, ...]:
     return tuple(path.relative_to(study.home).as_posix() for path in paths)
+
+
+def say_plan(study: Study, plan: Plan) -> None:
+    """What the plan comes to, in samples and, where it was calibrated, in minutes."""
+    num_train = study.laboratory.data.num_images["train"]
+    say = study.progress.console.print
+    trials = (
+        1 + plan.generations * plan.trials_per_generation + bool(plan.continued_samples) + bool(plan.scratch_samples)
+    )
+    say(f"at most {trials} trials, {plan.total_samples:,} samples ({plan.total_samples / num_train:.0f} epochs)")
+    if plan.calibration is not None:
+        rate = plan.calibration.samples_per_second
+        say(f"about {plan.total_samples / rate / 60:.1f} minutes of training at {rate:,.0f} samples a second")
+
+
+def rewrite_report(study: str, home: Path) -> Path:
+    """Write a finished study's report again from what it left; returns the report's path."""
+    folder = home / "studies" / study
+    view_path = folder / "view.json"
+    if not view_path.exists():
+        raise StudyError(f"study {study!r} has not ended yet, so there is nothing to report; run it to its end first")
+    write_html(folder / "report.html", StudyView.model_validate_json(view_path.read_text()))
+    return folder / "report.html"

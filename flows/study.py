@@ -53,7 +53,8 @@ class StudyFolder:
             lock.seek(0)
             owner = lock.read().strip() or "another process"
             raise StudyError(
-                f"study {self.name!r} is already running ({owner}); wait for it, or give this one another name with study=NAME"
+                f"study {self.name!r} is already running ({owner}); wait for it, or give this one another name with "
+                "study=NAME"
             ) from None
         lock.seek(0)
         lock.truncate()
@@ -155,9 +156,8 @@ class Study:
 
     def trial(self, spec: TrialSpec, role: str, generation: int | None, edit: str | None) -> TrialResult:
         """Find a trial in the store or train it; count it, say it and show it in MLflow."""
-        label = " ".join(
-            filter(None, [f"generation {generation}" if generation else "", edit or role, f"seed {spec.seed}"])
-        )
+        place = f"generation {generation} " if generation else ""
+        label = f"{place}{edit or role} seed {spec.seed}"
         result = self.laboratory.found(spec)
         reused = result is not None
         if result is None:

@@ -168,5 +168,6 @@ def explained_write_errors(folder: Path) -> Iterator[None]:
         if reason is None:
             raise
         raise HomeError(
-            f"cannot write under {folder}: {reason}; free some space or point ESPALIER_HOME to a folder you can write to"
+            f"cannot write under {folder}: {reason}; free some space or point ESPALIER_HOME to a folder that can be "
+            "written to"
         ) from error

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from modules.architecture.description import Architecture
 from modules.architecture.module import Network, build_module
@@ -18,7 +18,7 @@ from modules.store import Store
 from modules.workers.jobs import Report, job
 
 _DIAGNOSED_IMAGES = 2000
-_DEAD_FRACTION = 1e-3  # a channel whose deviation is below this part of its layer's mean deviation says nothing
+_SILENT = 0.02  # a channel that varies less than this part of its layer's mean deviation says next to nothing
 
 
 def trained_network(home: Path, trial: str, architecture: Architecture) -> Network:
@@ -26,7 +26,7 @@ def trained_network(home: Path, trial: str, architecture: Architecture) -> Netwo
     network = build_module(architecture)
     path = Store(home / "store").folder("trials", trial) / "weights.safetensors"
     network.load_state_dict(safetensors.torch.load_file(path))
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 @job
@@ -82,19 +82,12 @@ def diagnose(
 
 def silent_channels(network: Network, images: Tensor) -> dict[str, float]:
     """The fraction of channels of each activation that hardly vary over the images, by the activation's name."""
-    fractions: dict[str, float] = {}
-
-    def watch(name: str) -> Any:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            deviations = output.transpose(0, 1).flatten(1).std(dim=1)
-            fractions[name] = float((deviations < _DEAD_FRACTION * deviations.mean()).float().mean())
-
-        return hook
-
     activations = [node.name for node in network.architecture.nodes if node.op == "activation"]
-    hooks = [network.module_of(name).register_forward_hook(watch(name)) for name in activations]
+    network.eval()
     with torch.inference_mode():
-        network.eval()(images)
-    for hook in hooks:
-        hook.remove()
+        outputs = network.outputs(images)
+    fractions = {}
+    for name in activations:
+        deviations = outputs[name].transpose(0, 1).flatten(1).std(dim=1)
+        fractions[name] = float((deviations < _SILENT * deviations.mean()).float().mean())
     return fractions

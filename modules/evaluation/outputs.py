@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class Outputs(NamedTuple):
-    """Of N images: `losses` (float32, N; cross-entropy in nats), `probabilities` (float32, N x classes), `labels` (N)."""
+    """Of N images: `losses` (cross-entropy in nats, N) and `probabilities` (N x classes), float32, `labels` (int64, N)."""
 
     losses: NDArray[np.float32]
     probabilities: NDArray[np.float32]

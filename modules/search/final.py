@@ -1,4 +1,4 @@
-"""Final training: the winner's recipe from inherited weights and from scratch; *confirm* decides which one is shipped."""
+"""Final training: the winner's recipe from inherited weights and from scratch; *confirm* decides what is shipped."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -122,8 +122,13 @@ class Laboratory:
         )
         revisions = [revision_of(name) for name in _OBSERVING]
         key = digest_of({"weights": trial.weights_sha256, "part": part, "data": digest, "revisions": revisions})
-        arguments = {"architecture": recipe.architecture.model_dump(mode="json"), "trial": trial.key, "part": part}
-        self._found_or_called(kind, key, "modules.evaluation.jobs.observe_part", arguments, kind=kind)
+        arguments = {
+            "architecture": recipe.architecture.model_dump(mode="json"),
+            "trial": trial.key,
+            "part": part,
+            "kind": kind,
+        }
+        self._found_or_called(kind, key, "modules.evaluation.jobs.observe_part", arguments)
         return self._read(kind, key, "outputs.safetensors")
 
     def machine_test_openings(self) -> int:
@@ -132,13 +137,13 @@ class Laboratory:
         return sum(entry is not None and entry.record["test_digest"] == self.data.test_digest for entry in entries)
 
     def _found_or_called(
-        self, kind_: str, key: str, job: str, arguments: dict[str, Any], **extra: Any
+        self, kind: str, key: str, job: str, arguments: dict[str, Any], **extra: Any
     ) -> dict[str, Any]:
-        entry = self.store.find(kind_, key)
+        entry = self.store.find(kind, key)
         if entry is not None:
             return entry.record
         shared = {"data": self.data.model_dump(mode="json"), "key": key, "home": str(self.home)}
-        return self.pool.call(job, {**arguments, **shared, **extra})
+        return self.pool.call(job, {**arguments, **shared})
 
     def _read(self, kind: str, key: str, name: str) -> Outputs:
         return Outputs.read(self.store.folder(kind, key) / name)

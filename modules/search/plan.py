@@ -117,9 +117,8 @@ def _single(wishes: Wishes, num_train: int, calibration: Calibration | None, spe
 
 def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, spent_seconds: float) -> Plan:
     slice_samples = wishes.slice_samples or slice_rule(num_train)
-    final = wishes.final_samples or (
-        wishes.max_epochs * num_train if wishes.max_epochs else _FINAL_SLICES * slice_samples
-    )
+    ruled = wishes.max_epochs * num_train if wishes.max_epochs else _FINAL_SLICES * slice_samples
+    final = wishes.final_samples or ruled
     generations, seconds = wishes.generations, None
     per_generation = CONTROL_SEEDS + wishes.edits_per_generation + 1
     baseline = wishes.baseline_samples or _BASELINE_SLICES * slice_samples
@@ -133,8 +132,9 @@ def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, spen
         final = int(left / (2 if wishes.from_scratch else 1) * rate)
         if final < slice_samples:
             raise ConfigError(
-                f"budget.minutes={wishes.minutes:g} is too short: this machine trains {rate:.0f} samples a second, so that a "
-                f"baseline and a final training need at least {(baseline + 2 * slice_samples) / rate / 60 + 0.5:.1f} minutes"
+                f"budget.minutes={wishes.minutes:g} is too short: this machine trains {rate:.0f} samples a second, so "
+                "that a baseline and a final training need at least "
+                f"{(baseline + 2 * slice_samples) / rate / 60 + 0.5:.1f} minutes"
             )
     if wishes.trials is not None:
         generations = min(generations, max(0, (wishes.trials - 3) // per_generation))
@@ -174,8 +174,7 @@ def _within_samples(plan: Plan, samples: int) -> Plan:
         return plan
     share = samples / plan.total_samples
     if plan.slice_samples and plan.slice_samples * share < _SMALLEST_SLICE / 8:
-        raise ConfigError(
-            f"budget.samples={samples} is smaller than one slice of each part of a study; allow more samples"
-        )
+        least = math.ceil(plan.total_samples * _SMALLEST_SLICE / 8 / plan.slice_samples)
+        raise ConfigError(f"budget.samples={samples} is smaller than a study; allowed is {least} or more on this data")
     names = ("baseline_samples", "slice_samples", "continued_samples", "scratch_samples")
     return plan.updated(**{name: int(getattr(plan, name) * share) for name in names})

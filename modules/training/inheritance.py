@@ -1,5 +1,6 @@
 """The start of a child: an edit applied to a trained parent in a worker, certified, and put into the store."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +48,16 @@ def inherit(
         raise
     except ValueError as error:
         return dict(store.put("edits", key, {"refused": str(error)}).record)
-    child, new_state, certificate, description = edited
     record: dict[str, Any] = {
-        "recipe": child.model_dump(mode="json"),
-        "certificate": certificate.model_dump(mode="json"),
-        "description": description,
+        "recipe": edited.recipe.model_dump(mode="json"),
+        "certificate": edited.certificate.model_dump(mode="json"),
+        "description": edited.description,
     }
+    changes = [change.model_dump(mode="json") for change in edited.changes]
 
     def fill(folder: Path) -> None:
-        safetensors.torch.save_file(new_state, folder / "state.safetensors")
+        (folder / "changes.json").write_text(json.dumps(changes))
+        safetensors.torch.save_file(edited.state, folder / "state.safetensors")
         record["state_sha256"] = sha256_of_file(folder / "state.safetensors")
 
     store.put("edits", key, record, fill)

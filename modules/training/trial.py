@@ -201,7 +201,7 @@ def network_of(spec: TrialSpec, state: State | None, name: str) -> Network:
         network.load_state_dict({tensor: torch.from_numpy(values) for tensor, values in drawn.items()}, strict=False)
     else:
         network.load_state_dict(section(state, name))
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 class quiet_lightning(warnings.catch_warnings):  # noqa: N801

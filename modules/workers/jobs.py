@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 Report = Callable[[dict[str, Any]], None]
 Job = Callable[..., dict[str, Any]]
@@ -22,7 +22,7 @@ def find_job(name: str) -> Job:
     module, _, function = name.rpartition(".")
     if not module.startswith("modules."):
         raise LookupError(f"{name!r} is not a job of this program")
-    found = getattr(importlib.import_module(module), function, None)
+    found: Any = getattr(importlib.import_module(module), function, None)
     if not getattr(found, _MARK, False):
         raise LookupError(f"{name!r} is not a job of this program")
-    return found  # type: ignore[no-any-return]
+    return cast(Job, found)

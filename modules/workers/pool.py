@@ -4,6 +4,7 @@ A job that runs out of memory, hangs or must be cancelled takes nothing with it:
 tried once more, since the store holds all that earlier jobs finished.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -25,7 +26,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _TRIES = 2
 
 
-class WorkerDied(WorkerError):
+class WorkerDiedError(WorkerError):
     """The process ended without an answer."""
 
 
@@ -69,7 +70,7 @@ class Worker:
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
         except (BrokenPipeError, ValueError) as error:
-            raise WorkerDied(self._obituary()) from error
+            raise WorkerDiedError(self._obituary()) from error
 
     def _receive(self, job: str, report: Report) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -78,12 +79,12 @@ class Worker:
             if kind == "progress":
                 report(value)
             elif kind == "result":
-                return value  # type: ignore[no-any-return]
+                return value
             elif kind == "user_error":
                 raise _user_error(value)
             else:
                 raise WorkerError(f"{job} failed: {value['kind']}: {value['message']}; its log is {self.log}")
-        raise WorkerDied(self._obituary())
+        raise WorkerDiedError(self._obituary())
 
     def _obituary(self) -> str:
         code = self.process.wait()
@@ -101,10 +102,8 @@ class Worker:
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
-                try:
+                with contextlib.suppress(BrokenPipeError):
                     stream.close()
-                except BrokenPipeError:
-                    pass
 
 
 def _user_error(value: dict[str, str]) -> UserError:
@@ -150,7 +149,7 @@ class WorkerPool:
             worker = self._free.get()
             try:
                 return worker.call(job, arguments, report, self._timeout_seconds)
-            except WorkerDied as death:
+            except WorkerDiedError as death:
                 if attempt == _TRIES:
                     raise
                 logger.warning("%s; the job is tried again", death)
