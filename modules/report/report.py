@@ -1,15 +1,108 @@
 """One HTML file that shows a study, readable without a network, on paper, on a phone, in the dark."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+from modules.report import figures
+from modules.report.family_tree import described, family_tree
+from modules.report.palette import DARK, LIGHT, themed, variables
 from modules.report.view import StudyView
+from modules.report.wording import (
+    NOTHING,
+    champion_of,
+    duration,
+    headline,
+    key_figures,
+    magnitude,
+    number,
+    outcome,
+    percent,
+    signed,
+    why,
+)
+from modules.store import write_text
+from modules.tracking.flattening import flattened
+
+_TEMPLATE = "report.html"
+_FIGURES: dict[str, Callable[[StudyView], str | None]] = {
+    "loss_curves": figures.loss_curves,
+    "error_curves": figures.error_curves,
+    "effects": figures.effects,
+    "confusion": figures.confusion,
+}
+_WORST_CLASSES = 12
 
 
 def write_report(path: Path, study: StudyView) -> None:
     """Write the report as a whole or not at all."""
-    raise NotImplementedError
+    write_text(path, report_html(study))
 
 
 def write_figures(folder: Path, study: StudyView) -> tuple[Path, ...]:
     """Write the report's figures as files of their own (SVG, light), for MLflow; says which were made."""
-    raise NotImplementedError
+    drawings = {name: draw(study) for name, draw in _FIGURES.items()} | {"family_tree": family_tree(study)}
+    written = []
+    for name, svg in drawings.items():
+        if svg is not None:
+            write_text(folder / f"{name}.svg", _on_white(svg))
+            written.append(folder / f"{name}.svg")
+    return tuple(written)
+
+
+def report_html(study: StudyView) -> str:
+    """The page."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": percent,
+        "number": number,
+        "magnitude": magnitude,
+        "duration": duration,
+        "outcome": outcome,
+        "why": why,
+        "signed": signed,
+    }
+    drawings = {name: draw(study) for name, draw in _FIGURES.items()}
+    return environment.get_template(_TEMPLATE).render(
+        study=study,
+        summary=study.summary,
+        champion=champion_of(study),
+        nothing=NOTHING,
+        headline=headline(study),
+        key_figures=key_figures(study),
+        light=variables(LIGHT),
+        dark=variables(DARK),
+        figures={name: Markup(themed(svg)) for name, svg in drawings.items() if svg is not None},
+        captions=figures.captions(study),
+        tree=Markup(themed(family_tree(study))),
+        tree_in_words=described(study),
+        worst_classes=_worst_classes(study),
+        plan=flattened(study.plan),
+    )
+
+
+def _worst_classes(study: StudyView) -> list[tuple[str, float, int, str]]:
+    """Name, error, images and the class it is most often taken for; the worst first."""
+    if study.confusion is None:
+        return []
+    rows = []
+    for index, (row, error) in enumerate(zip(study.confusion, study.class_errors, strict=True)):
+        if error:
+            others = [count if other != index else -1 for other, count in enumerate(row)]
+            taken_for = study.data.classes[others.index(max(others))]
+            rows.append((study.data.classes[index], error, sum(row), taken_for))
+    return sorted(rows, key=lambda row: -row[1])[:_WORST_CLASSES]
+
+
+def _on_white(svg: str) -> str:
+    """With a ground of its own: outside the page the ground may be dark."""
+    end = svg.index(">") + 1
+    return f'{svg[:end]}<rect width="100%" height="100%" fill="{LIGHT["card"]}"/>{svg[end:]}\n'

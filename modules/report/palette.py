@@ -1,0 +1,36 @@
+"""The report's colours by their role. Figures are drawn in the light ones; within the page they follow its theme."""
+
+LIGHT = {
+    "page": "#fbfcfa",
+    "card": "#ffffff",
+    "ink": "#1d2421",
+    "muted": "#5c6862",
+    "line": "#d8dfda",
+    "good": "#2c7a4b",
+    "bad": "#b23a2a",
+    "accent": "#2a66ad",
+    "faint": "#98a49d",
+}
+DARK = {
+    "page": "#131715",
+    "card": "#1b211e",
+    "ink": "#e5ebe7",
+    "muted": "#9daaa3",
+    "line": "#323b36",
+    "good": "#66c58d",
+    "bad": "#f2836d",
+    "accent": "#7fb3f0",
+    "faint": "#707d76",
+}
+
+
+def themed(svg: str) -> str:
+    """The same picture with colours that follow the page's."""
+    for role, colour in LIGHT.items():
+        svg = svg.replace(colour, f"var(--{role})")
+    return svg
+
+
+def variables(colours: dict[str, str]) -> str:
+    """As CSS declarations."""
+    return " ".join(f"--{role}: {colour};" for role, colour in colours.items())

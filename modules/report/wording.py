@@ -1,0 +1,145 @@
+"""How figures are written for people, the same on the page, on the console and in Markdown."""
+
+import math
+import re
+from typing import Any
+
+from modules.records import Interval, LedgerRow
+from modules.report.view import StudyView
+
+NOTHING = "–"
+
+
+def percent(fraction: float | None) -> str:
+    """0.0139 as `1.39 %`, which no line break divides."""
+    return NOTHING if fraction is None else f"{100 * fraction:.2f}\N{NO-BREAK SPACE}%"
+
+
+def number(value: float | None) -> str:
+    """41226 as `41,226`."""
+    return NOTHING if value is None else f"{value:,.0f}"
+
+
+def magnitude(value: float | None) -> str:
+    """8123456 as `8.12 M`."""
+    if value is None:
+        return NOTHING
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.0f}"
+
+
+def duration(seconds: float | None) -> str:
+    """3725 as `1 h 02 min`."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """With a real minus sign, as columns want it."""
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def effect(interval: Interval | None) -> str:
+    """`−0.0123 (−0.0201 to −0.0045)`: the difference of mean cross-entropy and its interval."""
+    if interval is None:
+        return NOTHING
+    return f"{signed(interval.estimate)} ({signed(interval.low)} to {signed(interval.high)})"
+
+
+def outcome(row: LedgerRow) -> str:
+    """What became of an edit, in a word or two."""
+    if row.edit == "control":
+        return "control, stays" if row.kept else "control"
+    if not row.kept:
+        return "not kept"
+    return {True: "kept, confirmed", False: "kept, not confirmed", None: "kept"}[row.confirmed]
+
+
+def why(row: LedgerRow) -> str:
+    """The verdict without the word that `outcome` says already."""
+    return re.sub(r"^(not )?kept[^:]{0,20}: *", "", row.verdict, flags=re.IGNORECASE)
+
+
+def judgement(row: LedgerRow) -> str:
+    """What became of an edit, and why."""
+    return ": ".join(filter(None, (outcome(row), why(row))))
+
+
+def error_interval(error: float, num_images: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's 95 % interval of an error fraction: what another test set of this size could have shown."""
+    centre = (error + z * z / (2 * num_images)) / (1 + z * z / num_images)
+    spread = error * (1 - error) / num_images + z * z / (4 * num_images**2)
+    half = z * math.sqrt(spread) / (1 + z * z / num_images)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def edits_of(study: StudyView) -> list[LedgerRow]:
+    """All rows of generations that tried something."""
+    return [row for generation in study.ledger.generations for row in generation.rows if row.edit != "control"]
+
+
+def champion_of(study: StudyView) -> dict[str, Any]:
+    """The summary's champion; empty where the study did not come that far."""
+    return study.summary.get("champion") or {}
+
+
+def headline(study: StudyView) -> str:
+    """The study in a sentence."""
+    champion, edits = champion_of(study), edits_of(study)
+    if not champion:
+        return f"The study did not end: it is {study.summary.get('state', 'unknown')}."
+    error = champion.get("test_error")
+    errors = f"{percent(error)} of the test images wrong" if error is not None else "the test set not opened"
+    if not edits:
+        return f"A network of {number(champion.get('params'))} parameters, {errors}; no edit was tried."
+    kept = sum(row.kept for row in edits)
+    return (
+        f"A network of {number(champion.get('params'))} parameters, {errors}, "
+        f"after {len(study.ledger.generations)} {_plural('generation', len(study.ledger.generations))} "
+        f"in which {kept} of {len(edits)} {_plural('edit', len(edits))} {'was' if kept == 1 else 'were'} kept."
+    )
+
+
+def key_figures(study: StudyView) -> list[tuple[str, str, str]]:
+    """What one wants to know first: a name, a figure, a remark."""
+    summary, champion = study.summary, champion_of(study)
+    trials, energy = summary.get("trials") or {}, summary.get("energy") or {}
+    figures = [
+        ("Test error", percent(champion.get("test_error")), _test_remark(study)),
+        ("Validation error", percent(champion.get("val_error")), "on confirm"),
+        ("Parameters", number(champion.get("params")), f"{magnitude(champion.get('flops'))} FLOP an image"),
+        ("Time", duration(summary.get("seconds")), "all training and work, resumptions included"),
+        ("Trials", number(trials.get("count")), f"{trials.get('reused', 0)} reused, {trials.get('failed', 0)} failed"),
+    ]
+    if champion.get("latency_ms") is not None:
+        figures.append(("Latency", f"{champion['latency_ms']:.2f} ms", "one image, one thread, median"))
+    if energy.get("wh") is not None:
+        figures.append(("Energy", f"{energy['wh']:.3g} Wh", str(energy.get("method") or "")))
+    return figures
+
+
+def _test_remark(study: StudyView) -> str:
+    error, images = champion_of(study).get("test_error"), study.data.num_images.get("test", 0)
+    openings = study.summary.get("test_openings")
+    remarks = []
+    if error is not None and images:
+        low, high = error_interval(error, images)
+        remarks.append(f"{100 * low:.2f} to {100 * high:.2f} % with {number(images)} images")
+    if openings is not None:
+        times = f"opened {openings}×"
+        remarks.append(f"{times} here" if study.machine_test_openings is None else f"{times} here, ")
+        if study.machine_test_openings is not None:
+            remarks[-1] += f"{study.machine_test_openings}× on this machine"
+    return "; ".join(remarks)
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
