@@ -199,9 +199,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     settings = resolve(arguments.overrides)
     from flows.experiment import plan_study
 
-    plan = plan_study(settings, _home())
-    if plan is not None:
-        print(plan)
+    plan_study(settings, _home())
     return 0
 
 
@@ -229,7 +227,7 @@ def _ui(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     _check_study(arguments.study)
-    from flows.experiment import rewrite_report
+    from flows.reporting import rewrite_report
 
     print(rewrite_report(arguments.study, _home()))
     return 0

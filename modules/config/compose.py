@@ -3,6 +3,8 @@
 import re
 import threading
 from collections.abc import Sequence
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +66,7 @@ def composed(overrides: Sequence[str], conf: Path = CONF) -> dict[str, Any]:
     chosen = [one.text for one in typed if one.key in choices and not isinstance(one.value, dict)]
     edits = [f"+edit@edit.{name}={name}" for name in choices.get("edit", [])]
     try:
-        config = _compose([*chosen, *edits], conf)
+        config = deepcopy(_compose((*chosen, *edits), conf))
         values = [one for one in typed if one.text not in chosen]
         # before Hydra applies them, as it only knows that something is not there, not what is
         check_keys(values, OmegaConf.to_container(config))
@@ -77,11 +79,20 @@ def composed(overrides: Sequence[str], conf: Path = CONF) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def _compose(overrides: list[str], conf: Path) -> "DictConfig":
+@cache
+def _compose(choices: tuple[str, ...], conf: Path) -> "DictConfig":
+    """The yamls of the chosen groups, merged; once for the studies of a sweep that only differ in values."""
     from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
 
-    with _hydra, initialize_config_dir(config_dir=str(conf.resolve()), version_base="1.3"):
-        return compose("config", overrides)
+    with _hydra:
+        one_for_all = GlobalHydra.instance()
+        others, one_for_all.hydra = one_for_all.hydra, None  # we may be called by a program that uses Hydra itself
+        try:
+            with initialize_config_dir(config_dir=str(conf.resolve()), version_base="1.3"):
+                return compose("config", list(choices))
+        finally:
+            one_for_all.hydra = others
 
 
 def _apply(one: Typed, config: "DictConfig") -> None:

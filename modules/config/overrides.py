@@ -71,9 +71,12 @@ def _quoted(text: str) -> str | None:
     from hydra.core.override_parser.types import Quote, QuotedString
 
     key, equals, value = text.partition("=")
-    if not equals or not re.fullmatch(r"[\w./@+~$-]+", key) or re.match(r"[\[{'\"]|\w+\(", value) or "${" in value:
+    items = value.split(",")
+    if not equals or not all(items) or not re.fullmatch(r"[\w./@+~$-]+", key):
         return None
-    return f"{key}={','.join(QuotedString(item, Quote.single).with_quotes() for item in value.split(','))}"
+    if re.match(r"[\[{'\"]|\w+\(", value) or "${" in value:
+        return None
+    return f"{key}={','.join(QuotedString(item, Quote.single).with_quotes() for item in items)}"
 
 
 def check(typed: Sequence[Typed], conf: Path) -> None:

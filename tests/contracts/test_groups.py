@@ -1,0 +1,55 @@
+"""Every yaml of every group composes, and every group is a part of the settings."""
+
+import re
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from modules.config import Settings, resolve
+from modules.parts import CONF
+
+YAMLS = sorted(CONF.glob("*/*.yaml"))
+CHOICES = [path for path in YAMLS if path.parent.name != "edit"]
+PLAIN = ["budget", "deployment", "explanation", "objective", "runner", "search", "tracking", "trainer", "training"]
+
+
+def _name(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+def test_every_group_has_its_place_in_the_settings():
+    groups = {path.parent.name for path in YAMLS}
+    assert groups - {"edit", "experiment"} <= set(Settings.model_fields)
+
+
+@pytest.mark.parametrize("path", CHOICES, ids=_name)
+def test_every_choice_composes(path):
+    settings = resolve([f"{path.parent.name}={path.stem}"])
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("edit/*.yaml")), ids=_name)
+def test_every_edit_can_be_the_only_one(path):
+    (edit,) = resolve([f"search.edits=[{path.stem}]"]).search.edits
+    assert edit.target in path.read_text()
+
+
+@pytest.mark.parametrize("path", [path for path in YAMLS if path.parent.name in PLAIN], ids=_name)
+def test_every_key_of_a_section_is_a_setting(path):
+    section = Settings.model_fields[path.parent.name].annotation
+    assert set(OmegaConf.load(path)) == set(section.model_fields)
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("experiment/*.yaml")), ids=_name)
+def test_presets_open_with_what_to_expect_and_the_command(path):
+    opening = re.split(r"^\w", path.read_text(), maxsplit=1, flags=re.MULTILINE)[0]
+    assert opening.startswith("# @package _global_\n")
+    assert "# Expected" in opening
+    assert f"espalier run experiment={path.stem}" in opening
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("data/*.yaml")), ids=_name)
+def test_every_data_set_has_its_augmentation(path):
+    assert resolve([f"data={path.stem}"]).data.name == path.stem
+    assert (CONF / "augmentation" / f"for_{path.stem}.yaml").is_file()

@@ -1,0 +1,266 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+
+import pytest
+
+from flows.cli import COMMANDS, main
+from modules.config import resolve
+from modules.errors import DataError, InternalError
+from modules.parts import CONF
+
+ROOT = CONF.parent
+HEAVY = ("torch", "prefect", "mlflow", "pytorch_lightning", "sklearn", "matplotlib")
+STAND_IN = """
+import sys, time, types
+stand_in = types.ModuleType("flows.experiment")
+def run_study(settings, command):
+    print("running", flush=True)
+    {body}
+stand_in.run_study = run_study
+sys.modules["flows.experiment"] = stand_in
+from flows.cli import console
+sys.argv = ["espalier", "run"]
+sys.exit(console())
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("ESPALIER_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def studies(monkeypatch) -> list[tuple[str, str]]:
+    """Studies that were started: name and command. A seed of 13 is a wrong input, 14 a fault."""
+    started: list[tuple[str, str]] = []
+
+    def run_study(settings, command):
+        started.append((settings.study_name, command))
+        if settings.seed == 13:
+            raise DataError("no images; allowed are some")
+        if settings.seed == 14:
+            raise InternalError("something broke")
+
+    stand_in = types.ModuleType("flows.experiment")
+    stand_in.run_study = run_study
+    stand_in.plan_study = lambda settings, home: f"plan of {settings.study_name} in {home.name}"
+    monkeypatch.setitem(sys.modules, "flows.experiment", stand_in)
+    return started
+
+
+def write_summary(home: Path, name: str, text: str | None) -> None:
+    (home / "studies" / name).mkdir(parents=True)
+    if text is not None:
+        (home / "studies" / name / "summary.json").write_text(text)
+
+
+def espalier(*arguments: str, **options) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-W", "error", "-m", "flows.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=options.pop("cwd", ROOT), **options)
+
+
+def seconds_of(*arguments: str) -> float:
+    """The fastest of three, as the machine may be busy."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        espalier(*arguments)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def test_help_is_fast():
+    assert seconds_of("--help") < 0.5
+
+
+def test_a_refusal_is_fast():
+    assert seconds_of("run", "training.learning_rat=3") < 1.5
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["run", "seed=-1"], ["studies"]])
+def test_nothing_heavy_is_imported(arguments):
+    code = (
+        "import sys; from flows.cli import main; main(sys.argv[1:]);"
+        f"loaded = {set(HEAVY)} & set(sys.modules); assert not loaded, loaded"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_names_every_command_with_examples():
+    done = espalier("--help")
+    assert done.returncode == 0
+    assert all(f"  {name} " in done.stdout for name in COMMANDS)
+    assert "espalier run -m seed=1,2,3" in done.stdout
+    assert "ESPALIER_HOME" in done.stdout
+
+
+def test_help_of_run_lists_the_choices(capsys):
+    assert main(["run", "--help"]) == 0
+    assert "optimizer=      adamw|momentum|sgd" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["runn"], "allowed: run, plan"),
+        (["seed=3"], "did you mean `espalier run seed=3`"),
+        (["--nonsense"], "--nonsense"),
+        (["run", "--nonsense"], "--nonsense"),
+        (["run", "seed=-1"], "seed must be a whole number"),
+        (["run", "seed=1,2"], "-m"),
+        (["run", "-m", "seed=1,-2"], "seed must be a whole number"),
+        (["plan", "data=cifar"], "digits, fashion_mnist, mnist"),
+        (["config", "foo=1"], "unknown key foo"),
+        (["predict"], "STUDY, FILE"),
+        (["predict", "mine", "a.png"], "unknown study 'mine'"),
+        (["report", "mine"], "unknown study 'mine'"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_code_2(arguments, said, capsys, studies):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("espalier: ")
+    assert said in captured.err
+    assert studies == []
+
+
+def test_no_command_shows_the_help(capsys):
+    assert main([]) == 2
+    assert "espalier COMMAND" in capsys.readouterr().err
+
+
+def test_run_starts_the_study(studies):
+    assert main(["run", "seed=7"]) == 0
+    assert studies == [(resolve(["seed=7"]).study_name, "espalier run seed=7")]
+
+
+def test_a_sweep_runs_every_study_and_ends_with_a_table(studies, capsys, home):
+    summary = {"state": "completed", "data": {"name": "digits"}, "champion": {"val_error": 0.0123, "params": 4321}}
+    write_summary(home, resolve(["seed=1"]).study_name, json.dumps(summary))
+    assert main(["run", "seed=1,13,2", "-m", "orchestrator=inline"]) == 2
+    assert [command.split()[2] for _, command in studies] == ["seed=1", "seed=13", "seed=2"]
+    captured = capsys.readouterr()
+    assert "no images; allowed are some" in captured.err
+    header, *rows = captured.out.strip().splitlines()[-4:]
+    assert header.split()[:3] == ["study", "state", "data"]
+    assert [row.split()[1] for row in rows] == ["completed", "failed", "unfinished"]
+    assert "1.23 %" in rows[0]
+    assert "4,321" in rows[0]
+
+
+def test_a_sweep_is_checked_before_it_starts(studies):
+    assert main(["run", "-m", "seed=1,2,x"]) == 2
+    assert studies == []
+
+
+def test_a_fault_of_ours_is_code_1_and_leaves_a_log(studies, capsys, home):
+    assert main(["run", "seed=14"]) == 1
+    text = capsys.readouterr().err
+    assert "Traceback" not in text
+    assert "something broke" in text
+    (log,) = (home / "logs").iterdir()
+    assert str(log) in text
+    assert "Traceback" in log.read_text()
+
+
+def test_a_fault_is_logged_elsewhere_where_home_cannot_be_written(studies, capsys, home, tmp_path, monkeypatch):
+    home.write_text("a file in the way")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert main(["run", "seed=14"]) == 1
+    (log,) = tmp_path.glob("espalier-fault-*.log")
+    assert str(log) in capsys.readouterr().err
+
+
+def test_plan_prints_what_it_is_given(studies, capsys):
+    assert main(["plan", "study=mine"]) == 0
+    assert capsys.readouterr().out == "plan of mine in home\n"
+
+
+def test_config_prints_yaml(capsys):
+    assert main(["config", "study=mine", "seed=5"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("# study mine\n")
+    assert "\nseed: 5\n" in text
+
+
+def test_studies_are_listed_whatever_state_they_are_in(capsys, home):
+    assert main(["studies"]) == 0
+    assert "no studies" in capsys.readouterr().out
+    write_summary(home, "good", json.dumps({"state": "completed", "champion": {"test_error": 0.02}, "seconds": 61.2}))
+    write_summary(home, "broken", "{")
+    write_summary(home, "begun", None)
+    assert main(["studies"]) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:]}
+    assert "2.00 %" in rows["good"]
+    assert " 61 " in rows["good"]
+    assert "unreadable" in rows["broken"]
+    assert "unfinished" in rows["begun"]
+
+
+def test_predictions_are_csv(capsys, home, tmp_path, monkeypatch):
+    write_summary(home, "mine", "{}")
+    image = tmp_path / "a, b.png"
+    image.write_bytes(b"")
+    stand_in = types.ModuleType("flows.predict")
+    stand_in.predict_files = lambda study, files, home: [(path, "seven", 0.987654321) for path in files]
+    monkeypatch.setitem(sys.modules, "flows.predict", stand_in)
+    assert main(["predict", "mine", str(image)]) == 0
+    assert capsys.readouterr().out == f'file,class,probability\n"{image}",seven,0.987654\n'
+    assert main(["predict", "mine", "missing.png"]) == 2
+    assert "missing.png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_a_run_with_their_code_and_one_sentence(number, code):
+    script = STAND_IN.format(body="time.sleep(60)")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, **pipes) as process:
+        assert process.stdout.readline() == "running\n"
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert errors.count("\n") == 1
+    assert "the same command goes on" in errors
+
+
+def test_a_broken_pipe_is_quiet():
+    script = STAND_IN.format(body="time.sleep(0.5); print('x' * 100_000, flush=True)")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, **pipes) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_it_works_beside_a_foreign_package_called_modules(tmp_path):
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "__init__.py").write_text("raise RuntimeError('not this one')")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = espalier("config", "study=mine", cwd=tmp_path, env={**os.environ, "PYTHONPATH": path})
+    assert done.stdout.startswith("# study mine\n"), done.stderr
+
+
+def test_a_foreign_package_that_is_imported_already_is_named(tmp_path):
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "__init__.py").write_text("")
+    code = "import modules, flows"
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.strip().splitlines()[-1].startswith(f"ImportError: a package 'modules' from {tmp_path}")

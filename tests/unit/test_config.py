@@ -1,0 +1,322 @@
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modules.config import Settings, config_text, expand_sweep, home_folder, resolve, resolved_config
+from modules.config.checks import check_argument
+from modules.config.overrides import check, read
+from modules.errors import ConfigError, HomeError
+from modules.parts import CONF
+
+
+@pytest.fixture(scope="module")
+def default() -> Settings:
+    return resolve()
+
+
+def refusal(*overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        resolve(overrides)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_the_default_study_is_digits_without_a_budget(default):
+    assert default.data.name == "digits"
+    assert default.optimizer.target == "torch.optim.AdamW"
+    assert set(default.budget.model_dump().values()) == {None}
+    assert default.search.kind == "edits"
+    assert len(default.search.edits) == len(list(CONF.glob("edit/*.yaml")))
+
+
+def test_settings_survive_json(default):
+    assert Settings.model_validate_json(default.model_dump_json()) == default
+
+
+def test_settings_are_frozen(default):
+    with pytest.raises(ValueError, match="frozen"):
+        default.seed = 3
+
+
+def test_null_learning_rate_is_the_optimizers_own():
+    assert resolve(["optimizer=sgd"]).training.learning_rate == 0.1
+    assert resolve(["optimizer=sgd", "training.learning_rate=0.2"]).training.learning_rate == 0.2
+    assert resolve(["optimizer=sgd", "training.learning_rate=null"]).training.learning_rate == 0.1
+
+
+def test_parts_carry_no_schemas_and_no_settings_of_ours(default):
+    assert set(default.optimizer.arguments) == {"betas", "eps", "weight_decay"}
+    assert "_schema_" not in default.model_dump_json()
+    assert "_schema_" not in config_text()
+
+
+def test_augmentation_follows_the_data():
+    names = [part.name for part in resolve(["data=fashion_mnist"]).augmentation]
+    assert "Flip" in names
+    assert "Flip" not in [part.name for part in resolve(["data=mnist"]).augmentation]
+
+
+def test_transforms_can_be_chosen_changed_and_taken_out():
+    chosen = resolve(["augmentation=[shift,flip]", "augmentation.transforms.shift.max_pixels=1"]).augmentation
+    assert [part.name for part in chosen] == ["Shift", "Flip"]
+    assert chosen[0].arguments["max_pixels"] == 1
+    rest = resolve(["augmentation=[shift,flip]", "~augmentation.transforms.shift"]).augmentation
+    assert [part.name for part in rest] == ["Flip"]
+    assert resolve(["augmentation=none"]).augmentation == ()
+
+
+def test_edits_can_be_chosen():
+    chosen = resolve(["search.edits=[widen_layer,add_layer]"]).search.edits
+    assert [part.name for part in chosen] == ["WidenLayer", "AddLayer"]
+    assert resolve(["search.edits=add_layer"]).search.edits == (chosen[1],)
+
+
+def test_classic_preset_is_the_classic_recipe():
+    classic = resolve(["experiment=classic_cnn"])
+    training = classic.training
+    assert classic.model.name == "classic_architecture"
+    assert classic.optimizer.target == "torch.optim.SGD"
+    assert classic.optimizer.arguments == {"momentum": 0.9, "nesterov": False, "weight_decay": 0.0}
+    assert classic.schedule.arguments == {"decay": 1e-6}
+    assert (training.learning_rate, training.batch_size, training.max_epochs, training.patience) == (0.01, 32, 20, 5)
+    assert classic.search.kind == "none"
+    assert classic.augmentation == ()
+
+
+def test_a_part_of_a_preset_can_be_changed():
+    changed = resolve(["experiment=classic_cnn", "optimizer=adamw", "training.batch_size=64"])
+    assert changed.optimizer.target == "torch.optim.AdamW"
+    assert changed.training.batch_size == 64
+
+
+def test_a_folder_is_made_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/her")
+    for typed, meant in [
+        ("images", tmp_path / "images"),
+        ("~/photos", "/home/her/photos"),
+        ("/a b/jörg", "/a b/jörg"),
+        ("/a=b", "/a=b"),
+        ("2026", tmp_path / "2026"),
+    ]:
+        assert resolve(["data=mnist", f"data.root={typed}"]).data.reader.arguments["root"] == str(meant)
+
+
+def test_the_study_is_named_by_what_its_results_depend_on(default):
+    assert default.study_name == f"digits-{default.digest[:8]}"
+    for incidental in (
+        "orchestrator=inline",
+        "fresh=true",
+        "tracking.enabled=false",
+        "trainer.worker_timeout_minutes=9",
+    ):
+        assert resolve([incidental]).study_name == default.study_name
+    assert len({resolve([change]).study_name for change in ("seed=1", "seed=2", "training.batch_size=7")}) == 3
+    assert resolve(["study=mine"]).study_name == "mine"
+    assert resolve(["study=2026"]).study_name == "2026"
+    assert resolve(["study=mine"]).digest == default.digest
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            ["training.learning_rat=3"],
+            ["training.learning_rat", "did you mean training.learning_rate", "training.patience"],
+        ),
+        (["foo=3"], ["unknown key foo", "allowed: ", "training"]),
+        (["training={batch_siz: 3}"], ["unknown key training.batch_siz", "training.batch_size"]),
+        (["optimizer.momentum=0.9"], ["unknown key optimizer.momentum", "optimizer.weight_decay"]),
+        (["data.split_seed.x=3"], ["data.split_seed", "no keys of its own"]),
+        (["~augmentation.transforms.rotat"], ["did you mean augmentation.transforms.rotate"]),
+        (["optimizer=adam"], ["optimizer: adam", "did you mean adamw", "momentum, sgd"]),
+        (["data=cifar"], ["data: cifar", "digits, fashion_mnist, mnist"]),
+        (["runner=dask"], ["runner: dask", "serial"]),
+        (["objective=pareto"], ["objective: pareto", "accuracy, balanced_accuracy"]),
+        (["objective.max_latency_ms=3"], ["objective.max_latency_ms", "objective.max_flops, objective.max_params"]),
+        (["budget.wh=3"], ["budget.wh", "budget.minutes"]),
+        (["search=null"], ["search: null", "edits, none, random"]),
+        (["optimizer=[adamw,sgd]"], ["one choice", "adamw, momentum, sgd"]),
+        (["search.edits=widen_layr"], ["widen_layr", "did you mean widen_layer"]),
+        (["search.edits=5"], ["search.edits", "add_layer", "5"]),
+        (["search.edits=[]"], ["search.edits", "search=none"]),
+        (["edit=add_layer"], ["search.edits=[NAME"]),
+        (["training.learning_rate=-1"], ["training.learning_rate", "above 0", "-1"]),
+        (["training.learning_rate=nan"], ["above 0", "nan"]),
+        (["training.learning_rate=fast"], ["a number", "fast"]),
+        (["training.batch_size=1.5"], ["whole number from 1 to 65536 or null", "1.5"]),
+        (["training.batch_size=true"], ["whole number", "true"]),
+        (["training.monitor=train/loss"], ["steer/loss", "train/loss"]),
+        (["fresh=1"], ["true or false", "1"]),
+        (["orchestrator=airflow"], ["prefect, inline", "airflow"]),
+        (["seed=-1"], ["seed", "from 0", "-1"]),
+        (["seed='1'"], ["seed", "'1'"]),
+        (["seed=1e400"], ["inf"]),
+        (["budget.minutes=0"], ["budget.minutes", "above 0", "0"]),
+        (["budget.target_error=1.0"], ["above 0 and below 1"]),
+        (["trainer.devices=2"], ["trainer.devices", "1", "2"]),
+        (["trainer.precision=float16"], ["auto, float32, bfloat16", "float16"]),
+        (["optimizer.weight_decay=-1"], ["optimizer.weight_decay", "from 0.0", "-1"]),
+        (["optimizer.betas=[0.9]"], ["a list of 2"]),
+        (["optimizer.betas=[0.9,2]"], ["each a number from 0.0"]),
+        (["data=mnist", "data.root=[1]"], ["data.root", "a text"]),
+        (["augmentation.transforms=null"], ["augmentation.transforms", "null"]),
+        (["augmentation.transforms.shift=null"], ["augmentation.transforms.shift", "null"]),
+        (["augmentation.transforms.shift=${optimizer}"], ["torch.optim.AdamW", "modules.augmentation.shift.Shift"]),
+        (["study=../x"], ["study", "letters, digits", "../x"]),
+        (["study=a/b"], ["a/b"]),
+        (["study=.hidden"], [".hidden"]),
+        (["study=''"], ["letters", "''"]),
+        (["study=" + "a" * 101], ["100"]),
+        (["optimizer._target_=os.system"], ["_target_", "optimizer=sgd"]),
+        (["optimizer={_target_: os.system}"], ["_target_"]),
+        (["augmentation={transforms: {x: {_target_: os.system}}}"], ["_target_"]),
+        (["optimizer._schema_.eps.max=9"], ["_schema_"]),
+        (["hydra.run.dir=/tmp"], ["Hydra's own"]),
+        (["hydra/job_logging=none"], ["Hydra's own"]),
+        (["+foo=3"], ["+"]),
+        (["++seed=3"], ["+", "key=value"]),
+        (["~optimizer"], ["~", "transform"]),
+        (["data@optimizer=mnist"], ["(@)"]),
+        (["optimizer/eps=1"], ["optimizer.eps"]),
+        (["seed"], ["cannot read", "'seed'", "key=value"]),
+        (["=3"], ["cannot read"]),
+        ([""], ["cannot read"]),
+        (["seed=[1"], ["cannot read", "seed=[1"]),
+        (["seed=1,2"], ["several values", "-m"]),
+        (["seed=1", "seed=2"], ["seed=1 and seed=2 contradict"]),
+        (["search=none", "search.generations=3"], ["contradicts search=none"]),
+        (["training.averaging=none", "training.ema_samples=9"], ["contradicts training.averaging=none"]),
+        (["data.steer_fraction=0.6", "data.confirm_fraction=0.5"], ["no image to train on", "1.3"]),
+        (["seed=${nothing}"], ["nothing"]),
+        (["seed=???"], ["seed"]),
+    ],
+)
+def test_a_wrong_override_gets_one_sentence(overrides, said):
+    text = refusal(*overrides)
+    for fragment in said:
+        assert fragment in text
+
+
+def test_the_same_override_twice_is_no_contradiction():
+    assert resolve(["seed=1", "seed=1"]).seed == 1
+
+
+@settings(max_examples=300)
+@given(st.text(max_size=30))
+def test_any_text_is_read_or_refused(text):
+    with suppress(ConfigError):
+        check(read([text]), CONF)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.sampled_from(
+        ["seed", "study", "data", "training.batch_size", "optimizer.betas", "augmentation.transforms.shift"]
+    ),
+    st.one_of(
+        st.none(),
+        st.integers(),
+        st.floats(),
+        st.text(max_size=8),
+        st.lists(st.integers(), max_size=3),
+        st.dictionaries(st.text("abc", min_size=1, max_size=3), st.integers(), max_size=2),
+    ),
+)
+def test_any_value_is_taken_or_refused(key, value):
+    with suppress(ConfigError):
+        resolve([f"{key}={value}"])
+
+
+def test_resolving_leaves_another_hydra_alone(tmp_path):
+    (tmp_path / "config.yaml").write_text("mine: 1")
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        resolve()
+        assert compose("config").mine == 1
+
+
+def test_the_printed_configuration_resolves_to_the_same_study(tmp_path):
+    from omegaconf import OmegaConf
+
+    printed = OmegaConf.create(config_text(["seed=3"]))
+    assert printed.seed == 3
+    assert printed.training.learning_rate == resolve().training.learning_rate
+    assert config_text(["seed=3"]).startswith(f"# study {resolve(['seed=3']).study_name}\n")
+    assert resolved_config(["seed=3"])["seed"] == 3
+
+
+def test_a_sweep_is_every_combination_in_order():
+    assert expand_sweep(["seed=1,2", "data=mnist", "training.batch_size=range(1,3)"]) == [
+        ["seed=1", "data=mnist", "training.batch_size=1"],
+        ["seed=1", "data=mnist", "training.batch_size=2"],
+        ["seed=2", "data=mnist", "training.batch_size=1"],
+        ["seed=2", "data=mnist", "training.batch_size=2"],
+    ]
+    assert expand_sweep(["seed=1"]) == [["seed=1"]]
+    assert expand_sweep([]) == [[]]
+    assert expand_sweep(["optimizer=glob(*,exclude=adam*)"]) == [["optimizer=momentum"], ["optimizer=sgd"]]
+    assert expand_sweep(["augmentation=[shift],[shift,flip]"]) == [
+        ["augmentation=[shift]"],
+        ["augmentation=[shift,flip]"],
+    ]
+    assert expand_sweep(["data.root='/a,b'"]) == [["data.root='/a,b'"]]
+    roots = [resolve(["data=mnist", *one]).data.reader.arguments["root"] for one in expand_sweep(["data.root=/ä,/b c"])]
+    assert roots == ["/ä", "/b c"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["seed=interval(0,1)"], "interval"),
+        (["seed=range(0,1000000000)"], "at most"),
+        (["seed=1,2", "study=x"], "study="),
+        (["optimizer=glob(zzz)"], "no value"),
+        (["seed=1,"], "cannot read"),
+    ],
+)
+def test_a_wrong_sweep_gets_one_sentence(overrides, said):
+    with pytest.raises(ConfigError, match=said):
+        expand_sweep(overrides)
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ({"type": "float", "min": 0.0, "max": 1.0}, [0, 1, 0.5], [True, "0.5", None, -0.1, 1.1, float("nan"), [0.5]]),
+        ({"type": "int", "min": 1}, [1, 10**9], [0, 1.0, True, None, "1"]),
+        ({"type": "bool"}, [True, False], [0, 1, "true", None]),
+        ({"type": "str", "choices": ["a", "b"]}, ["a", "b"], ["c", 1, None]),
+        ({"type": "str", "optional": True}, ["", None], [1]),
+        ({"type": "float", "count": 2}, [[0.1, 2]], [0.1, [0.1], [0.1, "a"], [1, 2, 3], None]),
+    ],
+)
+def test_arguments_are_checked_against_their_schema(schema, good, bad):
+    for value in good:
+        check_argument("part.argument", value, schema)
+    for value in bad:
+        with pytest.raises(ConfigError, match=r"^part\.argument must be .*; got "):
+            check_argument("part.argument", value, schema)
+
+
+def test_home_is_absolute_and_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ESPALIER_HOME", raising=False)
+    assert home_folder() == tmp_path / "mlruns"
+    monkeypatch.setenv("ESPALIER_HOME", "elsewhere")
+    assert home_folder() == tmp_path / "elsewhere"
+    Path("elsewhere").write_text("")
+    with pytest.raises(HomeError, match="which is a file"):
+        home_folder()
+
+
+def test_settings_come_without_torch():
+    heavy = "{'torch', 'prefect', 'mlflow', 'pytorch_lightning', 'sklearn'}"
+    code = f"import sys; from modules.config import resolve; resolve(); assert not {heavy} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=CONF.parent).returncode == 0
