@@ -1,6 +1,5 @@
 """What a study says and leaves behind: lines on the console, its ledger, summary and report, its page in MLflow."""
 
-import json
 import platform
 import shutil
 import time
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import safetensors.numpy
 
 from flows.study import Study
 from modules.deployment.latency import measure_latency_ms
@@ -124,9 +124,8 @@ def _keep_champion(study: Study, final: Final) -> float:
     weights = study.laboratory.store.folder("trials", winner.trial.key) / "weights.safetensors"
     shutil.copyfile(weights, folder / "weights.safetensors")
     write_text(folder / "recipe.json", winner.recipe.model_dump_json(indent=1))
-    model = {"classes": study.laboratory.data.classes, "image_shape": study.laboratory.data.image_shape}
-    write_text(folder / "model.json", json.dumps(model, indent=1))
-    export_onnx(winner.recipe.architecture, weights, folder / "model.onnx")
+    tensors = safetensors.numpy.load_file(weights)
+    export_onnx(winner.recipe.architecture, tensors, study.laboratory.data.classes, folder / "model.onnx")
     return measure_latency_ms(folder / "model.onnx")
 
 

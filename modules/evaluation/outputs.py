@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class Outputs(NamedTuple):
-    """Of N images: `losses` (cross-entropy in nats, N) and `probabilities` (N x classes), float32, `labels` (int64, N)."""
+    """Of N images: `losses` (N, cross-entropy in nats), `probabilities` (N x classes) and `labels` (N)."""
 
     losses: NDArray[np.float32]
     probabilities: NDArray[np.float32]
