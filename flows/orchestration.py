@@ -27,7 +27,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, ParamSpec, TypeVar
+from uuid import UUID
+
+from flows import prefect_client
+from flows.server import join
 
 if TYPE_CHECKING:
     from prefect import State
@@ -36,7 +40,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Orchestrator = Literal["prefect", "inline"]
 
-_in_prefect_flow: ContextVar[bool] = ContextVar("espalier_in_prefect_flow", default=False)
+_current: "ContextVar[_FlowCall[Any] | None]" = ContextVar("espalier_flow_call", default=None)
 _log = logging.getLogger("prefect.espalier")
 
 
@@ -49,8 +53,10 @@ def task(name: str, retries: int = 0) -> Callable[[Callable[P, R]], Callable[P, 
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            if not _in_prefect_flow.get():
+            flow_call = _current.get()
+            if flow_call is None:
                 return function(*args, **kwargs)
+            flow_call.num_tasks += 1
             run_name = _filled(name, signature, args, kwargs)
             return _prefect_task(function, retries)(run_name, functools.partial(function, *args, **kwargs))
 
@@ -61,7 +67,7 @@ def task(name: str, retries: int = 0) -> Callable[[Callable[P, R]], Callable[P, 
 
 def publish_table(key: str, markdown: str) -> None:
     """Show a Markdown table with the running flow in Prefect's UI; inline there is nowhere to show it."""
-    if not _in_prefect_flow.get():
+    if _current.get() is None:
         return
     from prefect.artifacts import create_markdown_artifact
 
@@ -73,7 +79,8 @@ def publish_table(key: str, markdown: str) -> None:
 
 def prepare(orchestrator: Orchestrator, home: Path) -> None:
     """Start Prefect's local server in the background, so that other work hides the seconds it takes."""
-    raise NotImplementedError
+    if orchestrator == "prefect":
+        join(home)
 
 
 def run_flow(
@@ -87,11 +94,109 @@ def run_flow(
 ) -> R:
     """Call `body` as a flow run and return or raise what it does; `parameters` (plain JSON) are only shown.
 
-    Prefect's part in it cannot lose a result: if its server is lost on the way, what `body` returned is still returned.
+    Prefect cannot lose a result: if its server is lost on the way, what `body` returned is still returned. A SIGTERM
+    raises SystemExit(143) in `body` unless the caller has a handler of its own.
     """
-    if orchestrator == "inline":
-        return body()
-    raise NotImplementedError
+    with _terminable():
+        if orchestrator == "inline":
+            return body()
+        membership = join(home)
+        with prefect_client.configured(membership):
+            prefect_client.mark_crashed_runs(membership)
+            call = _FlowCall(body)
+            call.run(name, run_name, dict(parameters or {}), prefect_client.tags_of(membership))
+            return call.result()
+
+
+class _FlowCall(Generic[R]):
+    """One call of a body as a flow run. What the body returned or raised is kept here, out of Prefect's hands."""
+
+    def __init__(self, body: Callable[[], R]) -> None:
+        self.num_tasks = 0
+        self._body = body
+        self._returned: list[R] = []
+        self._raised: BaseException | None = None
+        self._sigterm = signal.getsignal(signal.SIGTERM)
+        self._run_id: UUID | None = None
+
+    def run(self, name: str, run_name: str, parameters: dict[str, Any], tags: list[str]) -> None:
+        """Have Prefect call the body; a fault of Prefect's own counts only if the body did not come to an end."""
+        import prefect
+
+        def call_body(**shown: Any) -> "State[Any]":
+            return self._call_body()
+
+        flow = prefect.flow(
+            call_body,
+            name=name,
+            flow_run_name=lambda: run_name,
+            validate_parameters=False,
+            persist_result=False,
+            log_prints=False,
+        )
+        try:
+            with prefect.tags(*tags):
+                flow(return_state=True, **parameters)
+        except Exception:
+            if not self._has_ended:
+                raise
+            _log.exception("Prefect failed after the flow had ended")
+        finally:
+            if self._run_id is not None:
+                prefect_client.settle(self._run_id, self.num_tasks)
+
+    def result(self) -> R:
+        """What the body returned; or raises what it raised."""
+        if self._raised is not None:
+            raise self._raised
+        return self._returned[0]
+
+    @property
+    def _has_ended(self) -> bool:
+        return bool(self._returned) or self._raised is not None
+
+    def _call_body(self) -> "State[Any]":
+        from prefect.runtime import flow_run
+        from prefect.states import Cancelled, Completed, Failed
+
+        self._run_id = UUID(flow_run.id)
+        token = _current.set(self)
+        try:
+            with _sigterm_handler(self._sigterm):  # instead of Prefect's
+                self._returned.append(self._body())
+        except Exception as error:
+            self._raised = error
+            return Failed(message=f"{type(error).__name__}: {error}")
+        except BaseException as error:
+            self._raised = error
+            return Cancelled(message=f"Stopped by {type(error).__name__}")
+        finally:
+            _current.reset(token)
+        return Completed()
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let a SIGTERM unwind the stack, where nobody has said what else it should do."""
+    handler = signal.getsignal(signal.SIGTERM)
+    with _sigterm_handler(_exit_on_sigterm if handler is signal.SIG_DFL else handler):
+        yield
+
+
+@contextmanager
+def _sigterm_handler(handler: Any) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _exit_on_sigterm(number: int, frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def _check_fields(name: str, signature: inspect.Signature) -> None:
