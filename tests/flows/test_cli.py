@@ -1,9 +1,9 @@
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 import types
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def studies(monkeypatch) -> list[tuple[str, str]]:
 
     stand_in = types.ModuleType("flows.experiment")
     stand_in.run_study = run_study
-    stand_in.plan_study = lambda settings, home: f"plan of {settings.study_name} in {home.name}"
+    stand_in.plan_study = lambda settings, home: print(f"plan of {settings.study_name} in {home.name}")
     monkeypatch.setitem(sys.modules, "flows.experiment", stand_in)
     return started
 
@@ -66,22 +66,23 @@ def espalier(*arguments: str, **options) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, cwd=options.pop("cwd", ROOT), **options)
 
 
-def seconds_of(*arguments: str) -> float:
-    """The fastest of three, as the machine may be busy."""
+def processor_seconds_of(*arguments: str) -> float:
+    """The least of three; of the processor, not of the clock, as others may use the machine."""
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         espalier(*arguments)
-        times.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     return min(times)
 
 
 def test_help_is_fast():
-    assert seconds_of("--help") < 0.5
+    assert processor_seconds_of("--help") < 0.5
 
 
 def test_a_refusal_is_fast():
-    assert seconds_of("run", "training.learning_rat=3") < 1.5
+    assert processor_seconds_of("run", "training.learning_rat=3") < 1.5
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["run", "seed=-1"], ["studies"]])
@@ -181,7 +182,7 @@ def test_a_fault_is_logged_elsewhere_where_home_cannot_be_written(studies, capsy
     assert str(log) in capsys.readouterr().err
 
 
-def test_plan_prints_what_it_is_given(studies, capsys):
+def test_plan_is_told_the_settings_and_the_home(studies, capsys):
     assert main(["plan", "study=mine"]) == 0
     assert capsys.readouterr().out == "plan of mine in home\n"
 
