@@ -1,5 +1,5 @@
+import errno
 import gzip
-import os
 import struct
 from pathlib import Path
 
@@ -142,10 +142,13 @@ def test_a_label_that_no_class_has(write_idx):
         read_mnist(str(folder))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_the_right_to_read_it(write_idx):
-    folder: Path = write_idx()
-    (folder / TRAIN_IMAGES).chmod(0)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_that_cannot_be_read(write_idx, monkeypatch, zipped):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    folder = write_idx(zipped=zipped)
+    monkeypatch.setattr(*((gzip, "open") if zipped else (Path, "read_bytes")), refuse)
     with pytest.raises(DataError, match="cannot be read: Permission denied"):
         read_mnist(str(folder))
 
