@@ -244,8 +244,9 @@ def _predict(arguments: argparse.Namespace) -> int:
     from flows.predict import predict_files
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["file", "class", "probability"])
-    for path, name, probability in predict_files(arguments.study, arguments.files, _home()):
+    for number, (path, name, probability) in enumerate(predict_files(arguments.study, arguments.files, _home())):
+        if number == 0:  # a study without a winner leaves no half of a table
+            writer.writerow(["file", "class", "probability"])
         writer.writerow([path, name, f"{probability:.6f}"])
     return 0
 
