@@ -111,7 +111,7 @@ class ObjectiveSettings(Section):
     """What counts as better, and what a model may cost."""
 
     kind: Literal["accuracy", "balanced_accuracy"]
-    margin: Annotated[float, Field(ge=0.0, le=10.0)]  # of mean cross-entropy
+    margin: Annotated[float, Field(ge=0.0, le=1.0)]  # a fraction of the best mean cross-entropy
     max_params: Count | None
     max_flops: Count | None
 
