@@ -115,7 +115,7 @@ def _box(node: _Node) -> str:
     ink = LIGHT["muted"] if node.standing == "refused" else LIGHT["ink"]
     title = node.title if len(node.title) <= 18 else f"{node.title[:17]}…"
     lines = "".join(
-        f'<text x="{node.left + 10}" y="{node.top + 33 + 13 * place}" fill="{LIGHT["muted"]}" font-size="11">'
+        f'<text x="{node.left + 10}" y="{node.top + 32 + 13 * place}" fill="{LIGHT["muted"]}" font-size="11">'
         f"{escape(line)}</text>"
         for place, line in enumerate(node.lines)
     )
@@ -123,7 +123,7 @@ def _box(node: _Node) -> str:
         f"<g><title>{escape(node.tooltip)}</title>"
         f'<rect x="{node.left}" y="{node.top}" width="{_WIDTH}" height="{_HEIGHT}" rx="7" fill="{LIGHT["card"]}" '
         f"{_stroke(node.standing)}/>"
-        f'<text x="{node.left + 10}" y="{node.top + 18}" fill="{ink}" font-weight="600">{escape(title)}</text>'
+        f'<text x="{node.left + 10}" y="{node.top + 17}" fill="{ink}" font-weight="600">{escape(title)}</text>'
         f"{lines}</g>"
     )
 

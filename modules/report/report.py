@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from modules.report import figures
-from modules.report.family_tree import described, family_tree
+from modules.report.family_tree import family_tree
 from modules.report.palette import DARK, LIGHT, themed, variables
 from modules.report.view import StudyView
 from modules.report.wording import (
@@ -33,23 +33,27 @@ _FIGURES: dict[str, Callable[[StudyView], str | None]] = {
 _WORST_CLASSES = 12
 
 
-def write_report(path: Path, study: StudyView) -> None:
-    """Write the report as a whole or not at all."""
-    write_text(path, report_html(study))
-
-
-def write_figures(folder: Path, study: StudyView) -> tuple[Path, ...]:
-    """Write the report's figures as files of their own (SVG, light), for MLflow; says which were made."""
+def draw_figures(study: StudyView) -> dict[str, str]:
+    """The figures that the study has something to show in, as SVG by name; drawing takes a second, so share them."""
     drawings = {name: draw(study) for name, draw in _FIGURES.items()} | {"family_tree": family_tree(study)}
+    return {name: svg for name, svg in drawings.items() if svg is not None}
+
+
+def write_report(path: Path, study: StudyView, drawings: dict[str, str] | None = None) -> None:
+    """Write the report as a whole or not at all."""
+    write_text(path, report_html(study, drawings))
+
+
+def write_figures(folder: Path, study: StudyView, drawings: dict[str, str] | None = None) -> tuple[Path, ...]:
+    """Write the report's figures as files of their own (SVG, light), for MLflow; says which were made."""
     written = []
-    for name, svg in drawings.items():
-        if svg is not None:
-            write_text(folder / f"{name}.svg", _on_white(svg))
-            written.append(folder / f"{name}.svg")
+    for name, svg in (drawings or draw_figures(study)).items():
+        write_text(folder / f"{name}.svg", _on_white(svg))
+        written.append(folder / f"{name}.svg")
     return tuple(written)
 
 
-def report_html(study: StudyView) -> str:
+def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str:
     """The page."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -70,7 +74,7 @@ def report_html(study: StudyView) -> str:
         "why": why,
         "signed": signed,
     }
-    drawings = {name: draw(study) for name, draw in _FIGURES.items()}
+    pictures = {name: Markup(themed(svg)) for name, svg in (drawings or draw_figures(study)).items()}
     return environment.get_template(_TEMPLATE).render(
         study=study,
         summary=study.summary,
@@ -80,10 +84,9 @@ def report_html(study: StudyView) -> str:
         key_figures=key_figures(study),
         light=variables(LIGHT),
         dark=variables(DARK),
-        figures={name: Markup(themed(svg)) for name, svg in drawings.items() if svg is not None},
+        tree=pictures.pop("family_tree"),
+        figures=pictures,
         captions=figures.captions(study),
-        tree=Markup(themed(family_tree(study))),
-        tree_in_words=described(study),
         worst_classes=_worst_classes(study),
         plan=flattened(study.plan),
     )

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_METRICS_A_BATCH = 1000  # MLflow's limits
-_TEXTS_A_BATCH = 100
+_METRICS_A_CALL, _TEXTS_A_CALL = 800, 100  # MLflow takes 1000 entries in all
 _LONGEST_TAG = 5000
 _LOCKED_TRIES = 3
 _STATUS: dict[StudyState, str] = {
@@ -55,7 +54,8 @@ class _KnownStudy:
     experiment: str
     run: str
     data: DataRecord
-    trials: dict[str, "Run"] = field(default_factory=dict)
+    trials: dict[str, str] = field(default_factory=dict)  # trial key -> run
+    contents: dict[str, str] = field(default_factory=dict)  # trial key -> digest of the TrialRun that the run holds
 
 
 class MlflowSink:
@@ -123,6 +123,7 @@ class MlflowSink:
                     _without_password(self.uri),
                     _without_password(_first_line(fault)),
                 )
+                logger.debug("the fault of MLflow in full", exc_info=fault)
 
     def _open(self) -> None:
         if self._client is not None:
@@ -161,38 +162,48 @@ class MlflowSink:
         runs = list(self._runs_of(experiment, study.name))
         run = next((run for run in runs if _TRIAL not in run.data.tags), None)
         if run is not None and _contradicts(run, study.parameters):  # same name, another configuration: it starts over
-            self._delete(runs)
+            self._delete(run.info.run_id for run in runs)
             run, runs = None, []
         if run is None:
             run = self._mlflow.create_run(experiment, _milliseconds(study.started_at), tags, study.name)
             self._log_data(run, study.data)
-        self._log_texts(run, study.parameters, tags)
+        self._log(run, [], study.parameters, tags)
         self._mlflow.update_run(run.info.run_id, status="RUNNING")
-        trials = {run.data.tags[_TRIAL]: run for run in runs if _TRIAL in run.data.tags}
-        self._studies[study.name] = _KnownStudy(experiment, run.info.run_id, study.data, trials)
+        tags_of = {run.info.run_id: run.data.tags for run in runs if _TRIAL in run.data.tags}
+        self._studies[study.name] = _KnownStudy(
+            experiment,
+            run.info.run_id,
+            study.data,
+            trials={tags[_TRIAL]: run_id for run_id, tags in tags_of.items()},
+            contents={tags[_TRIAL]: tags[_CONTENT] for tags in tags_of.values() if _CONTENT in tags},
+        )
 
     def _write_trial(self, study: str, trial: TrialRun) -> None:
-        known = self._known(study)
-        run = known.trials.get(trial.result.key)
-        if run is not None and run.data.tags.get(_CONTENT) == trial.content_digest:
+        known, key = self._known(study), trial.result.key
+        if known.contents.get(key) == trial.content_digest:
             return
+        run = self._mlflow.get_run(known.trials[key]) if key in known.trials else None
         if run is not None and not _is_completed_by(run, trial):
-            self._delete([run])
+            self._delete([run.info.run_id])
             run = None
         tags = _trial_tags(study, known.run, trial)
+        measures = list(final_measures(trial))
         if run is None:
-            started_at = _milliseconds(trial.result.started_at)
-            run = known.trials[trial.result.key] = self._mlflow.create_run(
-                known.experiment, started_at, tags, trial.name
-            )
-            self._log_data(run, known.data)
-            self._mlflow.set_terminated(run.info.run_id, end_time=_milliseconds(trial.result.finished_at))
-            self._log_measures(run, [*curve_measures(trial), *final_measures(trial)])
+            run = self._new_trial(known, trial, tags)
+            measures += curve_measures(trial)
         else:
-            known_figures = run.data.metrics
-            self._log_measures(run, [new for new in final_measures(trial) if new.name not in known_figures])
-        self._log_texts(run, trial.parameters, tags | {_CONTENT: trial.content_digest})
-        known.trials[trial.result.key] = self._mlflow.get_run(run.info.run_id)
+            logged = run.data.metrics
+            measures = [measure for measure in measures if measure.name not in logged]
+        self._log(run, measures, trial.parameters, tags | {_CONTENT: trial.content_digest})
+        known.contents[key] = trial.content_digest
+
+    def _new_trial(self, known: _KnownStudy, trial: TrialRun, tags: dict[str, str]) -> "Run":
+        result = trial.result
+        run = self._mlflow.create_run(known.experiment, _milliseconds(result.started_at), tags, trial.name)
+        known.trials[result.key] = run.info.run_id
+        self._log_data(run, known.data)
+        self._mlflow.set_terminated(run.info.run_id, end_time=_milliseconds(result.finished_at))
+        return run
 
     def _finish_study(self, end: StudyEnd) -> None:
         known = self._known(end.name)
@@ -201,16 +212,14 @@ class MlflowSink:
         figures |= final_figures(end.champion) if end.champion else {}
         # Step 0 for all: where a resumed study ends with another champion, the later figure is the one that is shown.
         measures = [Measure(name, value, 0, end.finished_at) for name, value in {**figures, **end.metrics}.items()]
-        self._log_measures(
-            run, [measure for measure in measures if run.data.metrics.get(measure.name) != measure.value]
-        )
+        measures = [measure for measure in measures if run.data.metrics.get(measure.name) != measure.value]
         for folder, files in end.artifacts.items():
             for file in files:
                 self._mlflow.log_artifact(known.run, str(self.home / file), folder or None)
         tags = dict(end.tags) | {"espalier.state": end.state}
         tags |= {"espalier.champion": end.champion.result.key} if end.champion else {}
         tags |= {"mlflow.note.content": end.description} if end.description else {}
-        self._log_texts(run, {}, tags)
+        self._log(run, measures, {}, tags)
         self._mlflow.set_terminated(known.run, _STATUS[end.state], _milliseconds(end.finished_at))
 
     def _rebuild(self, study: StudyRun, trials: Sequence[TrialRun], end: StudyEnd | None) -> None:
@@ -259,9 +268,9 @@ class MlflowSink:
             if not page:
                 return
 
-    def _delete(self, runs: Iterable["Run"]) -> None:
+    def _delete(self, runs: Iterable[str]) -> None:
         for run in runs:
-            self._mlflow.delete_run(run.info.run_id)
+            self._mlflow.delete_run(run)
 
     def _log_data(self, run: "Run", data: DataRecord) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -277,25 +286,26 @@ class MlflowSink:
         )
         self._mlflow.log_inputs(run.info.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
-    def _log_measures(self, run: "Run", measures: Sequence[Measure]) -> None:
-        from mlflow.entities import Metric
+    def _log(
+        self, run: "Run", measures: Sequence[Measure], parameters: Mapping[str, str], tags: Mapping[str, str]
+    ) -> None:
+        """All that is new, in as few calls as MLflow's limits allow; tags come last, of which one says: complete."""
+        from mlflow.entities import Metric, Param, RunTag
 
         metrics = [Metric(name, value, _milliseconds(at), step) for name, value, step, at in measures]
-        for chunk in _chunks(metrics, _METRICS_A_BATCH):
-            self._mlflow.log_batch(run.info.run_id, metrics=chunk)
-
-    def _log_texts(self, run: "Run", parameters: Mapping[str, str], tags: Mapping[str, str]) -> None:
-        from mlflow.entities import Param, RunTag
-
-        new = [
-            Param(name, cut(text, LONGEST_VALUE)) for name, text in parameters.items() if name not in run.data.params
-        ]
-        for chunk in _chunks(new, _TEXTS_A_BATCH):
-            self._mlflow.log_batch(run.info.run_id, params=chunk)
-        short = {name: cut(text, _LONGEST_TAG) for name, text in tags.items()}
-        changed = [RunTag(name, text) for name, text in short.items() if run.data.tags.get(name) != text]
-        for chunk in _chunks(changed, _TEXTS_A_BATCH):  # in order: _CONTENT comes last
-            self._mlflow.log_batch(run.info.run_id, tags=chunk)
+        params = [Param(name, cut(text, LONGEST_VALUE)) for name, text in parameters.items()]
+        params = [param for param in params if param.key not in run.data.params]
+        labels = [RunTag(name, cut(text, _LONGEST_TAG)) for name, text in tags.items()]
+        labels = [label for label in labels if run.data.tags.get(label.key) != label.value]
+        assert len(labels) <= _TEXTS_A_CALL, "a study or trial has some twenty tags"
+        while metrics or params:
+            last = len(metrics) <= _METRICS_A_CALL and len(params) <= _TEXTS_A_CALL
+            self._mlflow.log_batch(
+                run.info.run_id, metrics[:_METRICS_A_CALL], params[:_TEXTS_A_CALL], labels if last else []
+            )
+            metrics, params, labels = metrics[_METRICS_A_CALL:], params[_TEXTS_A_CALL:], [] if last else labels
+        if labels:
+            self._mlflow.log_batch(run.info.run_id, tags=labels)
 
 
 def _trial_tags(study: str, parent: str, trial: TrialRun) -> dict[str, str]:
@@ -345,11 +355,6 @@ def _are_equal(one: float, other: float) -> bool:
 
 def _milliseconds(unix_seconds: float) -> int:
     return round(unix_seconds * 1000)
-
-
-def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
-    for first in range(0, len(items), size):
-        yield items[first : first + size]
 
 
 def _first_line(fault: Exception) -> str:

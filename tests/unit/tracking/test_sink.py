@@ -193,7 +193,7 @@ def test_a_run_that_was_left_half_written_is_written_again(
 ) -> None:
     sink.write_study(STUDY)
     with monkeypatch.context() as patch:
-        patch.setattr(sink, "_log_texts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(sink, "_log", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             sink.write_trial(STUDY.name, trial(1))
     sink.close()
@@ -340,7 +340,7 @@ def test_after_a_fault_a_rebuild_writes_all(home: Path, monkeypatch: pytest.Monk
     sink = sink_of(home)
     sink.write_study(STUDY)
     with monkeypatch.context() as patch:
-        patch.setattr(sink, "_log_measures", lambda *_: (_ for _ in ()).throw(ConnectionError("gone")))
+        patch.setattr(sink, "_log", lambda *_: (_ for _ in ()).throw(ConnectionError("gone")))
         sink.write_trial(STUDY.name, trial(0, "control"))
     assert not sink.is_on
     sink.write_trial(STUDY.name, trial(1))

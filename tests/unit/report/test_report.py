@@ -1,0 +1,172 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from made_up_study import made_up_view, trial
+
+from modules.records import Ledger
+from modules.report.report import report_html, write_figures, write_report
+from modules.report.view import StudyView
+
+
+class Page(HTMLParser):
+    """Every tag and all text; complains about tags that are not closed."""
+
+    alone = frozenset({"meta", "br", "col", "link", "img"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.alone:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def view() -> StudyView:
+    return made_up_view()
+
+
+@pytest.fixture(scope="module")
+def html(view: StudyView) -> str:
+    return report_html(view)
+
+
+def with_classes(view: StudyView, names: list[str]) -> StudyView:
+    size = len(names)
+    confusion = tuple(tuple(50 if a == b else int(b == (a + 1) % size) for b in range(size)) for a in range(size))
+    return view.updated(data=view.data.updated(classes=tuple(names)), confusion=confusion)
+
+
+def test_the_page_says_what_the_study_did(view: StudyView, html: str) -> None:
+    page = Page(html)
+    for generation in view.ledger.generations:
+        for row in generation.rows:
+            assert row.description in page.text
+            assert row.reason in page.text
+    assert "mnist-3fa9c1d2" in page.text
+    assert "0.28\N{NO-BREAK SPACE}%" in page.text
+    assert f"{view.summary['champion']['params']:,}" in page.text
+    assert view.command in page.text
+    assert view.data.notes[0] in page.text
+    assert "opened 1× here, 7× on this machine" in page.text
+
+
+def test_the_page_needs_nothing_from_outside(html: str) -> None:
+    page = Page(html)
+    assert not [tag for tag, _ in page.tags if tag in {"script", "link", "img", "iframe", "object"}]
+    links = [value for _, attrs in page.tags for name, value in attrs.items() if name in {"src", "href", "xlink:href"}]
+    assert all(value is not None and value.startswith("#") for value in links)
+    assert "@import" not in html
+    assert "default-src 'none'" in html
+
+
+def test_every_picture_is_described(html: str) -> None:
+    page = Page(html)
+    figures = [attrs for tag, attrs in page.tags if tag == "figure"]
+    assert len(figures) == 5
+    assert all(attrs.get("aria-label") for attrs in figures)
+
+
+def test_pictures_follow_the_theme(html: str) -> None:
+    body = html[html.index("<body>") :]
+    assert "var(--good)" in body
+    colours = set(re.findall(r"#[0-9a-f]{6}\b", body))
+    assert colours <= {"#000000", "#ffffff"}, colours
+
+
+def test_no_name_occurs_twice_with_another_meaning(html: str) -> None:
+    clips = re.findall(r'<clipPath id="([^"]+)">(.*?)</clipPath>', html, flags=re.DOTALL)
+    for name, content in clips:
+        assert {other for again, other in clips if again == name} == {content}
+
+
+def test_the_same_study_gives_the_same_bytes(view: StudyView, tmp_path: Path) -> None:
+    write_report(tmp_path / "one.html", view)
+    write_report(tmp_path / "two.html", made_up_view())
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.html", "two.html"]
+
+
+def test_a_study_that_tried_no_edit_has_a_report() -> None:
+    view = made_up_view()
+    first = view.trials[view.ledger.baseline]
+    lone = view.updated(ledger=Ledger(study="x", baseline=first.key), trials={first.key: first})
+    page = Page(report_html(lone))
+    assert "no edit was tried" in page.text
+
+
+def test_a_study_that_was_cut_short_has_a_report() -> None:
+    view = made_up_view(1)
+    summary = {**view.summary, "state": "interrupted", "champion": None, "trials": None, "energy": None}
+    page = Page(report_html(view.updated(summary=summary, confusion=None, plan={}, layers=(), versions={})))
+    assert "interrupted" in page.text
+    assert "The study did not end" in page.text
+
+
+def test_a_study_without_trials_has_a_report() -> None:
+    view = made_up_view(1)
+    page = Page(report_html(view.updated(ledger=Ledger(study="x", baseline="none"), trials={}, confusion=None)))
+    assert "No edit was tried." in page.text
+
+
+def test_odd_names_stay_text() -> None:
+    view = made_up_view(1)
+    generation = view.ledger.generations[0]
+    row = generation.rows[1].updated(edit="<b>widen</b>", description="a < b & c", verdict="<script>alert(1)</script>")
+    rows = (generation.rows[0], row)
+    ledger = view.ledger.updated(generations=(generation.updated(rows=rows),))
+    odd = with_classes(
+        view.updated(ledger=ledger), ["$5", "$10_2$", "<i>x</i>", "a&b", "数字", "]]>", "'", '"', "", "é"]
+    )
+    html = report_html(odd)
+    page = Page(html)
+    assert not [tag for tag, _ in page.tags if tag in {"script", "b", "i"}]
+    for name in ("$10_2$", "<i>x</i>", "a&b", "数字", "<script>alert(1)</script>"):
+        assert name in page.text
+
+
+@pytest.mark.parametrize("size", [2, 47, 120])
+def test_few_and_many_classes_are_drawn(view: StudyView, size: int) -> None:
+    html = report_html(with_classes(view, [f"class number {number}" for number in range(size)]))
+    assert len(html) < 2_000_000
+    Page(html)
+
+
+def test_figures_are_files_that_stand_alone(view: StudyView, tmp_path: Path) -> None:
+    written = write_figures(tmp_path / "figures", view)
+    names = ["loss_curves.svg", "error_curves.svg", "effects.svg", "confusion.svg", "family_tree.svg"]
+    assert [path.name for path in written] == names
+    for path in written:
+        root = ElementTree.fromstring(path.read_text())
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert "var(--" not in path.read_text()
+
+
+def test_figures_that_would_be_empty_are_left_out(tmp_path: Path) -> None:
+    view = made_up_view(1).updated(ledger=Ledger(study="x", baseline="none"), trials={}, confusion=None)
+    assert [path.name for path in write_figures(tmp_path, view)] == ["family_tree.svg"]
+
+
+def test_a_flat_and_a_perfect_curve_are_drawn() -> None:
+    view = made_up_view(1)
+    perfect = trial(0, 100, 0, 1_000, 0.0, 0.0, "r")
+    flat = perfect.updated(curve=[point.updated(steer_loss=0.0, steer_error=0.0) for point in perfect.curve[:1]])
+    Page(report_html(view.updated(ledger=Ledger(study="x", baseline=flat.key), trials={flat.key: flat})))
