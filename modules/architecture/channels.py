@@ -98,7 +98,10 @@ class _Groups:
         if first.repeat != second.repeat:
             reason = "features of different origin are added"
             self.fixed += [(first.maker, reason), (second.maker, reason)]
-        self.parents[self.find(second.maker)] = self.find(first.maker)
+        roots = {self.find(first.maker), self.find(second.maker)}
+        earlier = next(name for name in self.parents if name in roots)
+        for root in roots:
+            self.parents[root] = earlier
 
     def group(self, representative: str) -> ChannelGroup:
         """The record of one group."""

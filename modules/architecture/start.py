@@ -25,7 +25,7 @@ _LARGE_SIDE = 16  # images from this side on are halved by the stem
 _HUGE_SIDE = 96  # … and from this side on quartered
 _LAST_SIDE = 7  # no further stage once the planes are this small
 _SMALLEST_SIDE = 4  # planes are not halved below half of this
-_FEW_IMAGES = 5_000  # a training set below this gets dropout
+_FEW_IMAGES = 5_000  # a training set below this gets dropout, and half as many channels at most
 _DROPOUT = 0.1
 
 
@@ -43,10 +43,11 @@ def first_architecture(
     _append_stage(nodes, _STEM_CHANNELS, kernel, stride)
     _append_stage(nodes, _FIRST_CHANNELS, 3, 1)
     side, channels, pools = side // stride, _FIRST_CHANNELS, 0
+    most_channels = _MOST_CHANNELS // (2 if num_images < _FEW_IMAGES else 1)
     while side >= _SMALLEST_SIDE and (side > _LAST_SIDE or pools == 0):
         pools += 1
         nodes.append(MaxPool(name=f"pool{pools}", inputs=(nodes[-1].name,), kernel=2, stride=2))
-        side, channels = side // 2, min(2 * channels, _MOST_CHANNELS)
+        side, channels = side // 2, min(2 * channels, most_channels)
         _append_stage(nodes, channels, 3, 1)
     nodes.append(GlobalPool(name="global1", inputs=(nodes[-1].name,), kind="max"))
     if num_images < _FEW_IMAGES:

@@ -53,12 +53,12 @@ class Edit(Protocol):
 
 
 def downstream_calibrations(before: Architecture, after: Architecture, first: str) -> tuple[Calibration, ...]:
-    """After a change of the function that starts at node `first`: set every later normalisation, keep other means."""
-    kept = {node.name for node in before.nodes}
+    """After a change of the function that starts at node `first`: set later normalisations, keep the other means."""
+    old, new = before.shapes(), after.shapes()
     found: list[Calibration] = []
     for node in after.downstream(first):
         if isinstance(node, Norm):
             found.append(SetNorm(node.name))
-        elif isinstance(node, Conv | Dense) and node.bias and node.name in kept:
+        elif isinstance(node, Conv | Dense) and node.bias and old.get(node.name, ())[:1] == new[node.name][:1]:
             found.append(KeepMean(node.name))
     return tuple(found)

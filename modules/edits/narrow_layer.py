@@ -47,11 +47,7 @@ class NarrowLayer:
             after,
             tuple(Select(tensor=slot.tensor, dim=slot.dim, indices=_entries(kept, slot.repeat)) for slot in slots),
             f"narrow {' and '.join(group.makers)} from {group.size} to {size} channels",
-            tuple(
-                calibration
-                for calibration in downstream_calibrations(architecture, after, group.makers[0])
-                if calibration.node not in group.makers  # those no longer have the same channels
-            ),
+            downstream_calibrations(architecture, after, group.makers[0]),
         )
 
 

@@ -1,0 +1,64 @@
+import copy
+
+import pytest
+import torch
+from hypothesis import given
+from random_networks import architectures, random_images, random_network
+from torch import nn
+
+from modules.architecture.classic import classic_architecture
+from modules.architecture.description import IMAGE, Architecture, Dense, Flatten, Norm
+from modules.architecture.module import build_module
+
+
+@given(architectures())
+def test_every_weight_gets_a_gradient(architecture):
+    network = random_network(architecture).train()
+    network(random_images(architecture)).square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+
+
+@given(architectures())
+def test_memory_layout_and_batch_change_nothing(architecture):
+    network, images = random_network(architecture), random_images(architecture)
+    expected = network(images)
+    last = copy.deepcopy(network).to(memory_format=torch.channels_last)
+    scale = float(expected.detach().abs().max())
+    torch.testing.assert_close(last(images), expected, rtol=0, atol=1e-5 * scale)
+    torch.testing.assert_close(network(images[2:3]), expected[2:3], rtol=0, atol=1e-5 * scale)
+
+
+def test_classic_is_the_sequence_that_it_says():
+    architecture = classic_architecture((1, 28, 28), 10, 1000, (0.1,), (0.3,))
+    network = random_network(architecture)
+    state = network.state_dict()
+    reference = nn.Sequential(
+        *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(1600, 64), nn.ReLU(), nn.Linear(64, 10)),
+    )
+    reference.load_state_dict(dict(zip(reference.state_dict(), state.values(), strict=True)))
+    images = random_images(architecture)
+    torch.testing.assert_close(network(images), reference((images - 0.1) / 0.3))
+    assert architecture.params == 121_930
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_normalisation_is_torchs(flat):
+    nodes = [Norm(name="norm1", inputs=(IMAGE,)), Flatten(name="flatten1", inputs=("norm1",))]
+    if flat:
+        nodes = [Flatten(name="flatten1", inputs=(IMAGE,)), Norm(name="norm1", inputs=("flatten1",))]
+    last = Dense(name="dense1", inputs=(nodes[-1].name,), units=2)
+    network = random_network(Architecture(image_shape=(2, 3, 3), num_classes=2, nodes=(*nodes, last)))
+    reference = nn.BatchNorm1d(18) if flat else nn.BatchNorm2d(2)
+    ours = network.norm1
+    reference.load_state_dict(ours.state_dict() | {"num_batches_tracked": torch.tensor(0)})
+    images = torch.rand(5, 18) if flat else torch.rand(5, 2, 3, 3)
+    torch.testing.assert_close(ours.train()(images), reference.train()(images))
+    torch.testing.assert_close(ours.eval()(images), reference.eval()(images))
+
+
+def test_state_holds_no_more_than_the_tensors():
+    architecture = classic_architecture((1, 28, 28), 10, 1000, (0.1,), (0.3,))
+    assert list(build_module(architecture).state_dict()) == list(architecture.tensors())

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+
+from modules.edits.changes import (
+    Append,
+    Assign,
+    Create,
+    Drop,
+    Factorise,
+    Rename,
+    Select,
+    Shift,
+    SumBlocks,
+    apply_changes,
+    apply_changes_to_moments,
+)
+
+WEIGHT = np.arange(24, dtype=np.float32).reshape(2, 12)
+WEIGHTS = {"a.weight": WEIGHT, "a.bias": np.ones(2, np.float32)}
+
+
+def after(*changes, weights=WEIGHTS, **arguments):
+    before = {name: values.copy() for name, values in weights.items()}
+    result = apply_changes(changes, weights, 5, **arguments)
+    for name, values in before.items():
+        np.testing.assert_array_equal(weights[name], values)  # what came in is left alone
+    return result
+
+
+def test_append_and_select():
+    grown = after(Append(tensor="a.weight", dim=1, count=3, fill="zero"))["a.weight"]
+    np.testing.assert_array_equal(grown, np.concatenate([WEIGHT, np.zeros((2, 3))], axis=1))
+    kept = after(Select(tensor="a.weight", dim=1, indices=(0, 5)))["a.weight"]
+    np.testing.assert_array_equal(kept, WEIGHT[:, [0, 5]])
+
+
+def test_neutral_entries_depend_on_what_they_are_of():
+    for name, value in (("norm1.weight", 1), ("norm1.bias", 0), ("norm1.running_mean", 0), ("norm1.running_var", 1)):
+        assert (after(Create(tensor=name, shape=(3,), fill="neutral"))[name] == value).all()
+
+
+def test_random_entries_have_their_spread_and_never_come_twice():
+    once = Append(tensor="a.weight", dim=0, count=200, fill="normal", std=0.3)
+    values = after(once, once)["a.weight"][2:]
+    assert values.std() == pytest.approx(0.3, rel=0.05)
+    assert len(np.unique(values, axis=0)) == len(values)
+
+
+def test_drop_rename_assign_shift():
+    result = after(
+        Drop(tensor="a.weight"),
+        Rename(tensor="a.bias", to="b.bias"),
+        Assign(tensor="b.bias", start=1, values=(7.0,)),
+        Shift(tensor="b.bias", values=(0.5, 1.5)),
+    )
+    assert set(result) == {"b.bias"}
+    np.testing.assert_array_equal(result["b.bias"], [1.5, 8.5])
+
+
+def test_sums_of_blocks():
+    summed = after(SumBlocks(tensor="a.weight", dim=1, block=4))["a.weight"]
+    np.testing.assert_array_equal(summed, WEIGHT.reshape(2, 3, 4).sum(2))
+
+
+def test_window_means():
+    created = after(Create(tensor="c.weight", shape=(3, 3, 2, 2), fill="window_mean"))["c.weight"]
+    np.testing.assert_array_equal(created.sum((2, 3)), np.eye(3))
+    assert set(np.unique(created)) == {0, 0.25}
+
+
+def test_factors_are_the_nearest_and_those_of_the_judged_weights():
+    generator = np.random.default_rng(0)
+    depthwise, pointwise = generator.normal(size=(4, 1, 3, 3)), generator.normal(size=(5, 4, 1, 1))
+    exact = (pointwise * depthwise.swapaxes(0, 1)).astype(np.float32)
+    change = Factorise(tensor="c.weight", depthwise="d.weight", pointwise="p.weight")
+    result = after(change, weights={"c.weight": exact + 1}, judged={"c.weight": exact})
+    assert {name: values.shape for name, values in result.items()} == {
+        "d.weight": (4, 1, 3, 3),
+        "p.weight": (5, 4, 1, 1),
+    }
+    np.testing.assert_allclose(result["p.weight"] * result["d.weight"].swapaxes(0, 1), exact, atol=1e-5)
+
+
+def test_moments_of_what_is_new_or_rewritten_are_none_or_zero():
+    moments = {"a.weight": WEIGHT, "a.bias": np.ones(2, np.float32)}
+    changes = (
+        Append(tensor="a.bias", dim=0, count=1, fill="neutral"),
+        Create(tensor="b.weight", shape=(2, 2), fill="zero"),
+        SumBlocks(tensor="a.weight", dim=1, block=4),
+        Rename(tensor="a.bias", to="b.bias"),
+        Assign(tensor="b.bias", start=0, values=(3.0, 3.0, 3.0)),
+        Append(tensor="elsewhere.weight", dim=0, count=1, fill="zero"),
+    )
+    result = apply_changes_to_moments(changes, moments)
+    assert set(result) == {"b.bias"}
+    np.testing.assert_array_equal(result["b.bias"], [1, 1, 0])
+
+
+def test_counts_of_steps_are_left_alone():
+    steps = {"a.weight": np.asarray(7, np.float32)}
+    changes = (
+        Append(tensor="a.weight", dim=1, count=1, fill="zero"),
+        Select(tensor="a.weight", dim=0, indices=(0,)),
+    )
+    assert apply_changes_to_moments(changes, steps)["a.weight"] == 7

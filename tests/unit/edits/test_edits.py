@@ -1,0 +1,131 @@
+"""What holds for every edit at every site of any architecture."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from applying import applied, network_of, part_of
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+from random_networks import architectures, random_images, random_state, random_weights
+from torch.nn import functional as F
+
+from modules.architecture.description import Architecture
+from modules.architecture.module import build_module
+from modules.architecture.start import first_architecture
+from modules.edits.add_layer import AddLayer
+from modules.edits.changes import TensorChange
+from modules.edits.editing import AppliedEdit, apply_edit, replayed
+from modules.edits.narrow_layer import NarrowLayer
+from modules.edits.remove_layer import RemoveLayer
+from modules.edits.replace_layer import ReplaceLayer
+from modules.edits.widen_layer import WidenLayer
+
+EDITS = (AddLayer, WidenLayer, RemoveLayer, NarrowLayer, ReplaceLayer)
+
+
+@settings(max_examples=40)
+@given(architectures(), st.sampled_from(EDITS), st.data())
+def test_every_edit_keeps_its_promises(architecture, edit, data):
+    sites = edit.sites(architecture)
+    assume(sites)
+    state = random_state(architecture)
+    outcome = applied(edit, architecture, state, **data.draw(st.sampled_from(sites)))
+    after = outcome.recipe.architecture
+    _check_state(outcome.state, after)
+    _check_trains(after, outcome)
+    certificate = outcome.certificate
+    assert (certificate.params_before, certificate.params_after) == (architecture.params, after.params)
+    assert (certificate.flops_before, certificate.flops_after) == (architecture.flops, after.flops)
+    if edit.kind == "exact":
+        assert certificate.max_logit_change <= 1e-4
+        images = random_images(architecture, 7, seed=9)  # on images it was not certified on, raw weights too
+        for prefix in ("ema", "model"):
+            before = build_module(architecture).eval()
+            start = f"{prefix}."
+            before.load_state_dict({name.removeprefix(start): x for name, x in state.items() if name.startswith(start)})
+            expected, found = before(images), network_of(outcome, prefix)(images)
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.detach().abs().max()))
+    changes = TypeAdapter(tuple[TensorChange, ...])
+    history = changes.validate_python(json.loads(changes.dump_json(outcome.changes)))
+    again = replayed(history, state, 3)
+    assert set(again) == set(outcome.state)
+    assert all(torch.equal(again[name], outcome.state[name]) for name in again)
+
+
+def _check_state(state: dict[str, torch.Tensor], architecture: Architecture) -> None:
+    specs = architecture.tensors()
+    for prefix in ("ema", "model"):
+        found = {n.removeprefix(f"{prefix}."): tuple(x.shape) for n, x in state.items() if n.startswith(f"{prefix}.")}
+        assert found == {name: spec.shape for name, spec in specs.items()}
+    assert all(torch.isfinite(tensor).all() for tensor in state.values())
+    assert all(tensor.dtype == torch.float32 for tensor in state.values())
+    for name, tensor in state.items():
+        if name.startswith("optimizer."):
+            _, slot, tensor_name = name.split(".", 2)
+            assert specs[tensor_name].trainable
+            assert tuple(tensor.shape) == (() if slot == "step" else specs[tensor_name].shape)
+
+
+def _check_trains(architecture: Architecture, outcome: AppliedEdit) -> None:
+    network = network_of(outcome, "model").train()
+    images = random_images(architecture, 4)
+    F.cross_entropy(network(images), torch.arange(4) % architecture.num_classes).backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in network.parameters())
+
+
+@settings(max_examples=15)
+@given(architectures(), st.lists(st.sampled_from(EDITS), min_size=2, max_size=5), st.data())
+def test_edits_follow_one_another(architecture, edits, data):
+    state, seed = random_state(architecture), 0
+    for edit in edits:
+        sites = edit.sites(architecture)
+        if sites:
+            outcome = applied(edit, architecture, state, seed, **data.draw(st.sampled_from(sites)))
+            architecture, state, seed = outcome.recipe.architecture, outcome.state, seed + 1
+    _check_state(state, architecture)
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_each_edit_fits_somewhere_in_a_first_architecture_that_grew(edit):
+    architecture = first_architecture((1, 8, 8), 10, 1000, (0.2,), (0.3,))
+    grown = applied(AddLayer, architecture, node="activation2").recipe.architecture
+    assert edit.sites(grown)
+    sites = {json.dumps(site, sort_keys=True) for site in edit.sites(grown)}
+    assert len(sites) == len(edit.sites(grown))
+    assert all(set(site) == set(edit.site_arguments) for site in edit.sites(grown))
+
+
+@settings(max_examples=20)
+@given(architectures(), st.sampled_from(EDITS))
+def test_a_place_that_is_no_site_is_refused_in_a_sentence(architecture, edit):
+    sites = [site["node"] for site in edit.sites(architecture)]
+    others = {"by": "relu"} if edit is ReplaceLayer else {}
+    makers = {name for site in sites for name in _makers(architecture, site)}
+    for node in architecture.nodes:
+        if node.name not in {*sites, *makers}:
+            with pytest.raises(ValueError, match=node.name):
+                edit(node.name, **others).apply(architecture, random_weights(architecture))
+    with pytest.raises(ValueError, match="nowhere"):
+        edit("nowhere", **others).apply(architecture, random_weights(architecture))
+
+
+def _makers(architecture: Architecture, node: str) -> tuple[str, ...]:
+    from modules.architecture.channels import channel_groups
+
+    return next((group.makers for group in channel_groups(architecture) if node in group.makers), ())
+
+
+def test_edits_with_the_same_seed_are_the_same_and_with_another_are_not():
+    architecture = first_architecture((1, 8, 8), 10, 1000, (0.2,), (0.3,))
+    one, same, other = (applied(WidenLayer, architecture, seed=seed, node="conv2") for seed in (1, 1, 2))
+    assert torch.equal(one.state["ema.conv2.weight"], same.state["ema.conv2.weight"])
+    assert not torch.equal(one.state["ema.conv2.weight"], other.state["ema.conv2.weight"])
+    new = slice(32, None)
+    assert torch.equal(one.state["ema.conv2.weight"][new], one.state["model.conv2.weight"][new])
+    twice = apply_edit(part_of(WidenLayer, node="conv2"), one.recipe, one.state, 1, random_images(architecture)).state[
+        "ema.conv2.weight"
+    ]
+    assert not np.isclose(twice[48:64, 0], twice[32:48, 0]).any()

@@ -1,0 +1,170 @@
+"""Lossy and approximate edits: what they keep, and how near they come where it can be known."""
+
+import numpy as np
+import pytest
+import torch
+from applying import applied, network_of
+from random_networks import random_images, random_network, random_state, random_weights
+
+from modules.architecture.channels import group_made_by
+from modules.architecture.classic import classic_architecture
+from modules.architecture.description import IMAGE, Architecture, Conv, Dense, Flatten, GlobalPool
+from modules.architecture.start import first_architecture
+from modules.edits.add_layer import AddLayer
+from modules.edits.narrow_layer import NarrowLayer, importance
+from modules.edits.remove_layer import RemoveLayer
+from modules.edits.replace_layer import ReplaceLayer
+
+START = first_architecture((1, 8, 8), 10, 50_000, (0.2,), (0.3,))
+CLASSIC = classic_architecture((1, 16, 16), 10, 1000, (0.2,), (0.3,))
+
+
+def test_importance_is_scale_times_what_later_layers_make_of_it():
+    weights = random_weights(START)
+    group = group_made_by(START, "conv2")
+    expected = [
+        abs(weights["norm2.weight"][channel]) * np.sqrt((weights["conv3.weight"][:, channel] ** 2).sum())
+        for channel in range(32)
+    ]
+    np.testing.assert_allclose(importance(group, weights), expected, rtol=1e-5)
+
+
+def test_importance_without_normalisation_is_that_of_the_weights():
+    weights = random_weights(CLASSIC)
+    expected = [
+        np.sqrt((weights["conv2.weight"][channel] ** 2).sum() + weights["conv2.bias"][channel] ** 2)
+        * np.sqrt((weights["dense1.weight"][:, 4 * channel : 4 * channel + 4] ** 2).sum())
+        for channel in range(64)
+    ]
+    np.testing.assert_allclose(importance(group_made_by(CLASSIC, "conv2"), weights), expected, rtol=1e-5)
+
+
+def test_narrowing_keeps_the_most_important_in_their_order():
+    outcome = applied(NarrowLayer, CLASSIC, node="conv2", factor=0.5)
+    weights = random_weights(CLASSIC)
+    order = np.argsort(-importance(group_made_by(CLASSIC, "conv2"), weights))
+    kept = np.sort(order[:32])
+    np.testing.assert_array_equal(outcome.state["ema.conv2.weight"].numpy(), weights["conv2.weight"][kept])
+    assert outcome.recipe.architecture.node("conv2").channels == 32
+
+
+@pytest.mark.parametrize(
+    ("edit", "arguments"),
+    [
+        (NarrowLayer, {"node": "conv1"}),
+        (NarrowLayer, {"node": "dense1"}),
+        (ReplaceLayer, {"node": "pool1", "by": "avg_pool"}),
+        (ReplaceLayer, {"node": "activation1", "by": "gelu"}),
+    ],
+)
+def test_means_of_later_layers_stay(edit, arguments):
+    images = random_images(CLASSIC, 16)
+    before = random_network(CLASSIC).outputs(images)["dense2"].detach()
+    after = network_of(applied(edit, CLASSIC, **arguments)).outputs(images)["dense2"].detach()
+    torch.testing.assert_close(after.mean(0), before.mean(0), rtol=0, atol=1e-4)
+    assert (after - before).abs().max() > 1e-3
+
+
+def test_statistics_of_later_normalisations_are_those_of_the_data():
+    outcome = applied(NarrowLayer, START, node="conv1")
+    values = network_of(outcome).outputs(random_images(START, 16))["conv3"]
+    torch.testing.assert_close(outcome.state["ema.norm3.running_mean"], values.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_channel_is_always_left(size):
+    architecture = START.with_changed({"conv1": {"channels": size}})
+    if size == 1:
+        assert {"node": "conv1"} not in NarrowLayer.sites(architecture)
+        with pytest.raises(ValueError, match="'conv1' has a single channel"):
+            applied(NarrowLayer, architecture, node="conv1")
+    else:
+        outcome = applied(NarrowLayer, architecture, node="conv1", factor=0.05)
+        assert outcome.recipe.architecture.node("conv1").channels == 1
+
+
+def test_a_layer_that_keeps_its_shape_goes_with_its_normalisation_and_activation():
+    same = START.with_changed({"conv2": {"channels": 24}})
+    assert RemoveLayer.sites(START) == ()
+    assert RemoveLayer.sites(same) == ({"node": "conv2"},)
+    outcome = applied(RemoveLayer, same, node="conv2")
+    after = outcome.recipe.architecture
+    assert after.node("pool1").inputs == ("activation1",)
+    assert not {"conv2", "norm2", "activation2"} & set(after.shapes())
+    assert outcome.description == "remove conv2 behind activation1"
+
+
+def test_a_branch_that_others_read_is_no_site():
+    added = applied(AddLayer, START, node="activation2").recipe.architecture
+    assert {"node": "add1"} in RemoveLayer.sites(added)
+    nested = applied(AddLayer, added, node="activation4").recipe.architecture
+    assert {"node": "add1"} in RemoveLayer.sites(nested)
+    assert {"node": "add2"} in RemoveLayer.sites(nested)
+    whole = applied(RemoveLayer, nested, node="add1").recipe.architecture
+    assert whole == START
+
+
+def test_every_kind_of_replacement_has_a_site():
+    sites = [*ReplaceLayer.sites(CLASSIC), *ReplaceLayer.sites(START)]
+    kinds = {site["by"] for site in sites}
+    assert kinds == {"gelu", "silu", "avg_pool", "strided_conv", "separable_conv", "global_pool"}
+    gelu = applied(ReplaceLayer, START, node="activation1", by="gelu").recipe.architecture
+    assert {"node": "activation1", "by": "relu"} in ReplaceLayer.sites(gelu)
+
+
+def test_a_strided_convolution_starts_as_the_mean():
+    by_mean = network_of(applied(ReplaceLayer, CLASSIC, node="pool1", by="avg_pool"))
+    by_conv = network_of(applied(ReplaceLayer, CLASSIC, node="pool1", by="strided_conv"))
+    images = random_images(CLASSIC)
+    torch.testing.assert_close(by_conv(images), by_mean(images), rtol=1e-4, atol=1e-4)
+
+
+def test_separating_a_convolution_of_rank_one_is_exact():
+    architecture = Architecture(
+        image_shape=(3, 6, 6),
+        num_classes=4,
+        nodes=(
+            Conv(name="conv1", inputs=(IMAGE,), channels=5, kernel=3, padding=1, stride=2),
+            GlobalPool(name="global1", inputs=("conv1",)),
+            Dense(name="dense1", inputs=("global1",), units=4),
+        ),
+    )
+    state = random_state(architecture)
+    rank_one = torch.rand(5, 3, 1, 1) * torch.rand(1, 3, 3, 3)
+    state |= {"ema.conv1.weight": rank_one, "model.conv1.weight": rank_one}
+    outcome = applied(ReplaceLayer, architecture, state, node="conv1", by="separable_conv")
+    assert outcome.certificate.max_logit_change < 1e-4
+    assert outcome.recipe.architecture.node("conv2").groups == 3
+    assert torch.equal(outcome.state["ema.conv3.bias"], state["ema.conv1.bias"])
+    assert torch.equal(outcome.state["optimizer.exp_avg.conv3.bias"], state["optimizer.exp_avg.conv1.bias"])
+
+
+def test_pooling_instead_of_flattening_is_exact_on_constant_planes():
+    architecture = Architecture(
+        image_shape=(3, 4, 5),
+        num_classes=4,
+        nodes=(Flatten(name="flatten1", inputs=(IMAGE,)), Dense(name="dense1", inputs=("flatten1",), units=4)),
+    )
+    outcome = applied(ReplaceLayer, architecture, node="flatten1", by="global_pool")
+    images = torch.rand(7, 3, 1, 1).expand(7, 3, 4, 5)
+    state = dict(outcome.state)
+    state["ema.dense1.bias"] = random_state(architecture)["ema.dense1.bias"]  # without the shift that data asked for
+    after = network_of(outcome._replace(state=state))
+    torch.testing.assert_close(after(images), random_network(architecture)(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("node", "by", "sentence"),
+    [
+        (
+            "activation1",
+            "relu",
+            r"'activation1' \(activation\) cannot be replaced by 'relu'; by what it can: gelu, silu",
+        ),
+        ("conv1", "separable_conv", "by what it can: nothing"),
+        ("pool1", "gelu", "by what it can: avg_pool, strided_conv"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_a_sentence(node, by, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        applied(ReplaceLayer, START, node=node, by=by)
