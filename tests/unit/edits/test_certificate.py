@@ -24,7 +24,13 @@ def test_it_measures_the_largest_change_in_deviations():
     assert certificate.tolerance is None
 
 
-@pytest.mark.parametrize("amount", [0.01, -0.01, float("nan"), float("inf")])
+@pytest.mark.parametrize("amount", [float("nan"), float("inf")])
+def test_numbers_that_are_none_are_refused_for_every_kind(amount):
+    with pytest.raises(EditError, match="no longer finite"):
+        certify("lossy", random_network(ARCHITECTURE), changed(amount), IMAGES)
+
+
+@pytest.mark.parametrize("amount", [0.01, -0.01])
 def test_an_exact_edit_that_is_not_is_refused(amount):
     with pytest.raises(EditError, match="changed the logits by"):
         certify("exact", random_network(ARCHITECTURE), changed(amount), IMAGES)
