@@ -10,10 +10,10 @@
         prepare("prefect", home)                  # as early as possible: the local server starts in the background
         return run_flow(partial(study, settings), orchestrator="prefect", home=home, name="study", run_name="digits-1")
 
-`study` is a plain function that calls tasks. Under `run_flow(..., orchestrator="prefect")` each call of a task is a task
-run of the flow run; with `orchestrator="inline"`, and wherever no flow runs, a task is just called and Prefect is never
-imported. What a task raises comes out unchanged. A task called from a thread of your own belongs to the flow run if the
-thread was started with `contextvars.copy_context().run`.
+`study` is a plain function that calls tasks. Under `run_flow(..., orchestrator="prefect")` each call of a task is a
+task run of the flow run; with `orchestrator="inline"`, and wherever no flow runs, a task is just called and Prefect is
+never imported. What a task raises comes out unchanged. A task called from a thread of your own belongs to the flow run
+if the thread was started with `contextvars.copy_context().run`.
 """
 
 import functools
@@ -123,20 +123,13 @@ class _FlowCall(Generic[R]):
         """Have Prefect call the body; a fault of Prefect's own counts only if the body did not come to an end."""
         import prefect
 
+        @prefect.flow(name=name, flow_run_name=lambda: run_name, validate_parameters=False, persist_result=False)
         def call_body(**shown: Any) -> "State[Any]":
             return self._call_body()
 
-        flow = prefect.flow(
-            call_body,
-            name=name,
-            flow_run_name=lambda: run_name,
-            validate_parameters=False,
-            persist_result=False,
-            log_prints=False,
-        )
         try:
             with prefect.tags(*tags):
-                flow(return_state=True, **parameters)
+                call_body(return_state=True, **parameters)
         except Exception:
             if not self._has_ended:
                 raise
@@ -214,7 +207,7 @@ def _filled(name: str, signature: inspect.Signature, args: tuple[Any, ...], kwar
 
 @functools.cache
 def _prefect_task(function: Callable[..., R], retries: int) -> Callable[[str, Callable[[], R]], R]:
-    """The Prefect task of a function. It is given the call as a closure, so Prefect never walks through the arguments."""
+    """The Prefect task of a function; it is given the call as a closure, so Prefect never walks through arguments."""
     import prefect
     from prefect.cache_policies import NO_CACHE
 
@@ -222,8 +215,7 @@ def _prefect_task(function: Callable[..., R], retries: int) -> Callable[[str, Ca
         return call()
 
     run.__module__, run.__qualname__ = function.__module__, function.__qualname__
-    return prefect.task(
-        run,
+    decorate = prefect.task(
         name=function.__name__,
         description=inspect.getdoc(function),
         task_run_name="{run_name}",
@@ -232,8 +224,8 @@ def _prefect_task(function: Callable[..., R], retries: int) -> Callable[[str, Ca
         retry_condition_fn=_is_worth_a_retry,
         persist_result=False,
         cache_policy=NO_CACHE,
-        log_prints=False,
     )
+    return decorate(run)
 
 
 def _is_worth_a_retry(task: Any, run: Any, state: "State[Any]") -> bool:

@@ -144,7 +144,7 @@ def _import_quietly() -> None:
     """Prefect's import gives the root logger a handler for the console, for everybody's warnings: take it back."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    import prefect.main  # `import prefect` alone would put off setting up its logging to a later moment
+    import prefect.main  # noqa: F401  `import prefect` alone would put off setting up its logging to a later moment
 
     root.handlers[:] = handlers
     root.setLevel(level)

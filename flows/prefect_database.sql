@@ -1,5 +1,5 @@
--- The empty database of Prefect 3.8.8, as its own migrations leave it: they take 9 seconds, this takes 20 milliseconds.
--- A later Prefect migrates it on from the revision in "alembic_version". Made by `flows/prefect_server.py --schema`.
+-- The empty database of Prefect 3.8.8, as its own migrations leave it: 9 seconds with them, 20 ms with this.
+-- A later Prefect migrates it from the revision in "alembic_version". Made by `flows/prefect_server.py --schema`.
 BEGIN TRANSACTION;
 CREATE TABLE agent (
 	id CHAR(36) DEFAULT (

@@ -1,7 +1,7 @@
 """Prefect's API and UI on a listening socket that the watchdog has opened. Run by path, as a process of its own.
 
-    python -P flows/prefect_server.py DESCRIPTOR     serves (the environment says for which home)
-    python -P flows/prefect_server.py --schema       prints what belongs into prefect_database.sql
+python -P flows/prefect_server.py DESCRIPTOR     serves (the environment says for which home)
+python -P flows/prefect_server.py --schema       prints what belongs into prefect_database.sql
 """
 
 import gc
@@ -17,8 +17,8 @@ from pathlib import Path
 
 _SCHEMA = Path(__file__).with_name("prefect_database.sql")
 _SCHEMA_HEAD = """\
--- The empty database of Prefect {version}, as its own migrations leave it: they take 9 seconds, this takes 20 milliseconds.
--- A later Prefect migrates it on from the revision in "alembic_version". Made by `flows/prefect_server.py --schema`.
+-- The empty database of Prefect {version}, as its own migrations leave it: 9 seconds with them, 20 ms with this.
+-- A later Prefect migrates it from the revision in "alembic_version". Made by `flows/prefect_server.py --schema`.
 """
 
 
@@ -27,13 +27,15 @@ def serve(descriptor: int) -> None:
     gc.disable()  # thousands of models are built while importing, all of them to stay
     threading.Thread(target=_end_with_watchdog, daemon=True).start()
     create_database(Path(os.environ["PREFECT_HOME"], "prefect.db"))
+    listener = socket.socket(fileno=descriptor)
+    os.environ["PREFECT_SERVER_UI_API_URL"] = f"http://127.0.0.1:{listener.getsockname()[1]}/api"  # for the browser
     import uvicorn
     from prefect.server.api.server import create_app
 
     config = uvicorn.Config(create_app(final=True), log_config=None, access_log=False, timeout_graceful_shutdown=2)
     gc.freeze()
     gc.enable()
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def create_database(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The local Prefect server of an ESPALIER_HOME: shared by the processes that use this home, gone when the last has gone.
+"""The local Prefect server of an ESPALIER_HOME: shared by the processes that use it, gone when the last has gone.
 
 Everything of it lies under ESPALIER_HOME/prefect: database, settings, logs, locks, and `server.json` with its port.
 """
@@ -8,11 +8,14 @@ import fcntl
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 import urllib.parse
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import IO
@@ -23,6 +26,7 @@ from modules.store import explained_write_errors
 
 START_SECONDS = 120.0  # on a slow disk a new database takes most of it
 _WATCHDOG = Path(watchdog.__file__)
+_MLFLOW_PORT = 5000  # MLflow's own; another where it is taken
 _LOCAL_HOSTS = "127.0.0.1,localhost"
 
 # What a study does not need is left out of the local server: it saves a second or two at the start.
@@ -130,6 +134,74 @@ def join(home: Path) -> Membership:
         _memberships[home] = Membership(home, os.environ.get("PREFECT_API_URL"))
         atexit.register(_memberships[home].leave)
     return _memberships[home]
+
+
+def serve_ui(home: Path) -> None:
+    """Show the UIs of Prefect and MLflow until a Ctrl-C."""
+    home = home.resolve()
+    membership = join(home)
+    port = _free_port(_MLFLOW_PORT)
+    with _mlflow_ui(home, port) as process:
+        try:
+            _wait_for_mlflow(process, port, home / "mlflow_ui.log")
+            print(f"MLflow   http://127.0.0.1:{port}  every study and trial: parameters, curves, figures, reports")
+            _mark_crashed_runs(membership)
+            print(f"Prefect  {membership.url.removesuffix('/api')}  the flows: what ran when, and how it ended")
+            print("Ctrl-C ends both.", flush=True)
+            process.wait()
+            raise InternalError(f"MLflow's server has ended; its log is {home / 'mlflow_ui.log'}")
+        except KeyboardInterrupt:
+            print()
+
+
+@contextmanager
+def _mlflow_ui(home: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    environment = {
+        **os.environ,
+        **without_proxy(),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", f"{port}", "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"]
+    command += ["--default-artifact-root", str(home / "artifacts")]
+    with (home / "mlflow_ui.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_WATCHDOG), "--with-parent", *command],
+            env=environment,
+            cwd=home,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield process
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait()
+
+
+def _wait_for_mlflow(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not _is_healthy("127.0.0.1", port, "/health", timeout=5):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise InternalError(f"MLflow's server did not start; its log is {log}")
+        time.sleep(0.2)
+
+
+def _mark_crashed_runs(membership: Membership) -> None:
+    from flows import prefect_client
+
+    with prefect_client.configured(membership):
+        prefect_client.mark_crashed_runs(membership)
+
+
+def _free_port(preferred: int) -> int:
+    for port in (preferred, 0):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)) as listener:
+            return int(listener.getsockname()[1])
+    raise InternalError("there is no free port on 127.0.0.1")
 
 
 def settings(folder: Path) -> dict[str, str]:

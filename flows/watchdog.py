@@ -1,7 +1,10 @@
 """The process that owns a home's Prefect server and ends it with its last client. Run by path; standard library only.
 
-It holds the lock on `watchdog.lock` and the listening socket for as long as it lives. The socket is handed to the server
-already open, so nobody else's server can answer on its port, and a client that comes early just waits for its answer.
+    python -I -S flows/watchdog.py FOLDER                   watches over the server of ESPALIER_HOME/prefect
+    python -I -S flows/watchdog.py --with-parent COMMAND    runs a command that ends with the process that asked for it
+
+It holds the lock on `watchdog.lock` and the listening socket for as long as it lives. The socket is handed to the
+server already open, so nobody else's server can answer on its port, and a client that comes early just waits.
 A client is alive while it holds the lock on its own file under `clients/`, which the system drops when a process dies.
 Whoever joins and whoever ends does so under `join.lock`, so a client never joins a server that is about to go.
 """
@@ -13,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +76,21 @@ def watch(folder: Path) -> int:
             address.unlink(missing_ok=True)
 
 
+def run_with_parent(command: list[str]) -> int:
+    """Run a command, and end all that it started when standard input ends, because the other end of it has died."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.setsid()
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    threading.Thread(target=_end_group_with_input, daemon=True).start()
+    return process.wait()
+
+
+def _end_group_with_input() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.killpg(0, signal.SIGTERM)
+
+
 def _stay(folder: Path, listener: socket.socket, server: "subprocess.Popen[bytes]") -> int:
     num_starts, idle_since = 1, time.monotonic()
     try:
@@ -122,4 +141,6 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "--with-parent":
+        sys.exit(run_with_parent(sys.argv[2:]))
     sys.exit(watch(Path(sys.argv[1])))
