@@ -20,6 +20,7 @@ from flows.orchestration import prepare, publish_table, run_flow, task
 from flows.study import Study
 from modules.config import Settings, home_folder, resolve
 from modules.data.load import load_data as load_and_split
+from modules.errors import TrainingError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
 from modules.records import DataRecord, Part, TrialResult
@@ -44,6 +45,7 @@ from modules.search.proposal import Diagnosis, Proposal, propose
 from modules.search.stopping import final_samples, why_stop
 from modules.store import Store
 from modules.training.spec import Slice, Start, TrialSpec
+from modules.workers.pool import WorkerDiedError
 
 _CONSTANT = "modules.training.schedules.constant.Constant"
 _LINEAR = "modules.training.schedules.linear.Linear"
@@ -253,7 +255,11 @@ def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, numb
     objection = _over_limits(study, inherited)
     if objection:
         return Child(proposal, inherited.description, certificate=inherited.certificate, refused=objection)
-    trial = _train_edited(study, plan, trunk, proposal, inherited, 0, number)
+    try:
+        trial = _train_edited(study, plan, trunk, proposal, inherited, 0, number)
+    except (TrainingError, WorkerDiedError) as error:
+        study.failed += 1
+        return Child(proposal, inherited.description, certificate=inherited.certificate, refused=str(error))
     recipe = _at_constant_rate(inherited.recipe)
     return Child(proposal, inherited.description, _trained(study, recipe, trial), inherited.certificate)
 

@@ -48,7 +48,8 @@ def _reporter(bar: Bar, task: TaskID) -> Report:
         rate = progress["samples"] / max(1e-9, time.monotonic() - started)
         seen = f"{rate:,.0f} images/s"
         if "steer_error" in progress:
-            seen += f", epoch {progress['epoch']}, loss {progress['train_loss']:.3f}, steer error {progress['steer_error']:.2%}"
+            loss, error = progress["train_loss"], progress["steer_error"]
+            seen += f", epoch {progress['epoch']}, loss {loss:.3f}, steer error {error:.2%}"
         bar.update(task, total=progress["total_samples"], completed=progress["samples"], seen=seen)
 
     return report

@@ -106,10 +106,11 @@ def markdown(view: StudyView) -> str:
 
 def write_interrupted(study: Study, error: BaseException) -> None:
     """A summary of a study that did not end, unless it had ended before; MLflow shows it as killed or failed."""
-    if study._laboratory is None or study.folder.read("summary.json"):
+    before = study.folder.read("summary.json")
+    if not study.is_open or (before is not None and before["state"] == "completed"):
         return
     state: Literal["interrupted", "failed"] = "interrupted" if not isinstance(error, Exception) else "failed"
-    study.folder.write("summary.json.partial", _summary(study, state, None))
+    study.folder.write("summary.json", _summary(study, state, None))
     if study.sink is not None:
         study.sink.finish_study(
             StudyEnd(name=study.name, state=state, finished_at=time.time(), seconds=study.clock.seconds)
@@ -151,7 +152,7 @@ def _summary(study: Study, state: str, champion: Champion | None) -> dict[str, A
         data=study.laboratory.data,
         seconds=study.clock.seconds,
         test_openings=1 if champion else 0,
-        trials=Counts(count=len(study.runs), reused=study.reused, failed=0),
+        trials=Counts(count=len(study.runs), reused=study.reused, failed=study.failed),
         champion=champion,
         ledger=f"{relative}/ledger.json" if champion else None,
         report=f"{relative}/report.html" if champion else None,

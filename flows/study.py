@@ -131,6 +131,7 @@ class Study:
     command: str
     runs: dict[str, TrialRun] = field(default_factory=dict)  # by trial key, in the order in which they were needed
     reused: int = 0
+    failed: int = 0
     _laboratory: Laboratory | None = None
 
     @property
@@ -143,6 +144,11 @@ class Study:
         """Where trials are done; open once the data is there."""
         assert self._laboratory is not None
         return self._laboratory
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the data was read and trials can be done."""
+        return self._laboratory is not None
 
     def open_laboratory(self, data: DataRecord) -> None:
         """Find out what the workers compute with, and be ready for trials on `data`."""

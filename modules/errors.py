@@ -5,6 +5,7 @@
     │   ├── ConfigError   a key, a type or a value of the configuration
     │   ├── DataError     what was found where the images should be
     │   ├── StudyError    a study that is unknown, badly named or already running
+    │   ├── TrainingError a training that came to nothing: its loss exploded
     │   └── HomeError     ESPALIER_HOME cannot be written
     └── InternalError     exit 1, says where its log is
         ├── EditError     an edit broke its own promise
@@ -32,6 +33,10 @@ class DataError(UserError):
 
 class StudyError(UserError):
     """A study that is unknown, badly named or already running."""
+
+
+class TrainingError(UserError):
+    """A training that came to nothing: its loss exploded."""
 
 
 class HomeError(UserError):

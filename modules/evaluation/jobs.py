@@ -89,5 +89,5 @@ def silent_channels(network: Network, images: Tensor) -> dict[str, float]:
     fractions = {}
     for name in activations:
         deviations = outputs[name].transpose(0, 1).flatten(1).std(dim=1)
-        fractions[name] = float((deviations < _SILENT * deviations.mean()).float().mean())
+        fractions[name] = float((deviations <= _SILENT * deviations.mean()).float().mean())
     return fractions

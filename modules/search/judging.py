@@ -190,8 +190,8 @@ def _verdict(candidate: Candidate, control: Evidence, effect: Effect, allowed: f
     if guard < ALPHA:
         passes, reason = False, f"it errs more often than the control (McNemar p = {guard:.3f})"
     elif p_value >= ALPHA:
-        standard = "that it is not worse than the best by more than the margin" if candidate.shrinks else "a gain"
-        passes, reason = False, f"no evidence of {standard} (p = {p_value:.2f})"
+        missing = "may be worse than the best by more than the margin" if candidate.shrinks else "no evidence of a gain"
+        passes, reason = False, f"{missing} (p = {p_value:.2f})"
     else:
         passes, reason = True, f"{claim} at p = {p_value:.1g}"
     saved = max(0.0, 1.0 - candidate.cost_ratio) * allowed

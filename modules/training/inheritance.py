@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 
 from modules.data.arrays import open_arrays
 from modules.digests import sha256_of_file
@@ -16,7 +15,7 @@ from modules.randomness import words
 from modules.recipe import Recipe
 from modules.records import DataRecord, Part
 from modules.store import Store
-from modules.training.states import read_state
+from modules.training.states import read_state, write_state
 from modules.workers.jobs import Report, job
 
 REVISION = 1
@@ -57,7 +56,7 @@ def inherit(
 
     def fill(folder: Path) -> None:
         (folder / "changes.json").write_text(json.dumps(changes))
-        safetensors.torch.save_file(edited.state, folder / "state.safetensors")
+        write_state(folder / "state.safetensors", edited.state)
         record["state_sha256"] = sha256_of_file(folder / "state.safetensors")
 
     store.put("edits", key, record, fill)

@@ -18,6 +18,11 @@ def read_state(path: Path) -> State:
     return safetensors.torch.load_file(path)
 
 
+def write_state(path: Path, state: State) -> None:
+    """Write a state file. By Python, whose errors say that a disk is full; safetensors' own are of no kind."""
+    path.write_bytes(safetensors.torch.save(state))
+
+
 def section(state: State, prefix: str) -> State:
     """The tensors under `prefix.`, without it."""
     return {name.removeprefix(f"{prefix}."): tensor for name, tensor in state.items() if name.startswith(f"{prefix}.")}

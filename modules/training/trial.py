@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import safetensors.torch
 import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from torch import nn
@@ -18,7 +17,7 @@ from modules.architecture.module import Network, build_module, initial_tensors
 from modules.augmentation.policy import build_policy
 from modules.data.arrays import open_arrays
 from modules.digests import sha256_of_file
-from modules.errors import UserError
+from modules.errors import TrainingError
 from modules.parts import build
 from modules.records import TrialResult
 from modules.store import Store
@@ -28,7 +27,7 @@ from modules.training.callbacks.steer_evaluation import SteerEvaluation
 from modules.training.callbacks.weight_average import WeightAverage
 from modules.training.module import TrialModule
 from modules.training.spec import Slice, TrialSpec
-from modules.training.states import State, collect_state, read_state, restore_optimizer, section
+from modules.training.states import State, collect_state, read_state, restore_optimizer, section, write_state
 from modules.workers.jobs import Report, job
 
 REVISION = 1
@@ -50,15 +49,15 @@ def run_trial(spec: TrialSpec, home: Path, report: Report) -> TrialResult:
     outputs = training.steer.outputs
     assert outputs is not None
     if not math.isfinite(outputs.loss):
-        raise UserError(
+        raise TrainingError(
             f"the training diverged: the loss became {outputs.loss} at learning_rate={spec.recipe.learning_rate}; "
             "try a smaller training.learning_rate"
         )
     summary: dict[str, Any] = {}
 
     def fill(folder: Path) -> None:
-        safetensors.torch.save_file(state, folder / "state.safetensors")
-        safetensors.torch.save_file(section(state, "ema"), folder / "weights.safetensors")
+        write_state(folder / "state.safetensors", state)
+        write_state(folder / "weights.safetensors", section(state, "ema"))
         outputs.write(folder / "steer.safetensors")
         summary.update(training.result(started_at, time.monotonic() - clock, folder).model_dump(mode="json"))
         (folder / "recipe.json").write_text(spec.recipe.model_dump_json(indent=1))

@@ -4,6 +4,7 @@ Its answers go to what was its standard output; everything else that anything pr
 the parent keeps as a log.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -40,10 +41,11 @@ def _answer(request: dict[str, Any], answers: TextIO) -> None:
         answers.write(json.dumps({kind: value}) + "\n")
         answers.flush()
 
-    try:
-        if "import" in request:
+    if "import" in request:
+        with contextlib.suppress(Exception):  # nobody waits for an answer; a job that needs it will fail and say so
             importlib.import_module(request["import"])
-            return
+        return
+    try:
         run = find_job(request["job"])
         send("result", run(**request["arguments"], report=lambda progress: send("progress", progress)))
     except UserError as error:

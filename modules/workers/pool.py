@@ -35,6 +35,7 @@ class Worker:
 
     def __init__(self, threads: int, log: Path, preload: str | None = None) -> None:
         self.log = log
+        self.owes_answer = False  # it is at work; what it says next belongs to that job
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as log_file:
             self.process = subprocess.Popen(
@@ -54,10 +55,11 @@ class Worker:
         self, job: str, arguments: dict[str, Any], report: Report, timeout_seconds: float | None
     ) -> dict[str, Any]:
         """Run a job and return its result; progress goes to `report`."""
-        timer = threading.Timer(timeout_seconds, self.kill) if timeout_seconds else None
+        timer = threading.Timer(timeout_seconds, self.process.kill) if timeout_seconds else None
         try:
             if timer:
                 timer.start()
+            self.owes_answer = True
             self._send({"job": job, "arguments": arguments})
             return self._receive(job, report)
         finally:
@@ -75,10 +77,14 @@ class Worker:
     def _receive(self, job: str, report: Report) -> dict[str, Any]:
         assert self.process.stdout is not None
         for line in self.process.stdout:
+            if not line.endswith("\n"):
+                break  # it died in the middle of a word
             ((kind, value),) = json.loads(line).items()
             if kind == "progress":
                 report(value)
-            elif kind == "result":
+                continue
+            self.owes_answer = False
+            if kind == "result":
                 return value
             elif kind == "user_error":
                 raise _user_error(value)
@@ -158,7 +164,8 @@ class WorkerPool:
         raise AssertionError("unreachable")
 
     def _living(self, worker: Worker) -> Worker:
-        if worker.process.poll() is None or worker not in self._all:
+        usable = worker.process.poll() is None and not worker.owes_answer
+        if usable or worker not in self._all:
             return worker
         self._all.discard(worker)
         worker.kill()

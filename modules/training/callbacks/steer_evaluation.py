@@ -72,7 +72,7 @@ class SteerEvaluation(pl.Callback):
         self.curve.append(point)
         self.report({**point.model_dump(), "total_samples": pl_module.total_samples})
         pl_module.log("steer/loss", outputs.loss)
-        if not self.keep_best or outputs.loss < self._best_loss:
+        if self.outputs is None or not self.keep_best or outputs.loss < self._best_loss:
             self._best_loss, self.outputs = outputs.loss, outputs
             if self.keep_best:
                 self.best = copy.deepcopy(self.average.state_dict())

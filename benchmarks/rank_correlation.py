@@ -1,0 +1,223 @@
+"""Does a slice tell the end? Kendall's tau between an edit's effect after a slice and after full training.
+
+A trunk is trained on a third of Fashion-MNIST; from it edits of every kind are applied at sites drawn evenly, each
+trained for slices of growing length at a constant rate and then, cooled down, to the end; controls with several seeds
+go the same way. Effects are differences of mean cross-entropy on *steer*, child minus mean of controls.
+
+    python -m benchmarks.rank_correlation data=fashion_mnist data.root=DIR            # about 30 minutes on 2 cores
+    python -m benchmarks.rank_correlation --edits 2 --full-samples 16000 …            # a quick look
+
+Prints a row a kind, writes the effects as JSON and the plot as SVG, and needs ESPALIER_HOME like `espalier run`.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from benchmarks.rows import machine
+from scipy import stats
+
+from modules.config import Settings, home_folder, resolve
+from modules.data.load import load_data
+from modules.parts import resolve as resolve_part
+from modules.randomness import uniform, words
+from modules.recipe import Recipe
+from modules.records import Numerics, Part, TrialResult
+from modules.search.first_recipe import first_recipe
+from modules.search.laboratory import Inherited, Laboratory
+from modules.store import Store
+from modules.training.spec import Slice, Start
+from modules.workers.pool import WorkerPool
+
+_CONSTANT = Part(target="modules.training.schedules.constant.Constant")
+_LINEAR = Part(target="modules.training.schedules.linear.Linear")
+_SLICES = (8_000, 16_000, 32_000)
+_CONTROL_SEEDS = 3
+
+
+class Course(NamedTuple):
+    """Losses on *steer* after each slice and at the end, of one recipe with one seed."""
+
+    kind: str
+    description: str
+    slices: tuple[float, ...]
+    end: float
+
+
+def main() -> None:
+    """Measure, print, plot."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("overrides", nargs="*", help="as for `espalier run`, such as data=fashion_mnist data.root=DIR")
+    parser.add_argument("--edits", type=int, default=7, help="edits of each kind")
+    parser.add_argument("--fraction", type=float, default=1 / 3, help="of the training images")
+    parser.add_argument("--full-samples", type=int, default=128_000, help="of the cool-down after the longest slice")
+    parser.add_argument("--output", type=Path, default=Path("rank_correlation"), help="stem of the JSON and SVG files")
+    arguments = parser.parse_args()
+    selection = ["selection=random", f"selection.fraction={arguments.fraction}"]
+    settings = resolve([*selection, *arguments.overrides])
+    home = home_folder()
+    cores = len(os.sched_getaffinity(0))
+    with WorkerPool(cores, 1, home / "logs", "modules.training.trial") as pool:
+        controls, children = _measure(settings, home, pool, arguments.edits, arguments.full_samples, cores)
+    rows = _rows(controls, children)
+    arguments.output.with_suffix(".json").write_text(
+        json.dumps({"machine": machine(), "controls": controls, "children": children, "rows": rows}, indent=1)
+    )
+    _plot(controls, children, arguments.output.with_suffix(".svg"))
+    print("\n".join(rows))
+
+
+def _measure(
+    settings: Settings, home: Path, pool: WorkerPool, per_kind: int, full_samples: int, cores: int
+) -> tuple[list[Course], list[Course]]:
+    data = settings.data
+    fractions = (data.steer_fraction, data.confirm_fraction, data.test_fraction)
+    record = load_data(data.reader, data.name, fractions, data.split_seed, home, Store(home / "store"))
+    described = pool.call("modules.training.numerics.describe_numerics", {"precision": "auto"})
+    laboratory = Laboratory(home, pool, Numerics.model_validate(described), record)
+    recipe = _recipe(settings, laboratory).updated(schedule=_CONSTANT)
+    trunk = _trained(laboratory, recipe, Slice(samples=64_000, evaluate_every=16_000), 0, None)
+    print(f"trunk: {recipe.architecture.params:,} parameters, steer error {trunk.steer_error:.2%}", flush=True)
+    proposals = _proposals(settings, recipe, per_kind)
+
+    def control(seed: int) -> Course:
+        start = Start(kind="trials", key=trunk.key, state_sha256=trunk.state_sha256)
+        return _follow(laboratory, recipe, start, trunk.samples, seed, full_samples, "control", f"seed {seed}")
+
+    def child(kind: str, edit: Part) -> Course | None:
+        inherited = laboratory.inherit(edit, recipe, trunk, seed=0)
+        if not isinstance(inherited, Inherited):
+            return None
+        edited = inherited.recipe
+        return _follow(laboratory, edited, inherited.start, trunk.samples, 0, full_samples, kind, inherited.description)
+
+    with ThreadPoolExecutor(cores) as threads:
+        controls = list(threads.map(control, range(0, 1000 * _CONTROL_SEEDS, 1000)))
+        children = list(threads.map(lambda each: child(*each), proposals))
+    return controls, [each for each in children if each is not None]
+
+
+def _recipe(settings: Settings, laboratory: Laboratory) -> Recipe:
+    training = settings.training
+    assert training.learning_rate is not None
+    return first_recipe(
+        laboratory.data,
+        model=settings.model,
+        initialisation=settings.initialisation,
+        optimizer=settings.optimizer,
+        schedule=settings.schedule,
+        selection=settings.selection,
+        learning_rate=training.learning_rate,
+        batch_size=training.batch_size,
+        label_smoothing=training.label_smoothing,
+        gradient_clip=training.gradient_clip,
+        averaging=training.averaging,
+        averaging_samples=training.ema_samples or _SLICES[0] / 8,
+    ).updated(augmentation=settings.augmentation)
+
+
+def _proposals(settings: Settings, recipe: Recipe, per_kind: int) -> list[tuple[str, Part]]:
+    found = []
+    for edit in settings.search.edits:
+        sites = resolve_part(edit.target).sites(recipe.architecture)
+        order = np.argsort([float(uniform("rank correlation", edit.name, index)) for index in range(len(sites))])
+        for index in order[:per_kind]:
+            found.append((edit.name, Part(target=edit.target, arguments={**edit.arguments, **sites[index]})))
+    return sorted(found, key=lambda each: int(words("shuffle", each[0], str(each[1].arguments))))
+
+
+def _trained(laboratory: Laboratory, recipe: Recipe, piece: Slice, seed: int, start: Start | None) -> TrialResult:
+    spec = laboratory.spec(recipe, piece, seed, start)
+    return laboratory.found(spec) or laboratory.train(spec, lambda progress: None)
+
+
+def _follow(
+    laboratory: Laboratory,
+    recipe: Recipe,
+    start: Start,
+    position: int,
+    seed: int,
+    full_samples: int,
+    kind: str,
+    description: str,
+) -> Course:
+    piece = Slice(samples=_SLICES[-1], evaluate_every=_SLICES[0], first_sample=position)
+    sliced = _trained(laboratory, recipe, piece, seed, start)
+    looks = {round(point.samples / _SLICES[0]): point.steer_loss for point in sliced.curve}
+    cooled = recipe.updated(schedule=_LINEAR)
+    end = Slice(samples=full_samples, evaluate_every=full_samples, first_sample=position + sliced.samples)
+    after = Start(kind="trials", key=sliced.key, state_sha256=sliced.state_sha256)
+    final = _trained(laboratory, cooled, end, seed, after)
+    slices = tuple(looks[round(samples / _SLICES[0])] for samples in _SLICES)
+    print(f"{kind}: {description}: {slices} -> {final.steer_loss:.4f} ({final.steer_error:.2%})", flush=True)
+    return Course(kind, description, slices, final.steer_loss)
+
+
+def _effects(controls: Sequence[Course], children: Sequence[Course], seen: Callable[[Course], float]) -> list[float]:
+    reference = float(np.mean([seen(each) for each in controls]))
+    return [seen(each) - reference for each in children]
+
+
+def _rows(controls: Sequence[Course], children: Sequence[Course]) -> list[str]:
+    rows = [
+        "| kind | edits | " + " | ".join(f"tau, slice of {samples:,}" for samples in _SLICES) + " |",
+        "| --- | --- |" + " --- |" * len(_SLICES),
+    ]
+    for kind in ("all", *sorted({each.kind for each in children})):
+        chosen = [each for each in children if kind in ("all", each.kind)]
+        ends = _effects(controls, chosen, lambda each: each.end)
+        taus = []
+        for index in range(len(_SLICES)):
+            effects = _effects(controls, chosen, lambda each, index=index: each.slices[index])  # type: ignore[misc]
+            taus.append(_tau(effects, ends))
+        rows.append(f"| {kind} | {len(chosen)} | " + " | ".join(taus) + " |")
+    for index, samples in enumerate(_SLICES):
+        losses = [each.slices[index] for each in controls]
+        rows.append(f"control after {samples:,}: {np.mean(losses):.4f}, between seeds {np.std(losses, ddof=1):.4f}")
+    ends = [each.end for each in controls]
+    rows.append(f"control at the end: {np.mean(ends):.4f}, between seeds {np.std(ends, ddof=1):.4f}")
+    return rows
+
+
+def _tau(effects: Sequence[float], ends: Sequence[float]) -> str:
+    """Kendall's tau with a bootstrap interval over the edits."""
+    if len(effects) < 3:
+        return "–"
+    tau = float(stats.kendalltau(effects, ends).statistic)
+    numbers = np.random.default_rng(0)
+    resampled = []
+    for _ in range(2000):
+        chosen = numbers.integers(0, len(effects), len(effects))
+        if len(set(chosen)) > 2:
+            resampled.append(stats.kendalltau(np.array(effects)[chosen], np.array(ends)[chosen]).statistic)
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])
+    return f"{tau:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _plot(controls: Sequence[Course], children: Sequence[Course], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, len(_SLICES), figsize=(4 * len(_SLICES), 4), sharey=True, layout="constrained")
+    for index, (samples, axis) in enumerate(zip(_SLICES, axes, strict=True)):
+        for kind in sorted({each.kind for each in children}):
+            chosen = [each for each in children if each.kind == kind]
+            effects = _effects(controls, chosen, lambda each, index=index: each.slices[index])  # type: ignore[misc]
+            axis.scatter(effects, _effects(controls, chosen, lambda each: each.end), label=kind, s=18)
+        axis.axhline(0, color="grey", linewidth=0.5)
+        axis.axvline(0, color="grey", linewidth=0.5)
+        axis.set_xlabel(f"effect after {samples:,} samples (nats)")
+    axes[0].set_ylabel("effect after full training (nats)")
+    axes[0].legend(fontsize=8)
+    figure.savefig(path, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
