@@ -29,6 +29,7 @@ def opened_study(settings: Settings, home: Path, command: str, tracked: bool = T
         sink = _sink(settings, home) if tracked and settings.tracking.enabled else None
         with _workers(settings, home) as pool:
             study = Study(settings, home, folder, pool, sink, Progress(), Clock(folder), command)
+            study.progress.say(f"study {study.name} in {folder.path}")
             try:
                 yield study
             except BaseException as error:

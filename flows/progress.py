@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
@@ -22,7 +23,7 @@ class Progress:
     def say(self, text: str, style: str = "") -> None:
         """One line."""
         elapsed = time.monotonic() - self._started
-        self.console.print(f"[dim]{elapsed:6.1f}s[/dim]  {text}", style=style or None, soft_wrap=True)
+        self.console.print(f"[dim]{elapsed:6.1f} s[/dim]  {escape(text)}", style=style or None, soft_wrap=True)
 
     @contextmanager
     def trial(self, label: str) -> Iterator[Report]:
