@@ -4,6 +4,7 @@ An entry is the folder `<root>/<kind>/<first two digits>/<key>` with `record.jso
 their SHA-256. An entry exists whole or not at all: the folder is renamed into place after everything in it was synced.
 """
 
+import contextlib
 import errno
 import json
 import logging
@@ -55,11 +56,17 @@ class Store:
         fault = _fault_of(folder)
         if fault is None:
             return Entry(folder, json.loads((folder / _RECORD).read_text())["record"])
-        aside = self.root / "damaged" / f"{kind}-{key}-{os.getpid()}"
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(folder, aside)
+        self._put_aside(kind, key)
         logger.warning("store entry %s/%s is damaged (%s); it was put aside and will be made again", kind, key, fault)
         return None
+
+    def _put_aside(self, kind: str, key: str) -> None:
+        damaged = self.root / "damaged"
+        with explained_write_errors(damaged):
+            damaged.mkdir(parents=True, exist_ok=True)
+            aside = Path(tempfile.mkdtemp(prefix=f"{kind}-{key}-", dir=damaged))  # it may be damaged more than once
+            with contextlib.suppress(FileNotFoundError):  # another process was quicker
+                os.replace(self.folder(kind, key), aside)
 
     def put(self, kind: str, key: str, record: dict[str, Any], fill: Callable[[Path], None] | None = None) -> Entry:
         """Write an entry; `fill` is given a temporary folder to write its files into. The first of two writers wins."""
