@@ -86,10 +86,9 @@ class Worker:
             self.owes_answer = False
             if kind == "result":
                 return value
-            elif kind == "user_error":
+            if kind == "user_error":
                 raise _user_error(value)
-            else:
-                raise WorkerError(f"{job} failed: {value['kind']}: {value['message']}; its log is {self.log}")
+            raise WorkerError(f"{job} failed: {value['kind']}: {value['message']}; its log is {self.log}")
         raise WorkerDiedError(self._obituary())
 
     def _obituary(self) -> str:
