@@ -35,6 +35,8 @@ _STATUS: dict[StudyState, str] = {
     "failed": "FAILED",
     "interrupted": "KILLED",
 }
+# So that MLflow's pages open on training runs; without it they guess, and show those of chat programs.
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 # Read by MLflow when it is imported or at each request; what the user has set wins.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -247,7 +249,7 @@ class MlflowSink:
         local = _sqlite_path(self.uri) is not None
         location = (self.artifacts / quote(name, safe="")).as_uri() if local else None
         try:
-            return self._mlflow.create_experiment(name, artifact_location=location)
+            return self._mlflow.create_experiment(name, artifact_location=location, tags=_EXPERIMENT_TAGS)
         except MlflowException:  # another study made it at the same moment
             found = self._mlflow.get_experiment_by_name(name)
             if found is None:
