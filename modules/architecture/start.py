@@ -1,7 +1,7 @@
 """The rule by which a study starts: a small fast network chosen from the images' shape, the classes and their number.
 
-Convolutions with normalisation, a stem that leaves small planes to the later ones, a maximum over the last planes: what
-was quickest to a given error in LOG.md's measurements. The edits do the rest.
+Convolutions with normalisation, a stem that leaves small planes to the later ones, two convolutions on the last planes
+and a maximum over them: on MNIST and digits the most accurate of its cost. The edits do the rest.
 """
 
 from modules.architecture.description import (
@@ -20,11 +20,11 @@ from modules.architecture.description import (
 
 _STEM_CHANNELS = 24
 _FIRST_CHANNELS = 32
-_MOST_CHANNELS = 256
+_MOST_CHANNELS = 128
 _LARGE_SIDE = 16  # images from this side on are halved by the stem
 _HUGE_SIDE = 96  # … and from this side on quartered
 _LAST_SIDE = 7  # no further stage once the planes are this small
-_SMALLEST_SIDE = 4  # planes are not halved below half of this
+_SMALLEST_SIDE = 4  # planes below this are not halved, and up to this always padded
 _FEW_IMAGES = 5_000  # a training set below this gets dropout, and half as many channels at most
 _DROPOUT = 0.1
 
@@ -49,6 +49,7 @@ def first_architecture(
         nodes.append(MaxPool(name=f"pool{pools}", inputs=(nodes[-1].name,), kernel=2, stride=2))
         side, channels = side // 2, min(2 * channels, most_channels)
         _append_stage(nodes, channels, 3, 1)
+    _append_stage(nodes, channels, 3, 1, padded=side <= _SMALLEST_SIDE)  # unpadded on 7 x 7 it costs half
     nodes.append(GlobalPool(name="global1", inputs=(nodes[-1].name,), kind="max"))
     if num_images < _FEW_IMAGES:
         nodes.append(Dropout(name="dropout1", inputs=(nodes[-1].name,), rate=_DROPOUT))
@@ -63,9 +64,9 @@ def _stem(side: int) -> tuple[int, int]:
     return (4, 2) if side >= _LARGE_SIDE else (3, 1)
 
 
-def _append_stage(nodes: list[Node], channels: int, kernel: int, stride: int) -> None:
+def _append_stage(nodes: list[Node], channels: int, kernel: int, stride: int, padded: bool = True) -> None:
     number = 1 + sum(isinstance(node, Conv) for node in nodes)
-    padding = (kernel - stride + 1) // 2
+    padding = (kernel - stride + 1) // 2 if padded else 0
     nodes.append(
         Conv(
             name=f"conv{number}",

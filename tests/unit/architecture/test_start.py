@@ -16,8 +16,8 @@ def test_it_suits_every_shape(channels, height, width, classes, images):
     shape = (channels, height, width)
     architecture = first_architecture(shape, classes, images, (0.5,) * channels, (0.2,) * channels)
     assert architecture.image_shape == shape
-    assert architecture.params < (500_000 if images < 5_000 else 1_200_000)
-    assert architecture.shapes()["global1"][0] <= (128 if images < 5_000 else 256)
+    assert architecture.params < (250_000 if images < 5_000 else 600_000)
+    assert architecture.shapes()["global1"][0] <= (64 if images < 5_000 else 128)
 
 
 @pytest.mark.parametrize(
@@ -27,5 +27,5 @@ def test_it_suits_every_shape(channels, height, width, classes, images):
 def test_it_ends_in_small_planes(shape, images, dropout):
     architecture = first_architecture(shape, 10, images, (0.5,) * shape[0], (0.2,) * shape[0])
     side = architecture.input_shape("global1")[1]
-    assert 4 <= side <= 7
+    assert 4 <= side <= 7  # before the pool; unpadded on 7 x 7 it leaves 5 x 5
     assert ("dropout1" in architecture.shapes()) == dropout

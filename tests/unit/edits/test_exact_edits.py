@@ -50,15 +50,15 @@ def test_moments_of_new_entries_are_zero_and_the_others_stay():
     assert (moment[:32] > 0).any()
     assert outcome.state["optimizer.step.conv2.weight"] == 7
     added = applied(AddLayer, START, node="activation2")
-    assert "optimizer.exp_avg.conv4.weight" not in added.state
+    assert "optimizer.exp_avg.conv5.weight" not in added.state
 
 
 def test_an_added_branch_learns_at_once():
     outcome = applied(AddLayer, START, node="activation2")
     network = network_of(outcome).train()
     F.cross_entropy(network(random_images(START, 16)), torch.arange(16) % 10).backward()
-    assert float(network.get_parameter("norm4.weight").grad.abs().sum()) > 0
-    assert (network.get_parameter("norm4.weight") == 0).all()
+    assert float(network.get_parameter("norm5.weight").grad.abs().sum()) > 0
+    assert (network.get_parameter("norm5.weight") == 0).all()
     assert outcome.recipe.architecture.node("conv3").inputs == ("pool1",)
     assert outcome.recipe.architecture.node("pool1").inputs == ("add1",)
 
@@ -66,8 +66,8 @@ def test_an_added_branch_learns_at_once():
 def test_a_residual_group_is_widened_as_a_whole():
     added = applied(AddLayer, START, node="activation2")
     wider = applied(WidenLayer, added.recipe.architecture, added.state, node="conv2")
-    assert wider.description == "widen conv2 and conv4 from 32 to 48 channels"
-    assert wider.recipe.architecture.tensors()["conv4.weight"].shape == (48, 48, 3, 3)
+    assert wider.description == "widen conv2 and conv5 from 32 to 48 channels"
+    assert wider.recipe.architecture.tensors()["conv5.weight"].shape == (48, 48, 3, 3)
 
 
 def test_removing_an_added_layer_undoes_it():
