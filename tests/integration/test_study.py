@@ -1,0 +1,162 @@
+"""A study from the images to the report: what it leaves, that it is done once, that its bits do not depend on luck."""
+
+import csv
+import io
+import json
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.integration.conftest import INLINE, TINY, Runner, is_alive, kill, workers_of
+
+RUN = ("run", *TINY, *INLINE, "study=tiny")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    runner = Runner(tmp_path_factory.mktemp("undisturbed") / "home")
+    done = runner.run(*RUN)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return runner
+
+
+def champion(runner: Runner) -> tuple[str, str]:
+    found = runner.summary("tiny")["champion"]
+    return found["recipe"], found["weights_sha256"]
+
+
+def test_leaves_a_summary_a_ledger_and_a_report(undisturbed: Runner) -> None:
+    summary = undisturbed.summary("tiny")
+    assert summary["state"] == "completed"
+    assert summary["test_openings"] == 1
+    assert summary["trials"]["failed"] == 0
+    assert 0.0 <= summary["champion"]["test_error"] < 0.9
+    assert summary["champion"]["latency_ms"] > 0
+    ledger = json.loads((undisturbed.home / summary["ledger"]).read_text())
+    (generation,) = ledger["generations"]
+    assert generation["rows"][0]["edit"] == "control"
+    assert len(generation["rows"]) == 3
+    assert generation["smallest_effect"] > 0
+    assert {row["edit"] for row in ledger["final"]} == {"final: continued", "final: from scratch"}
+    assert "<html" in (undisturbed.home / summary["report"]).read_text()
+
+
+def test_the_same_command_again_trains_nothing_and_opens_nothing(undisturbed: Runner) -> None:
+    before, openings = champion(undisturbed), list((undisturbed.home / "store/test_openings").glob("??/*"))
+    done = undisturbed.run(*RUN)
+    assert done.returncode == 0, done.stderr
+    trials = undisturbed.summary("tiny")["trials"]
+    assert trials["reused"] == trials["count"] > 0
+    assert champion(undisturbed) == before
+    assert list((undisturbed.home / "store/test_openings").glob("??/*")) == openings
+
+
+def test_a_killed_study_ends_with_the_same_bits(undisturbed: Runner, runner: Runner) -> None:
+    process = runner.start_and_wait_for_trials(3, *RUN)
+    (worker,) = workers_of(process)
+    kill(process, signal.SIGKILL)
+    finished = runner.trials()
+    done = runner.run(*RUN)
+    assert done.returncode == 0, done.stderr
+    assert runner.summary("tiny")["trials"]["reused"] >= finished
+    assert champion(runner) == champion(undisturbed)
+    assert not is_alive(worker)
+
+
+def test_a_killed_worker_is_replaced_and_its_trial_tried_again(undisturbed: Runner, runner: Runner) -> None:
+    import os
+
+    process = runner.start_and_wait_for_trials(2, *RUN)
+    (worker,) = workers_of(process)
+    os.kill(worker, signal.SIGKILL)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    assert "the job is tried again" in errors
+    assert "Traceback" not in errors
+    assert champion(runner) == champion(undisturbed)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_at_once_and_tidily(runner: Runner, number: int, code: int) -> None:
+    process = runner.start_and_wait_for_trials(1, *RUN)
+    (worker,) = workers_of(process)
+    output, errors = kill(process, number)
+    assert process.returncode == code
+    assert "Traceback" not in output + errors
+    assert len(errors.splitlines()) <= 1
+    assert runner.summary("tiny")["state"] == "interrupted"
+    assert not is_alive(worker)
+
+
+def test_two_runs_of_one_study_at_once(runner: Runner) -> None:
+    process = runner.start_and_wait_for_trials(1, *RUN)
+    second = runner.run(*RUN)
+    kill(process)
+    assert second.returncode == 2
+    assert "already running" in second.stderr
+    assert len(second.stderr.splitlines()) == 1
+
+
+def test_fresh_starts_over(runner: Runner) -> None:
+    short = ("run", *INLINE, "study=tiny", "search=none", "training.max_epochs=1", "trainer.threads=1")
+    assert runner.run(*short).returncode == 0
+    before = champion(runner)
+    assert runner.run(*short, "fresh=true").returncode == 0
+    assert runner.summary("tiny")["trials"]["reused"] == 0
+    assert champion(runner) == before
+
+
+def test_it_works_from_a_folder_with_modules_of_its_own(runner: Runner, tmp_path: Path) -> None:
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "__init__.py").write_text("raise RuntimeError('not this one')\n")
+    import os
+    import subprocess
+
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.experiment", *INLINE, "study=tiny", "search=none", "training.max_epochs=1"],
+        cwd=tmp_path,
+        env={**os.environ, "ESPALIER_HOME": str(runner.home)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert runner.summary("tiny")["state"] == "completed"
+
+
+def test_predicts_files(undisturbed: Runner, tmp_path: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    for index in range(3):
+        pixels = (load_digits().images[index] / 16 * 255).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"digit {index}.png")
+    files = sorted(map(str, tmp_path.glob("*.png")))
+    done = undisturbed.run("predict", "tiny", *files)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [row["file"] for row in rows] == files
+    assert all(0.0 < float(row["probability"]) <= 1.0 for row in rows)
+    assert {row["class"] for row in rows} <= set("0123456789")
+
+
+def test_through_prefect_and_mlflow_the_bits_are_the_same(undisturbed: Runner, runner: Runner) -> None:
+    done = runner.run("run", *TINY, "study=tiny")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "Traceback" not in done.stdout
+    assert champion(runner) == champion(undisturbed)
+    import sqlite3
+
+    with sqlite3.connect(runner.home / "mlflow.db") as database:
+        runs = database.execute("select name, status from runs").fetchall()
+    assert len(runs) == 1 + runner.summary("tiny")["trials"]["count"]
+    assert {status for _, status in runs} == {"FINISHED"}
+    with sqlite3.connect(next((runner.home / "prefect").glob("*.db"))) as database:
+        states = database.execute("select state_type, count(*) from task_run group by state_type").fetchall()
+    assert dict(states).keys() == {"COMPLETED"}
+    assert dict(states)["COMPLETED"] > 15
