@@ -149,13 +149,15 @@ class _FlowCall(Generic[R]):
         return bool(self._returned) or self._raised is not None
 
     def _call_body(self) -> "State[Any]":
+        from prefect.context import TagsContext
         from prefect.runtime import flow_run
         from prefect.states import Cancelled, Completed, Failed
 
         self._run_id = UUID(flow_run.id)
         token = _current.set(self)
         try:
-            with _sigterm_handler(self._sigterm):  # instead of Prefect's
+            # Our handler instead of Prefect's; no tags on the tasks, for each of which the server would be asked.
+            with _sigterm_handler(self._sigterm), TagsContext(current_tags=set()):
                 self._returned.append(self._body())
         except Exception as error:
             self._raised = error

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -25,13 +26,15 @@ def configured(membership: Membership) -> Iterator[None]:
     """Prefect imported and pointed to the server of one home, with its log in a file and nothing on the console."""
     environment = {
         **settings(membership.folder),
+        "PREFECT_CLIENT_MAX_RETRIES": "2",  # each waits twice as long as the one before
         "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
         "PREFECT_LOGGING_TO_API_ENABLED": "false",
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
     }
     with _environment(environment):
         _import_quietly()  # while a local server is still starting
-        with _environment({"PREFECT_API_URL": membership.url}), _settings_of_environment(), _log_in_file(membership):
+        _log_into(membership.folder / "flows.log")
+        with _environment({"PREFECT_API_URL": membership.url}), _settings_of_environment():
             yield
 
 
@@ -163,18 +166,14 @@ def _settings_of_environment() -> Iterator[None]:
         context.GLOBAL_SETTINGS_CONTEXT = before
 
 
-@contextmanager
-def _log_in_file(membership: Membership) -> Iterator[None]:
-    handler = logging.FileHandler(membership.folder / "flows.log", encoding="utf-8", delay=True)
+def _log_into(path: Path) -> None:
+    """Prefect's log goes to a file, for good: its threads may have something to say until the process ends."""
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    before = [(logger, list(logger.handlers), logger.propagate) for logger in loggers]
-    for logger in loggers:
-        logger.handlers[:] = [handler] if logger.name in ("prefect", "prefect._internal") else []
-        logger.propagate = logger.name not in ("prefect", "prefect._internal")
-    try:
-        yield
-    finally:
-        for logger, handlers, propagate in before:
-            logger.handlers[:], logger.propagate = handlers, propagate
-        handler.close()
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        is_top = name in ("prefect", "prefect._internal")
+        for old in logger.handlers:
+            old.close()
+        logger.handlers[:] = [handler] if is_top else []
+        logger.propagate = not is_top
