@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from modules.evaluation.outputs import Outputs
+
+SEEN = Outputs(
+    losses=np.array([0.1, 0.2, 3.0, 0.5], np.float32),
+    probabilities=np.array([[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.05, 0.05, 0.9], [0.6, 0.2, 0.2]], np.float32),
+    labels=np.array([0, 1, 0, 0]),
+)
+
+
+def test_figures_by_hand():
+    assert SEEN.predicted.tolist() == [0, 1, 2, 0]
+    assert SEEN.wrong.tolist() == [False, False, True, False]
+    assert SEEN.error == 0.25
+    assert SEEN.loss == pytest.approx(0.95)
+
+
+def test_the_mean_of_many_small_losses_is_summed_in_double_precision():
+    losses = np.full(1_000_003, 0.1, np.float32)
+    seen = Outputs(losses, np.zeros((len(losses), 1), np.float32), np.zeros(len(losses), np.int64))
+    assert seen.loss == pytest.approx(float(np.float32(0.1)), rel=1e-12)
+
+
+def test_what_is_written_is_read(tmp_path):
+    SEEN.write(tmp_path / "outputs.safetensors")
+    for ours, theirs in zip(SEEN, Outputs.read(tmp_path / "outputs.safetensors"), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+        assert ours.dtype == theirs.dtype
