@@ -1,0 +1,117 @@
+import subprocess
+import sys
+
+import pytest
+from tiny_study import ADAMW, schedule, tiny_architecture, tiny_recipe, tiny_spec
+
+from modules.records import Part
+from modules.training import spec as spec_module
+from modules.training.spec import CORE, Start, TrialSpec
+
+START = Start(kind="trials", key="a" * 32, state_sha256="b" * 64)
+
+
+def recipe_changes():
+    return {
+        "architecture": tiny_architecture(dropout=0.1),
+        "initialisation": Part(target="modules.architecture.initialisation.xavier.Xavier"),
+        "optimizer": ADAMW.updated(arguments={"weight_decay": 0.02}),
+        "schedule": schedule("Linear"),
+        "learning_rate": 0.02,
+        "batch_size": 8,
+        "augmentation": (),
+        "selection": Part(target="modules.selection.random_fraction.RandomFraction"),
+        "label_smoothing": 0.0,
+        "averaging_samples": 0,
+        "gradient_clip": 1.0,
+    }
+
+
+def slice_changes():
+    return {"samples": 320, "evaluate_every": 40, "first_sample": 160, "patience": 2}
+
+
+def numerics_changes():
+    return {
+        "torch": "2.0",
+        "cpu_capability": "AVX2",
+        "threads": 2,
+        "precision": "bfloat16",
+        "channels_last": False,
+        "device": "cuda",
+    }
+
+
+def other_specs(spec: TrialSpec) -> dict[str, TrialSpec]:
+    recipes = {f"recipe.{name}": spec.recipe.updated(**{name: value}) for name, value in recipe_changes().items()}
+    slices = {f"slice.{name}": spec.slice.updated(**{name: value}) for name, value in slice_changes().items()}
+    numerics = {
+        f"numerics.{name}": spec.numerics.updated(**{name: value}) for name, value in numerics_changes().items()
+    }
+    return {
+        **{name: spec.updated(recipe=value) for name, value in recipes.items()},
+        **{name: spec.updated(slice=value) for name, value in slices.items()},
+        **{name: spec.updated(numerics=value) for name, value in numerics.items()},
+        "seed": spec.updated(seed=1),
+        "data.digest": spec.updated(data=spec.data.updated(digest="c" * 32)),
+        "start": spec.updated(start=START),
+        "start.state": spec.updated(start=START.updated(state_sha256="d" * 64)),
+    }
+
+
+def test_every_ingredient_changes_the_key(data):
+    spec = tiny_spec(data)
+    others = other_specs(spec)
+    keys = {name: other.key for name, other in others.items()}
+    assert len({spec.key, *keys.values()}) == len(keys) + 1
+
+
+def test_no_ingredient_was_forgotten_above(data):
+    spec = tiny_spec(data)
+    assert recipe_changes().keys() == type(spec.recipe).model_fields.keys()
+    assert slice_changes().keys() == type(spec.slice).model_fields.keys()
+    assert numerics_changes().keys() == type(spec.numerics).model_fields.keys()
+
+
+def test_names_and_places_change_nothing(data):
+    spec = tiny_spec(data).updated(start=START)
+    moved = data.updated(folder="somewhere/else", name="other", notes=("a note",))
+    renamed = START.updated(kind="edits", key="e" * 32)
+    assert spec.updated(data=moved, start=renamed).key == spec.key
+
+
+def test_a_key_survives_json(data):
+    spec = tiny_spec(data).updated(start=START)
+    assert TrialSpec.model_validate_json(spec.model_dump_json()).key == spec.key
+
+
+PARTS = (
+    "modules.architecture.initialisation.kaiming",
+    "modules.augmentation.shift",
+    "modules.selection.keep_all",
+    "modules.training.schedules.constant",
+)
+
+
+@pytest.mark.parametrize("module", [*CORE, *PARTS])
+def test_every_revision_changes_the_key(data, monkeypatch, module):
+    spec = tiny_spec(data)
+    before = spec.key
+    real = spec_module.revision_of
+    monkeypatch.setattr(spec_module, "revision_of", lambda name: real(name) + (name == module))
+    assert spec.key != before
+
+
+def test_the_revision_of_a_part_that_is_not_used_changes_nothing(data, monkeypatch):
+    spec = tiny_spec(data)
+    before = spec.key
+    real = spec_module.revision_of
+    unused = "modules.training.schedules.linear"
+    monkeypatch.setattr(spec_module, "revision_of", lambda name: real(name) + (name == unused))
+    assert spec.key == before
+    assert spec.updated(recipe=tiny_recipe(schedule=schedule("Linear"))).key != before
+
+
+def test_a_key_is_computed_without_torch():
+    code = "import modules.training.spec, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,82 @@
+import pytest
+import torch
+from tiny_study import ADAMW, tiny_architecture
+
+from modules.architecture.module import build_module
+from modules.records import Part
+from modules.training.module import build_optimizer
+from modules.training.states import collect_state, read_state, restore_optimizer, section, write_state
+
+SGD = Part(target="torch.optim.SGD", arguments={})
+MOMENTUM = Part(target="torch.optim.SGD", arguments={"momentum": 0.9, "nesterov": True})
+
+
+def network_and_optimizer(part):
+    torch.manual_seed(0)
+    network = build_module(tiny_architecture(dropout=0.0)).to(memory_format=torch.channels_last)
+    for parameter in network.parameters():
+        torch.nn.init.uniform_(parameter, -0.5, 0.5)
+    return network, build_optimizer(part, network)
+
+
+def step(network, optimizer, number):
+    generator = torch.Generator().manual_seed(number)
+    images, labels = torch.rand(6, 1, 8, 8, generator=generator), torch.randint(0, 3, (6,), generator=generator)
+    optimizer.zero_grad()
+    torch.nn.functional.cross_entropy(network(images), labels).backward()
+    optimizer.step()
+
+
+def equal(one, other):
+    assert one.keys() == other.keys()
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("part", [ADAMW, SGD, MOMENTUM], ids=["adamw", "sgd", "momentum"])
+def test_the_step_after_a_restart_is_the_step_without_one(part, tmp_path):
+    network, optimizer = network_and_optimizer(part)
+    for number in range(3):
+        step(network, optimizer, number)
+    write_state(tmp_path / "state.safetensors", collect_state(network, network, optimizer))
+    for number in range(3, 5):
+        step(network, optimizer, number)
+
+    state = read_state(tmp_path / "state.safetensors")
+    again, its_optimizer = network_and_optimizer(part)
+    again.load_state_dict(section(state, "model"))
+    restore_optimizer(state, again, its_optimizer)
+    for number in range(3, 5):
+        step(again, its_optimizer, number)
+    assert equal(collect_state(again, again, its_optimizer), collect_state(network, network, optimizer))
+
+
+def test_a_state_is_contiguous_copies_by_name():
+    network, optimizer = network_and_optimizer(ADAMW)
+    step(network, optimizer, 0)
+    state = collect_state(network, network, optimizer)
+    assert {name.partition(".")[0] for name in state} == {"model", "ema", "optimizer"}
+    assert {"model.norm1.running_mean", "ema.conv1.weight", "optimizer.exp_avg.conv1.weight"} < state.keys()
+    assert all(tensor.is_contiguous() for tensor in state.values())
+    assert state["model.conv1.weight"].data_ptr() != state["ema.conv1.weight"].data_ptr()
+    assert equal(section(state, "model"), dict(network.state_dict()))
+
+
+def test_a_new_parameter_starts_without_moments():
+    network, optimizer = network_and_optimizer(ADAMW)
+    step(network, optimizer, 0)
+    state = collect_state(network, network, optimizer)
+    del state["optimizer.exp_avg.dense1.bias"]
+    again, its_optimizer = network_and_optimizer(ADAMW)
+    restore_optimizer(state, again, its_optimizer)
+    by_name = dict(again.named_parameters())
+    assert not its_optimizer.state[by_name["dense1.bias"]]
+    assert its_optimizer.state[by_name["dense1.weight"]]["step"] == 1
+    step(again, its_optimizer, 1)  # and learns like any other
+
+
+def test_biases_and_normalisation_are_not_decayed():
+    network, optimizer = network_and_optimizer(ADAMW)
+    decayed, others = optimizer.param_groups
+    assert {id(each) for each in decayed["params"]} == {id(network.conv1.weight), id(network.dense1.weight)}
+    assert (decayed["weight_decay"], others["weight_decay"]) == (0.01, 0.0)
+    assert len(others["params"]) == 3
