@@ -1,0 +1,81 @@
+"""What a benchmark prints: for each figure a line of JSON that describes its machine, and a row for BENCHMARKS.md."""
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from modules.training.numerics import numerics_of_this_process
+
+HEADER = (
+    "| figure | target | value | met | seeds | machine | command | date |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- |",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure: `value` in the unit that `shown` says, the seeds behind it, and what else a program may want."""
+
+    figure: str
+    target: str
+    value: float
+    shown: str
+    met: bool
+    seeds: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@cache
+def machine() -> dict[str, Any]:
+    """The processor's name, the cores this process may use, the instruction set torch uses, torch's version."""
+    numerics = numerics_of_this_process()
+    instructions = numerics.cpu_capability + (" bf16" if numerics.precision == "bfloat16" else "")
+    return {
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0)),
+        "instructions": instructions,
+        "torch": version("torch").partition("+")[0],
+    }
+
+
+def _cpu_name() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def command() -> str:
+    """This process's command line; folders, which differ between machines, as DIR."""
+    script, *arguments = sys.argv
+    return " ".join(["python", "-m", f"benchmarks.{Path(script).stem}", *map(_without_folder, arguments)])
+
+
+def _without_folder(argument: str) -> str:
+    name, equals, value = argument.rpartition("=")
+    return f"{name}{equals}DIR" if os.sep in value or Path(value).is_dir() else argument
+
+
+def print_rows(rows: Sequence[Row]) -> None:
+    """Print what was measured, for programs and for BENCHMARKS.md."""
+    date = time.strftime("%Y-%m-%d")
+    for row in rows:
+        where = {"machine": machine(), "command": command(), "date": date}
+        print(json.dumps({**{name: getattr(row, name) for name in row.__dataclass_fields__}, **where}))
+    print("\n".join([*HEADER, *(markdown(row, date) for row in rows)]))
+
+
+def markdown(row: Row, date: str) -> str:
+    """The row for BENCHMARKS.md."""
+    where = "{cpu}, {cores} cores, {instructions}, torch {torch}".format_map(machine())
+    met = "yes" if row.met else "no"
+    cells = (row.figure, row.target, row.shown, met, row.seeds, where, f"`{command()}`", date)
+    return f"| {' | '.join(cells)} |"
