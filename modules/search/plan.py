@@ -81,7 +81,9 @@ def make_plan(wishes: Wishes, num_train: int, calibration: Calibration | None, s
         plan = _single(wishes, num_train, calibration, spent_seconds)
     else:
         plan = _study(wishes, num_train, calibration, spent_seconds)
-    return _within_samples(plan, wishes.samples) if wishes.samples is not None else plan
+    if wishes.samples is not None:
+        plan = _within_samples(plan, wishes.samples)
+    return plan.updated(note=_note(plan, num_train))
 
 
 def slice_rule(num_train: int) -> int:
@@ -95,11 +97,8 @@ def _single(wishes: Wishes, num_train: int, calibration: Calibration | None, spe
     if wishes.minutes is not None and calibration is not None:
         seconds = _training_seconds(wishes.minutes, spent_seconds)
         epoch_seconds = num_train / calibration.samples_per_second + calibration.evaluation_seconds
-        samples = (
-            min(samples, int(seconds / epoch_seconds * num_train))
-            if wishes.max_epochs
-            else int(seconds / epoch_seconds * num_train)
-        )
+        affordable = max(1, int(seconds / epoch_seconds * num_train))
+        samples = min(samples, affordable) if wishes.max_epochs else affordable
     return Plan(
         baseline_samples=samples,
         generations=0,
@@ -111,7 +110,6 @@ def _single(wishes: Wishes, num_train: int, calibration: Calibration | None, spe
         minutes=wishes.minutes,
         seconds=seconds,
         calibration=calibration,
-        note=f"one training of up to {samples:,} samples ({samples / num_train:.1f} epochs)",
     )
 
 
@@ -122,6 +120,7 @@ def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, spen
     generations, seconds = wishes.generations, None
     per_generation = CONTROL_SEEDS + wishes.edits_per_generation + 1
     baseline = wishes.baseline_samples or _BASELINE_SLICES * slice_samples
+    num_finals = 2 if wishes.from_scratch else 1
     if wishes.minutes is not None and calibration is not None:
         seconds = _training_seconds(wishes.minutes, spent_seconds)
         rate = calibration.samples_per_second
@@ -129,15 +128,21 @@ def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, spen
         search_seconds = seconds * _SEARCH_SHARE - baseline / rate
         generations = max(0, int(search_seconds / (per_generation * slice_seconds)))
         left = seconds - baseline / rate - generations * per_generation * slice_seconds
-        final = int(left / (2 if wishes.from_scratch else 1) * rate)
+        final = int(left / num_finals * rate)
         if final < slice_samples:
+            needed = (baseline + num_finals * slice_samples) / rate / _SAFETY + spent_seconds + RESERVED_SECONDS
             raise ConfigError(
                 f"budget.minutes={wishes.minutes:g} is too short: this machine trains {rate:.0f} samples a second, so "
                 "that a baseline and a final training need at least "
-                f"{(baseline + 2 * slice_samples) / rate / 60 + 0.5:.1f} minutes"
+                f"{math.ceil(needed / 6 + 0.1) / 10:.1f} minutes"
             )
     if wishes.trials is not None:
-        generations = min(generations, max(0, (wishes.trials - 3) // per_generation))
+        if wishes.trials <= num_finals:
+            raise ConfigError(
+                f"budget.trials={wishes.trials} is smaller than a study; allowed is {1 + num_finals} or more (a "
+                "baseline and the final training), or search=none for a single one"
+            )
+        generations = min(generations, (wishes.trials - 1 - num_finals) // per_generation)
     return Plan(
         baseline_samples=baseline,
         generations=generations,
@@ -149,10 +154,16 @@ def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, spen
         minutes=wishes.minutes,
         seconds=seconds,
         calibration=calibration,
-        note=(
-            f"a baseline of {baseline:,} samples, {generations} generations of {per_generation} slices of "
-            f"{slice_samples:,}, final trainings of {final:,}"
-        ),
+    )
+
+
+def _note(plan: Plan, num_train: int) -> str:
+    if not plan.continued_samples:
+        epochs = plan.baseline_samples / num_train
+        return f"one training of up to {plan.baseline_samples:,} samples ({epochs:.1f} epochs)"
+    return (
+        f"a baseline of {plan.baseline_samples:,} samples, {plan.generations} generations of "
+        f"{plan.trials_per_generation} slices of {plan.slice_samples:,}, final trainings of {plan.continued_samples:,}"
     )
 
 
@@ -172,9 +183,9 @@ def _within_samples(plan: Plan, samples: int) -> Plan:
         plan = plan.updated(generations=plan.generations - 1)
     if plan.total_samples <= samples:
         return plan
-    share = samples / plan.total_samples
-    if plan.slice_samples and plan.slice_samples * share < _SMALLEST_SLICE / 8:
-        least = math.ceil(plan.total_samples * _SMALLEST_SLICE / 8 / plan.slice_samples)
+    total, smallest_slice = plan.total_samples, _SMALLEST_SLICE // 8
+    if plan.slice_samples and plan.slice_samples * samples < smallest_slice * total:
+        least = min(total, math.ceil(smallest_slice * total / plan.slice_samples))
         raise ConfigError(f"budget.samples={samples} is smaller than a study; allowed is {least} or more on this data")
     names = ("baseline_samples", "slice_samples", "continued_samples", "scratch_samples")
-    return plan.updated(**{name: int(getattr(plan, name) * share) for name in names})
+    return plan.updated(**{name: getattr(plan, name) * samples // total for name in names})

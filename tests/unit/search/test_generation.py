@@ -1,0 +1,283 @@
+"""Generations on made-up evidence: who gets a second seed, who is kept, what the ledger says."""
+
+import numpy as np
+import pytest
+
+from modules.architecture.description import IMAGE, Architecture, Conv, Dense, GlobalPool
+from modules.evaluation.outputs import Outputs
+from modules.recipe import Recipe
+from modules.records import Certificate, Part, TrialResult
+from modules.search.final import Finalist, choose_final
+from modules.search.generation import (
+    Child,
+    Confirmation,
+    Trained,
+    Trunk,
+    best_evidence,
+    candidate_of,
+    favourite,
+    judge_generation,
+    next_trunk,
+    noise_of,
+    record_generation,
+)
+from modules.search.judging import PRIOR_FREEDOM, Evidence, Noise
+from modules.search.proposal import Proposal
+
+IMAGES = 500
+MARGIN = 0.05
+
+
+def recipe(channels: int = 8) -> Recipe:
+    nodes = (
+        Conv(name="conv1", inputs=(IMAGE,), channels=channels, kernel=3),
+        GlobalPool(name="pool1", inputs=("conv1",), kind="max"),
+        Dense(name="dense1", inputs=("pool1",), units=3),
+    )
+    part = Part(target="nothing.at.all")
+    return Recipe(
+        architecture=Architecture(image_shape=(1, 6, 6), num_classes=3, nodes=nodes),
+        initialisation=part,
+        optimizer=part,
+        schedule=part,
+        selection=part,
+        learning_rate=0.1,
+        batch_size=8,
+    )
+
+
+def trial(name: str, of: Recipe, seed: int) -> TrialResult:
+    return TrialResult(
+        key=f"{name}-{seed}",
+        recipe=of.content_digest,
+        seed=seed,
+        state_sha256="",
+        weights_sha256="",
+        samples=1000,
+        epochs=1.0,
+        updates=125,
+        params=of.architecture.params,
+        flops=of.architecture.flops,
+        seconds=7.0,
+        started_at=0.0,
+        finished_at=7.0,
+        peak_memory_bytes=1,
+        stopped_by="samples",
+        steer_loss=1.0,
+        steer_error=0.1,
+        curve=(),
+    )
+
+
+def seen(*losses: float, num_wrong: int = 50) -> Evidence:
+    """One seed for each mean loss; the same for every image, and the same images wrong."""
+    errors = np.zeros((len(losses), IMAGES), bool)
+    errors[:, :num_wrong] = True
+    return Evidence(np.asarray(losses)[:, None] + np.zeros(IMAGES), errors)
+
+
+def trained(name: str, channels: int, *losses: float, num_wrong: int = 50) -> Trained:
+    of = recipe(channels)
+    trials = tuple(trial(name, of, seed) for seed in range(len(losses)))
+    return Trained(of, trials, seen(*losses, num_wrong=num_wrong))
+
+
+def child(name: str, channels: int, *losses: float, num_wrong: int = 50) -> Child:
+    before, after = recipe().architecture, recipe(channels).architecture
+    certificate = Certificate(
+        kind="exact",
+        max_logit_change=0.0,
+        tolerance=1e-4,
+        params_before=before.params,
+        params_after=after.params,
+        flops_before=before.flops,
+        flops_after=after.flops,
+    )
+    return Child(proposal(name), f"{name} done", trained(name, channels, *losses, num_wrong=num_wrong), certificate)
+
+
+def proposal(name: str) -> Proposal:
+    return Proposal(name=name, edit=Part(target=f"modules.edits.{name}"), reason=f"why {name}")
+
+
+CONTROL = trained("control", 8, 1.0, 1.001)
+REFUSED = Child(proposal("refused"), "refused", refused="it does not fit")
+TRUNK = Trunk(trained=CONTROL, position=5000)
+
+
+def test_a_candidate_knows_what_it_costs():
+    grown, same, small = (candidate_of(trained("x", channels, 1.0), recipe(8)) for channels in (12, 8, 4))
+    assert grown.cost_ratio > 1 > small.cost_ratio
+    assert same.cost_ratio == 1.0
+    assert [each.shrinks for each in (grown, same, small)] == [False, False, True]
+
+
+def test_the_favourite_promises_most_for_its_cost():
+    children = [child("worse", 12, 1.1), child("better", 12, 0.9), child("dear", 64, 0.9), REFUSED]
+    assert favourite(children, CONTROL, TRUNK, MARGIN) == 1
+    assert favourite(children[2:], CONTROL, TRUNK, MARGIN) == 0
+
+
+def test_nobody_is_the_favourite_where_nothing_is_promised():
+    assert favourite([child("worse", 12, 1.1), REFUSED], CONTROL, TRUNK, MARGIN) is None
+    assert favourite([], CONTROL, TRUNK, MARGIN) is None
+
+
+def test_a_shrinking_edit_that_lost_little_is_worth_a_second_seed():
+    children = [child("worse", 12, 1.01), child("smaller", 4, 1.01)]
+    assert favourite(children, CONTROL, TRUNK, MARGIN) == 1
+    assert favourite(children, CONTROL, TRUNK, margin=0.0) is None
+
+
+def test_noise_is_pooled_over_the_study():
+    assert noise_of(CONTROL, TRUNK).freedom == PRIOR_FREEDOM + 1
+    trunk = Trunk(trained=CONTROL, position=0, replicated=((1.0, 1.2), (0.9, 0.95, 1.0)))
+    assert noise_of(CONTROL, trunk).freedom == PRIOR_FREEDOM + 1 + 1 + 2
+    assert noise_of(CONTROL, trunk).variance > noise_of(CONTROL, TRUNK).variance
+
+
+def test_the_best_is_the_lowest_of_all():
+    assert best_evidence(CONTROL, TRUNK) is CONTROL.evidence
+    better, worse = seen(0.8), seen(1.2)
+    assert best_evidence(CONTROL, Trunk(CONTROL, 0, best=better)) is better
+    assert best_evidence(CONTROL, Trunk(CONTROL, 0, best=worse)) is CONTROL.evidence
+
+
+def test_only_what_was_trained_twice_is_kept():
+    once = judge_generation([child("once", 12, 0.8)], CONTROL, TRUNK, MARGIN)
+    assert once.verdicts[0].passes
+    assert once.kept is None
+    children = [REFUSED, child("once", 12, 0.7), child("twice", 12, 0.8, 0.81)]
+    judged = judge_generation(children, CONTROL, TRUNK, MARGIN)
+    assert judged.kept == 2
+    assert judged.verdicts[0] is None
+    assert judged.smallest_effect > 0
+
+
+def test_of_two_that_pass_the_one_of_most_use_is_kept():
+    children = [child("dear", 64, 0.8, 0.8), child("cheap", 9, 0.8, 0.8)]
+    assert judge_generation(children, CONTROL, TRUNK, MARGIN).kept == 1
+
+
+def test_the_control_wins_unless_an_edit_earns_it():
+    children = [child("same", 12, 1.0, 1.0), child("worse", 12, 1.1), child("errs", 12, 0.8, 0.8, num_wrong=90)]
+    judged = judge_generation(children, CONTROL, TRUNK, MARGIN)
+    assert judged.kept is None
+    record = record_generation(1, children, CONTROL, judged, None, MARGIN)
+    assert (record.winner, record.winner_trial) == (CONTROL.recipe.content_digest, "control-0")
+    trunk = next_trunk(TRUNK, children, CONTROL, judged, record)
+    assert trunk.trained is CONTROL
+    assert trunk.position == 6000
+    assert trunk.generations == (record,)
+
+
+def test_a_generation_in_which_every_edit_was_refused():
+    judged = judge_generation([REFUSED], CONTROL, TRUNK, MARGIN)
+    record = record_generation(1, [REFUSED], CONTROL, judged, None, MARGIN)
+    assert [row.edit for row in record.rows] == ["control", "refused"]
+    assert record.rows[1].verdict == "refused: it does not fit"
+    assert record.rows[1].trials == ()
+    assert judge_generation([], CONTROL, TRUNK, MARGIN).kept is None
+
+
+CHILDREN = [child("kept", 12, 0.8, 0.81), child("worse", 12, 1.1), child("once", 12, 0.85), REFUSED]
+
+
+def recorded(child_loss=0.85):
+    judged = judge_generation(CHILDREN, CONTROL, TRUNK, MARGIN)
+    confirmation = Confirmation(child=seen(child_loss, child_loss), control=seen(1.02, 1.02))
+    record = record_generation(3, CHILDREN, CONTROL, judged, confirmation, MARGIN)
+    return judged, record
+
+
+def test_the_ledgers_account_of_a_generation():
+    judged, record = recorded()
+    control, kept, worse, once, refused = record.rows
+    assert record.number == 3
+    assert (record.parent, record.winner) == (CONTROL.recipe.content_digest, recipe(12).content_digest)
+    assert record.winner_trial == "kept-0"
+    assert record.noise == pytest.approx(judged.noise.variance**0.5)
+    assert record.smallest_effect == judged.smallest_effect
+    assert [row.kept for row in record.rows] == [False, True, False, False, False]
+    assert (control.edit, control.verdict, control.seconds) == ("control", "the reference", 14.0)
+    assert kept.trials == ("kept-0", "kept-1")
+    assert kept.description == "kept done"
+    assert kept.reason == "why kept"
+    assert kept.certificate == CHILDREN[0].certificate
+    assert kept.confirmed is True
+    assert kept.confirm_effect.estimate == pytest.approx(-0.17)
+    assert kept.steer_effect.estimate == pytest.approx(0.805 - 1.0005)
+    assert kept.verdict.startswith("kept: better at p = ")
+    assert kept.verdict.endswith("; confirmed")
+    assert worse.verdict.startswith("not kept: no evidence of a gain")
+    assert "another edit promised more for its cost" in once.verdict
+    assert [row.confirmed for row in (control, worse, once, refused)] == [None] * 4
+    assert [row.confirm_effect for row in (control, worse, once, refused)] == [None] * 4
+    assert (refused.params, refused.seconds) == (CONTROL.recipe.architecture.params, 0.0)
+
+
+def test_what_is_kept_is_not_therefore_confirmed():
+    _, record = recorded(child_loss=1.02)
+    assert record.rows[1].kept
+    assert record.rows[1].confirmed is False
+    assert "not confirmed" in record.rows[1].verdict
+    assert record.winner_trial == "kept-0"  # deciding is not claiming
+
+
+def test_what_the_next_generation_starts_from():
+    judged, record = recorded()
+    trunk = next_trunk(TRUNK, CHILDREN, CONTROL, judged, record)
+    assert trunk.trained is CHILDREN[0].trained
+    assert trunk.position == 6000
+    assert trunk.best is CHILDREN[0].trained.evidence
+    # the control and the edit that was trained twice; not those with one seed
+    assert [len(losses) for losses in trunk.replicated] == [2, 2]
+    assert trunk.replicated == (pytest.approx((1.0, 1.001)), pytest.approx((0.8, 0.81)))
+
+
+def test_the_best_is_kept_while_the_trunk_shrinks():
+    small = [child("smaller", 4, 1.01, 1.01)]
+    judged = judge_generation(small, CONTROL, TRUNK, MARGIN)
+    assert judged.kept == 0
+    record = record_generation(1, small, CONTROL, judged, None, MARGIN)
+    trunk = next_trunk(TRUNK, small, CONTROL, judged, record)
+    assert trunk.trained is small[0].trained
+    assert trunk.best is CONTROL.evidence
+
+
+def finalist(name: str, loss: float) -> Finalist:
+    of = recipe()
+    outputs = Outputs(
+        losses=np.full(IMAGES, loss, np.float32),
+        probabilities=np.tile(np.array([0.8, 0.1, 0.1], np.float32), (IMAGES, 1)),
+        labels=np.repeat([0, 1], [IMAGES - 10, 10]),
+    )
+    return Finalist(name, of, trial(name, of, 0), outputs)
+
+
+def test_the_final_choice_is_the_lower_cross_entropy_on_confirm():
+    finalists = {"continued": finalist("continued", 0.3), "from scratch": finalist("from scratch", 0.2)}
+    final = choose_final(finalists, Noise(0.01**2, 100))
+    assert final.winner.name == "from scratch"
+    assert [row.edit for row in final.rows] == ["final: continued", "final: from scratch"]
+    assert [row.kept for row in final.rows] == [False, True]
+    assert [row.confirmed for row in final.rows] == [False, True]
+    assert final.rows[0].confirm_effect.estimate == pytest.approx(0.1)
+    assert final.rows[1].confirm_effect.estimate == pytest.approx(-0.1)
+    assert final.rows[0].verdict == (
+        "not kept: from scratch has the lower cross-entropy; cross-entropy 0.3000 and error 2.00% on confirm"
+    )
+
+
+def test_a_final_choice_that_is_within_the_noise_claims_nothing():
+    finalists = {"continued": finalist("continued", 0.2), "from scratch": finalist("from scratch", 0.201)}
+    final = choose_final(finalists, Noise(0.01**2, 100))
+    assert final.winner.name == "continued"
+    assert [row.confirmed for row in final.rows] == [False, False]
+
+
+def test_a_single_finalist_has_nothing_to_be_compared_with():
+    final = choose_final({"baseline": finalist("baseline", 0.2)}, Noise(0.01**2, 100))
+    (row,) = final.rows
+    assert row.kept
+    assert (row.confirm_effect, row.confirmed) == (None, None)

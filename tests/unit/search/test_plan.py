@@ -1,0 +1,221 @@
+import math
+import re
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from modules.errors import ConfigError
+from modules.search import plan as plan_module
+from modules.search.plan import (
+    CONTROL_SEEDS,
+    RESERVED_SECONDS,
+    Calibration,
+    Plan,
+    Wishes,
+    make_plan,
+    slice_rule,
+)
+
+WISHES = Wishes(
+    search="edits",
+    generations=3,
+    edits_per_generation=3,
+    slice_samples=None,
+    baseline_samples=None,
+    final_samples=None,
+    from_scratch=True,
+    max_epochs=None,
+    minutes=None,
+    trials=None,
+    samples=None,
+)
+FAST = Calibration(samples_per_second=8000, evaluation_seconds=0.5)
+
+
+def counts(largest: int) -> st.SearchStrategy[int]:
+    return st.integers(1, largest)
+
+
+@st.composite
+def wishes(draw, **given_ones) -> Wishes:
+    optional = {
+        "slice_samples": counts(100_000),
+        "baseline_samples": counts(500_000),
+        "final_samples": counts(2_000_000),
+        "max_epochs": counts(50),
+    }
+    drawn = {name: draw(st.none() | strategy) for name, strategy in optional.items()}
+    generations = draw(st.integers(0, 20))
+    return WISHES.updated(
+        **drawn,
+        generations=generations,
+        edits_per_generation=draw(st.integers(1, 6)),
+        from_scratch=draw(st.booleans()),
+        **given_ones,
+    )
+
+
+CALIBRATIONS = st.builds(Calibration, samples_per_second=st.floats(20, 100_000), evaluation_seconds=st.floats(0, 20))
+NUM_TRAIN = st.integers(10, 200_000)
+
+
+def planned(*arguments) -> tuple[Plan | None, str]:
+    """The plan, or None and the sentence that refuses it."""
+    try:
+        return make_plan(*arguments), ""
+    except ConfigError as error:
+        return None, str(error)
+
+
+def planned_seconds(plan: Plan, calibration: Calibration) -> float:
+    """All that is trained and looked at, at the pace that was measured."""
+    slices = plan.generations * plan.trials_per_generation
+    return plan.total_samples / calibration.samples_per_second + slices * calibration.evaluation_seconds
+
+
+def trials(plan: Plan) -> int:
+    finals = (plan.continued_samples > 0) + (plan.scratch_samples > 0)
+    return 1 + plan.generations * plan.trials_per_generation + finals
+
+
+@pytest.mark.parametrize(("num_train", "expected"), [(1000, 8000), (16_000, 8000), (48_000, 24_000), (500_000, 60_000)])
+def test_a_slice_is_half_an_epoch_within_bounds(num_train, expected):
+    assert slice_rule(num_train) == expected
+
+
+def test_the_default_study_by_hand():
+    plan = make_plan(WISHES, 48_000, None)
+    final = plan_module._FINAL_SLICES * 24_000
+    assert (plan.slice_samples, plan.baseline_samples) == (24_000, 4 * 24_000)
+    assert (plan.generations, plan.trials_per_generation) == (3, CONTROL_SEEDS + 3 + 1)
+    assert plan.continued_samples == plan.scratch_samples == final
+    assert plan.total_samples == 96_000 + 3 * 6 * 24_000 + 2 * final
+    assert (plan.minutes, plan.seconds) == (None, None)
+    assert plan.note == (
+        f"a baseline of 96,000 samples, 3 generations of 6 slices of 24,000, final trainings of {final:,}"
+    )
+
+
+def test_what_is_wished_is_planned():
+    wished = WISHES.updated(slice_samples=5000, baseline_samples=7000, final_samples=9000, from_scratch=False)
+    plan = make_plan(wished, 48_000, None)
+    assert (plan.slice_samples, plan.baseline_samples) == (5000, 7000)
+    assert (plan.continued_samples, plan.scratch_samples) == (9000, 0)
+    epochs = make_plan(WISHES.updated(max_epochs=3), 48_000, None)
+    assert epochs.continued_samples == epochs.scratch_samples == 144_000
+
+
+def test_without_a_search_there_is_one_training():
+    single = WISHES.updated(search="none", generations=0)
+    plan = make_plan(single.updated(max_epochs=5), 1000, None)
+    assert (plan.baseline_samples, plan.total_samples, plan.generations) == (5000, 5000, 0)
+    assert plan.note == "one training of up to 5,000 samples (5.0 epochs)"
+    assert make_plan(single, 48_000, None).baseline_samples == 10 * 48_000
+    assert make_plan(single, 1000, None).baseline_samples == 480_000
+
+
+@given(wishes(), NUM_TRAIN, CALIBRATIONS, st.floats(0.3, 600), st.floats(0, 60))
+def test_minutes_are_kept_or_refused_with_what_would_do(wished, num_train, calibration, minutes, spent):
+    wished = wished.updated(minutes=minutes)
+    plan, sentence = planned(wished, num_train, calibration, spent)
+    if plan is None:
+        assert "\n" not in sentence
+        assert f"budget.minutes={minutes:g}" in sentence
+        least = float(re.findall(r"at least (\d+\.\d)", sentence)[0])
+        assert least > minutes
+        if "samples a second" in sentence:  # the speed is known, and with it all that counts
+            make_plan(wished.updated(minutes=least), num_train, calibration, spent)
+        return
+    assert planned_seconds(plan, calibration) <= minutes * 60 - spent - RESERVED_SECONDS
+    assert plan.continued_samples >= plan.slice_samples > 0
+    assert plan.baseline_samples > 0
+    assert (plan.scratch_samples > 0) is wished.from_scratch
+
+
+@given(NUM_TRAIN, CALIBRATIONS, st.floats(0.3, 600), st.floats(0, 60), st.none() | counts(50))
+def test_minutes_of_a_single_training_are_kept(num_train, calibration, minutes, spent, max_epochs):
+    single = WISHES.updated(search="none", generations=0, minutes=minutes, max_epochs=max_epochs)
+    plan, sentence = planned(single, num_train, calibration, spent)
+    if plan is None:
+        assert minutes * 60 <= spent + RESERVED_SECONDS
+        assert "used up before the training starts" in sentence
+        return
+    seconds = (
+        plan.baseline_samples
+        / num_train
+        * (num_train / calibration.samples_per_second + calibration.evaluation_seconds)
+    )
+    assert plan.baseline_samples >= 1
+    assert seconds <= minutes * 60 - spent - RESERVED_SECONDS or plan.baseline_samples == 1
+    assert max_epochs is None or plan.baseline_samples <= max_epochs * num_train
+
+
+@given(st.floats(2, 300), st.floats(1, 100))
+def test_more_minutes_are_never_less_of_anything(minutes, more):
+    shorter, longer = (make_plan(WISHES.updated(minutes=length), 48_000, FAST) for length in (minutes, minutes + more))
+    assert longer.generations >= shorter.generations
+    assert longer.total_samples >= shorter.total_samples
+
+
+@given(wishes(), NUM_TRAIN, st.integers(1, 20_000_000))
+def test_samples_are_kept_or_refused_with_what_would_do(wished, num_train, samples):
+    free = make_plan(wished, num_train, None)
+    plan, sentence = planned(wished.updated(samples=samples), num_train, None)
+    if plan is None:
+        assert f"budget.samples={samples} is smaller than a study" in sentence
+        least = int(re.findall(r"allowed is (\d+) or more", sentence)[0])
+        assert samples < least <= free.total_samples
+        make_plan(wished.updated(samples=least), num_train, None)
+        return
+    assert plan.total_samples <= samples
+    assert plan.total_samples <= free.total_samples
+    if free.total_samples <= samples:
+        assert plan == free
+    if plan.generations < free.generations and plan.slice_samples == free.slice_samples:
+        dropped = free.updated(generations=plan.generations + 1)
+        assert dropped.total_samples > samples  # not one generation fewer than it has to be
+    assert f"{plan.baseline_samples:,} samples" in plan.note
+    assert f"{plan.generations} generations" in plan.note
+
+
+@given(NUM_TRAIN, st.integers(1, 1_000_000))
+def test_samples_of_a_single_training_are_kept(num_train, samples):
+    single = WISHES.updated(search="none", generations=0, samples=samples)
+    plan = make_plan(single, num_train, None)
+    free = make_plan(single.updated(samples=None), num_train, None)
+    assert plan.total_samples == min(samples, free.total_samples)
+    assert f"{plan.baseline_samples:,} samples" in plan.note
+
+
+@given(wishes(), st.integers(1, 60))
+def test_trials_are_kept_or_refused_with_what_would_do(wished, number):
+    wished = wished.updated(trials=number)
+    plan, sentence = planned(wished, 1000, None)
+    if plan is None:
+        assert f"budget.trials={number} is smaller than a study" in sentence
+        least = int(re.findall(r"allowed is (\d+) or more", sentence)[0])
+        assert number < least
+        assert trials(make_plan(wished.updated(trials=least), 1000, None)) == least
+        return
+    assert trials(plan) <= number
+    if plan.generations < wished.generations:
+        assert trials(plan) + plan.trials_per_generation > number
+
+
+@given(wishes(), NUM_TRAIN, CALIBRATIONS, st.floats(1, 600))
+def test_a_plan_survives_json(wished, num_train, calibration, minutes):
+    plan, _ = planned(wished.updated(minutes=minutes), num_train, calibration)
+    assume(plan is not None)
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+
+
+def test_fifteen_minutes_by_hand():
+    plan = make_plan(WISHES.updated(minutes=15), 48_000, FAST, spent_seconds=8)
+    seconds = (15 * 60 - 8 - RESERVED_SECONDS) * plan_module._SAFETY
+    slice_seconds = 24_000 / 8000 + 0.5 + plan_module._TRIAL_OVERHEAD_SECONDS
+    generations = int((plan_module._SEARCH_SHARE * seconds - 12) / (6 * slice_seconds))
+    assert plan.seconds == pytest.approx(seconds)
+    assert plan.generations == generations
+    left = seconds - 12 - generations * 6 * slice_seconds
+    assert plan.continued_samples == math.floor(left / 2 * 8000)
