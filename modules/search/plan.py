@@ -183,9 +183,11 @@ def _within_samples(plan: Plan, samples: int) -> Plan:
         plan = plan.updated(generations=plan.generations - 1)
     if plan.total_samples <= samples:
         return plan
-    total, smallest_slice = plan.total_samples, _SMALLEST_SLICE // 8
-    if plan.slice_samples and plan.slice_samples * samples < smallest_slice * total:
-        least = min(total, math.ceil(smallest_slice * total / plan.slice_samples))
-        raise ConfigError(f"budget.samples={samples} is smaller than a study; allowed is {least} or more on this data")
     names = ("baseline_samples", "slice_samples", "continued_samples", "scratch_samples")
-    return plan.updated(**{name: getattr(plan, name) * samples // total for name in names})
+    amounts = {name: getattr(plan, name) for name in names if getattr(plan, name)}
+    smallest = {"slice_samples": _SMALLEST_SLICE // 8}
+    total = plan.total_samples
+    least = min(total, max(math.ceil(smallest.get(name, 1) * total / amount) for name, amount in amounts.items()))
+    if samples < least:
+        raise ConfigError(f"budget.samples={samples} is smaller than a study; allowed is {least} or more on this data")
+    return plan.updated(**{name: amount * samples // total for name, amount in amounts.items()})

@@ -168,8 +168,8 @@ def test_samples_are_kept_or_refused_with_what_would_do(wished, num_train, sampl
         assert samples < least <= free.total_samples
         make_plan(wished.updated(samples=least), num_train, None)
         return
-    assert plan.total_samples <= samples
-    assert plan.total_samples <= free.total_samples
+    assert plan.total_samples <= min(samples, free.total_samples)
+    assert min(plan.baseline_samples, plan.slice_samples, plan.continued_samples) > 0
     if free.total_samples <= samples:
         assert plan == free
     if plan.generations < free.generations and plan.slice_samples == free.slice_samples:

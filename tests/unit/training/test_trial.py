@@ -14,7 +14,7 @@ from tiny_study import ADAMW, make_data, schedule, tiny_architecture, tiny_recip
 from modules.augmentation.policy import build_policy
 from modules.data.arrays import open_arrays
 from modules.digests import sha256_of_file
-from modules.errors import UserError
+from modules.errors import TrainingError
 from modules.evaluation.observing import observe
 from modules.evaluation.outputs import Outputs
 from modules.records import Part, TrialResult
@@ -242,7 +242,7 @@ def test_patience_that_is_not_used_up_lets_the_slice_end(home, data):
 def test_a_training_that_diverges_is_said_in_one_sentence(home, data, patience):
     spec = tiny_spec(data, 320, evaluate_every=80, patience=patience)
     recipe = tiny_recipe(learning_rate=1e30, optimizer=Part(target="torch.optim.SGD"), averaging_samples=0)
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(TrainingError) as raised:
         run(spec.updated(recipe=recipe), home)
     assert "the training diverged" in str(raised.value)
     assert "learning_rate=1e+30" in str(raised.value)
@@ -299,7 +299,7 @@ def test_a_worker_trains_the_same_bits_and_passes_on_what_a_user_did_wrong(home,
             return pool.call("modules.training.trial.train_trial", arguments, seen.append)
 
         result = TrialResult.model_validate(train(spec))
-        with pytest.raises(UserError, match="the training diverged"):
+        with pytest.raises(TrainingError, match="the training diverged"):
             train(spec.updated(recipe=diverging))
     assert [each["samples"] for each in seen if "steer_loss" in each][:2] == [80, 160]
     assert (tmp_path / "logs" / "worker-0.log").read_text() == ""

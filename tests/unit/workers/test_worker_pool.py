@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from modules.errors import ConfigError, DataError, InternalError, StudyError, UserError, WorkerError
+from modules.errors import ConfigError, DataError, InternalError, StudyError, TrainingError, UserError, WorkerError
 from modules.workers import pool as pool_module
 from modules.workers.pool import Worker, WorkerDiedError, WorkerPool
 
@@ -132,7 +132,7 @@ def test_progress_comes_in_order_before_the_result(scripted):
     assert seen == [{"samples": 1}, {"samples": 2}, {"samples": 3}]
 
 
-@pytest.mark.parametrize("kind", [DataError, ConfigError, StudyError, UserError])
+@pytest.mark.parametrize("kind", [DataError, ConfigError, StudyError, TrainingError, UserError])
 def test_a_users_error_comes_out_as_it_was(scripted, kind):
     with scripted() as pool:
         with pytest.raises(kind) as raised:
