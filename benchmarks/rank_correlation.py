@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from benchmarks.rows import machine
 from scipy import stats
 
+from benchmarks.rows import machine
 from modules.config import Settings, home_folder, resolve
 from modules.data.load import load_data
+from modules.edits.add_layer import AddLayer
 from modules.parts import resolve as resolve_part
 from modules.randomness import uniform, words
 from modules.recipe import Recipe
@@ -38,6 +39,10 @@ _CONSTANT = Part(target="modules.training.schedules.constant.Constant")
 _LINEAR = Part(target="modules.training.schedules.linear.Linear")
 _SLICES = (8_000, 16_000, 32_000)
 _CONTROL_SEEDS = 3
+_STRENGTHS = {
+    "WidenLayer": [{"factor": 1.25}, {"factor": 2.0}],
+    "NarrowLayer": [{"factor": 0.75}, {"factor": 0.5}],
+}
 
 
 class Course(NamedTuple):
@@ -53,9 +58,9 @@ def main() -> None:
     """Measure, print, plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("overrides", nargs="*", help="as for `espalier run`, such as data=fashion_mnist data.root=DIR")
-    parser.add_argument("--edits", type=int, default=7, help="edits of each kind")
+    parser.add_argument("--edits", type=int, default=8, help="edits of each kind")
     parser.add_argument("--fraction", type=float, default=1 / 3, help="of the training images")
-    parser.add_argument("--full-samples", type=int, default=128_000, help="of the cool-down after the longest slice")
+    parser.add_argument("--full-samples", type=int, default=96_000, help="of the cool-down after the longest slice")
     parser.add_argument("--output", type=Path, default=Path("rank_correlation"), help="stem of the JSON and SVG files")
     arguments = parser.parse_args()
     selection = ["selection=random", f"selection.fraction={arguments.fraction}"]
@@ -80,7 +85,7 @@ def _measure(
     record = load_data(data.reader, data.name, fractions, data.split_seed, home, Store(home / "store"))
     described = pool.call("modules.training.numerics.describe_numerics", {"precision": "auto"})
     laboratory = Laboratory(home, pool, Numerics.model_validate(described), record)
-    recipe = _recipe(settings, laboratory).updated(schedule=_CONSTANT)
+    recipe = _deepened(_recipe(settings, laboratory)).updated(schedule=_CONSTANT)
     trunk = _trained(laboratory, recipe, Slice(samples=64_000, evaluate_every=16_000), 0, None)
     print(f"trunk: {recipe.architecture.params:,} parameters, steer error {trunk.steer_error:.2%}", flush=True)
     proposals = _proposals(settings, recipe, per_kind)
@@ -121,13 +126,24 @@ def _recipe(settings: Settings, laboratory: Laboratory) -> Recipe:
     ).updated(augmentation=settings.augmentation)
 
 
+def _deepened(recipe: Recipe) -> Recipe:
+    """With a residual branch behind its second activation, so that there is something to remove."""
+    names = [node.name for node in recipe.architecture.nodes if node.op == "activation"]
+    edited = AddLayer(node=names[1]).apply(recipe.architecture, {})
+    return recipe.updated(architecture=edited.architecture)
+
+
 def _proposals(settings: Settings, recipe: Recipe, per_kind: int) -> list[tuple[str, Part]]:
     found = []
     for edit in settings.search.edits:
-        sites = resolve_part(edit.target).sites(recipe.architecture)
+        sites = [
+            {**edit.arguments, **site, **strength}
+            for site in resolve_part(edit.target).sites(recipe.architecture)
+            for strength in _STRENGTHS.get(edit.name, [{}])
+        ]
         order = np.argsort([float(uniform("rank correlation", edit.name, index)) for index in range(len(sites))])
         for index in order[:per_kind]:
-            found.append((edit.name, Part(target=edit.target, arguments={**edit.arguments, **sites[index]})))
+            found.append((edit.name, Part(target=edit.target, arguments=sites[index])))
     return sorted(found, key=lambda each: int(words("shuffle", each[0], str(each[1].arguments))))
 
 

@@ -1,15 +1,15 @@
 """The small tree of errors: what the user did is apart from what we did.
 
-    EspalierError
-    ├── UserError         exit 2, one sentence, no traceback
-    │   ├── ConfigError   a key, a type or a value of the configuration
-    │   ├── DataError     what was found where the images should be
-    │   ├── StudyError    a study that is unknown, badly named or already running
-    │   ├── TrainingError a training that came to nothing: its loss exploded
-    │   └── HomeError     ESPALIER_HOME cannot be written
-    └── InternalError     exit 1, says where its log is
-        ├── EditError     an edit broke its own promise
-        └── WorkerError   a worker process died or answered nonsense
+EspalierError
+├── UserError         exit 2, one sentence, no traceback
+│   ├── ConfigError   a key, a type or a value of the configuration
+│   ├── DataError     what was found where the images should be
+│   ├── StudyError    a study that is unknown, badly named or already running
+│   ├── TrainingError a training that came to nothing: its loss exploded
+│   └── HomeError     ESPALIER_HOME cannot be written
+└── InternalError     exit 1, says where its log is
+    ├── EditError     an edit broke its own promise
+    └── WorkerError   a worker process died or answered nonsense
 """
 
 

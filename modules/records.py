@@ -164,7 +164,7 @@ class GenerationRecord(Record):
     winner: str  # recipe digest
     winner_trial: str  # trial key the next generation starts from
     rows: tuple[LedgerRow, ...]
-    smallest_effect: float  # of mean cross-entropy, that this generation would have seen with power 0.8
+    smallest_effect: float | None  # of mean cross-entropy, seen with power 0.8; None where nothing was tried
     noise: float  # standard deviation between seeds of a trial's mean cross-entropy on steer
 
 

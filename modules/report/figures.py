@@ -75,7 +75,7 @@ def effects(study: StudyView) -> str | None:
     with _figure(width=5.6, height=0.9 + 0.3 * len(rows)) as (figure, axes):
         for place, (generation, row) in enumerate(rows):
             colour = LIGHT["good"] if row.kept else LIGHT["faint"]
-            limit = generation.smallest_effect
+            limit = generation.smallest_effect or 0.0
             axes.fill_betweenx([place - 0.5, place + 0.5], -limit, limit, color=LIGHT["line"], alpha=0.5, linewidth=0)
             _interval(axes, row.steer_effect, place - 0.13, "o", colour)
             _interval(axes, row.confirm_effect, place + 0.13, "D", colour)

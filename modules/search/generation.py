@@ -103,7 +103,7 @@ class Judged:
     verdicts: tuple[Verdict | None, ...]
     kept: int | None
     noise: Noise
-    smallest_effect: float
+    smallest_effect: float | None
 
 
 def judge_generation(children: Sequence[Child], control: Trained, trunk: Trunk, margin: float) -> Judged:
@@ -120,7 +120,7 @@ def judge_generation(children: Sequence[Child], control: Trained, trunk: Trunk, 
         if verdict is not None and verdict.passes and child.trained is not None and len(child.trained.trials) > 1
     ]
     kept = max(passing, key=lambda index: verdicts[index].utility, default=None)  # type: ignore[union-attr]
-    seen = smallest_effect(control.evidence, candidates[0].evidence, noise, len(candidates)) if candidates else 0.0
+    seen = smallest_effect(control.evidence, candidates[0].evidence, noise, len(candidates)) if candidates else None
     return Judged(verdicts, kept, noise, seen)
 
 

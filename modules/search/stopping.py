@@ -2,27 +2,24 @@
 
 from modules.search.plan import RESERVED_SECONDS, Plan
 
+_FINAL_SHARE = 0.7  # of the planned final training that must still fit after one more generation
+
 
 def why_stop(plan: Plan, number: int, seconds: float, steer_error: float, target_error: float | None) -> str | None:
     """A sentence if generation `number` should not be started; None to go on."""
     if target_error is not None and steer_error <= target_error:
         return f"the target was reached: {steer_error:.2%} error on steer, asked for {target_error:.2%}"
-    if plan.seconds is None or plan.calibration is None or plan.minutes is None:
+    if plan.minutes is None or plan.calibration is None:
         return None
-    share = _planned_seconds(plan, number) / plan.seconds
-    allowed = plan.minutes * 60 * share
-    if seconds > allowed:
-        return f"the clock: {seconds:.0f} s were used, and after generation {number} the plan had {allowed:.0f} s"
+    rate = plan.calibration.samples_per_second
+    generation = plan.trials_per_generation * plan.slice_samples / rate
+    final = _FINAL_SHARE * (plan.continued_samples + plan.scratch_samples) / rate
+    if seconds + generation + final + RESERVED_SECONDS > plan.minutes * 60:
+        return (
+            f"the clock: {seconds:.0f} of {plan.minutes * 60:.0f} seconds are used, and another generation would leave "
+            "too little for the final training"
+        )
     return None
-
-
-def _planned_seconds(plan: Plan, number: int) -> float:
-    """What the plan counted on for the baseline and the generations up to `number`."""
-    assert plan.calibration is not None
-    assert plan.seconds is not None
-    final = (plan.continued_samples + plan.scratch_samples) / plan.calibration.samples_per_second
-    per_generation = (plan.seconds - final) / max(1, plan.generations)
-    return per_generation * number
 
 
 def final_samples(plan: Plan, seconds: float, seconds_per_sample: float) -> int:

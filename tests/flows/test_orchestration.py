@@ -1,6 +1,5 @@
 """Flows against a real local server: states, names, signals, kills, and a console with the program's own words only."""
 
-import ast
 import os
 import signal
 import socket
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import prefect_server, watchdog
+from flows import watchdog
 from flows.orchestration import task
 from flows.server import join
 from modules.errors import UserError
@@ -167,34 +166,3 @@ def test_an_address_where_nothing_answers_is_refused(tmp_path, monkeypatch):
         _ = membership.url
     membership.leave()
     assert not (tmp_path / "prefect/server.json").exists()
-
-
-def test_the_stored_database_is_of_a_revision_that_prefect_can_migrate_on(tmp_path):
-    prefect_server.create_database(tmp_path / "prefect.db")
-    connection = sqlite3.connect(tmp_path / "prefect.db")
-    revision = connection.execute("select version_num from alembic_version").fetchone()[0]
-    connection.close()
-    import importlib.util
-
-    package = importlib.util.find_spec("prefect")
-    versions = Path(package.origin).parent / "server/database/_migrations/versions/sqlite"
-    known = set()
-    for path in versions.glob("*.py"):
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "revision":
-                known.add(ast.literal_eval(node.value))
-    assert revision in known
-
-
-def statements(sql: str) -> list[str]:
-    """The order of the constraints of a table differs between runs of the migrations."""
-    return sorted(line.strip().rstrip(",") for line in sql.splitlines())
-
-
-@pytest.mark.full
-def test_the_stored_database_is_what_prefects_migrations_make(tmp_path):
-    environment = {**os.environ, "PREFECT_HOME": str(tmp_path), "DO_NOT_TRACK": "true"}
-    command = [sys.executable, "-P", prefect_server.__file__, "--schema"]
-    made = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=200).stdout
-    stored = Path(prefect_server.__file__).with_name("prefect_database.sql").read_text()
-    assert statements(made) == statements(stored)
