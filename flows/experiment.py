@@ -194,7 +194,6 @@ def stop_reason(study: Study, plan: Plan, trunk: Trunk, number: int) -> str | No
         f"stop before generation {number}",
         lambda: why_stop(
             plan,
-            number,
             study.clock.seconds,
             trunk.trained.evidence.error,
             study.settings.budget.target_error,

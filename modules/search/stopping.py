@@ -5,8 +5,8 @@ from modules.search.plan import RESERVED_SECONDS, Plan
 _FINAL_SHARE = 0.7  # of the planned final training that must still fit after one more generation
 
 
-def why_stop(plan: Plan, number: int, seconds: float, steer_error: float, target_error: float | None) -> str | None:
-    """A sentence if generation `number` should not be started; None to go on."""
+def why_stop(plan: Plan, seconds: float, steer_error: float, target_error: float | None) -> str | None:
+    """A sentence if no further generation should be started after `seconds` of the study; None to go on."""
     if target_error is not None and steer_error <= target_error:
         return f"the target was reached: {steer_error:.2%} error on steer, asked for {target_error:.2%}"
     if plan.minutes is None or plan.calibration is None:

@@ -1,5 +1,3 @@
-import pytest
-
 from modules.search.plan import RESERVED_SECONDS, Calibration, Plan
 from modules.search.stopping import final_samples, why_stop
 
@@ -12,24 +10,25 @@ CLOCKLESS = Plan(
     scratch_samples=10_000,
     evaluate_every=1000,
 )
-# 20,000 samples for the finals at 100 a second: of 600 s of training 400 are left to the search, 100 a generation
+# at 100 samples a second the finals take 200 s and a generation of six slices 60 s
 TIMED = CLOCKLESS.updated(
     minutes=12.0, seconds=600.0, calibration=Calibration(samples_per_second=100, evaluation_seconds=0)
 )
 
 
 def test_a_plan_without_a_clock_stops_for_a_target_alone():
-    assert why_stop(CLOCKLESS, 1, 1e9, 0.5, None) is None
-    assert why_stop(CLOCKLESS, 1, 0.0, 0.021, 0.02) is None
-    reason = why_stop(CLOCKLESS, 1, 0.0, 0.02, 0.02)
+    assert why_stop(CLOCKLESS, 1e9, 0.5, None) is None
+    assert why_stop(CLOCKLESS, 0.0, 0.021, 0.02) is None
+    reason = why_stop(CLOCKLESS, 0.0, 0.02, 0.02)
     assert reason == "the target was reached: 2.00% error on steer, asked for 2.00%"
 
 
-@pytest.mark.parametrize(("number", "allowed"), [(1, 120), (2, 240), (4, 480)])
-def test_a_clock_that_runs_ahead_of_the_plan_stops(number, allowed):
-    assert why_stop(TIMED, number, allowed - 1, 0.5, None) is None
-    reason = why_stop(TIMED, number, allowed + 1, 0.5, None)
-    assert reason == f"the clock: {allowed + 1} s were used, and after generation {number} the plan had {allowed} s"
+def test_stops_where_another_generation_would_take_from_the_final_training():
+    latest = 12 * 60 - RESERVED_SECONDS - 60 - 0.7 * 200
+    assert why_stop(TIMED, latest - 1, 0.5, None) is None
+    reason = why_stop(TIMED, latest + 1, 0.5, None)
+    assert reason is not None
+    assert f"{latest + 1:.0f} of 720 seconds" in reason
 
 
 def test_final_trainings_are_as_planned_where_there_is_time():
