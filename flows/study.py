@@ -154,7 +154,13 @@ class Study:
         """Find out what the workers compute with, and be ready for trials on `data`."""
         arguments = {"precision": self.settings.trainer.precision}
         numerics = self.pool.call("modules.training.numerics.describe_numerics", arguments)
-        self._laboratory = Laboratory(self.home, self.pool, Numerics.model_validate(numerics), data)
+        self._laboratory = Laboratory(
+            self.home,
+            self.pool,
+            Numerics.model_validate(numerics),
+            data,
+            balanced=self.settings.objective.kind == "balanced_accuracy",
+        )
 
     def seed(self, replicate: int) -> int:
         """The seed of the first, second, … training of a recipe."""

@@ -35,6 +35,12 @@ class Outputs(NamedTuple):
         """The misclassified fraction."""
         return float(self.wrong.mean())
 
+    def balanced(self) -> "Outputs":
+        """With losses weighted such that each class that occurs has the same share of the mean."""
+        counts = np.bincount(self.labels)
+        weights = len(self.labels) / ((counts > 0).sum() * counts[self.labels])
+        return self._replace(losses=(self.losses * weights).astype(np.float32))
+
     def write(self, path: Path) -> None:
         """As one safetensors file."""
         path.write_bytes(safetensors.numpy.save(self._asdict()))  # Python's errors say that a disk is full

@@ -39,12 +39,15 @@ class Refused(NamedTuple):
 class Laboratory:
     """The store and the workers behind a study's trials; counts what was trained and what was found."""
 
-    def __init__(self, home: Path, pool: WorkerPool, numerics: Numerics, data: DataRecord) -> None:
+    def __init__(
+        self, home: Path, pool: WorkerPool, numerics: Numerics, data: DataRecord, balanced: bool = False
+    ) -> None:
         self.home = home
         self.store = Store(home / "store")
         self.pool = pool
         self.numerics = numerics
         self.data = data
+        self.balanced = balanced  # whether each class counts alike in the losses that edits are judged by
 
     def spec(self, recipe: Recipe, piece: Slice, seed: int, start: Start | None = None) -> TrialSpec:
         """A trial on this laboratory's data and machine."""
@@ -113,7 +116,7 @@ class Laboratory:
 
     def steer_evidence(self, trials: list[TrialResult]) -> Evidence:
         """What trials of one recipe said about *steer* at their end."""
-        return evidence_of([self._read("trials", trial.key, "steer.safetensors") for trial in trials])
+        return evidence_of([self._judged(self._read("trials", trial.key, "steer.safetensors")) for trial in trials])
 
     def observe(self, recipe: Recipe, trial: TrialResult, part: PartName) -> Outputs:
         """Open a part for a trial's weights. Opening it again for the same weights reads what was stored."""
@@ -129,7 +132,11 @@ class Laboratory:
             "kind": kind,
         }
         self._found_or_called(kind, key, "modules.evaluation.jobs.observe_part", arguments)
-        return self._read(kind, key, "outputs.safetensors")
+        outputs = self._read(kind, key, "outputs.safetensors")
+        return outputs if part == "test" else self._judged(outputs)
+
+    def _judged(self, outputs: Outputs) -> Outputs:
+        return outputs.balanced() if self.balanced else outputs
 
     def machine_test_openings(self) -> int:
         """How often this machine has opened this test set, over all studies."""

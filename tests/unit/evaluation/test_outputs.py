@@ -28,3 +28,11 @@ def test_what_is_written_is_read(tmp_path):
     for ours, theirs in zip(SEEN, Outputs.read(tmp_path / "outputs.safetensors"), strict=True):
         np.testing.assert_array_equal(ours, theirs)
         assert ours.dtype == theirs.dtype
+
+
+def test_balanced_losses_give_each_class_that_occurs_the_same_share():
+    labels = np.array([0, 0, 0, 2])
+    losses = np.array([1.0, 2.0, 3.0, 10.0], dtype=np.float32)
+    balanced = Outputs(losses, np.zeros((4, 3), dtype=np.float32), labels).balanced()
+    assert balanced.loss == pytest.approx((2.0 + 10.0) / 2)
+    assert (balanced.wrong == Outputs(losses, np.zeros((4, 3), dtype=np.float32), labels).wrong).all()
