@@ -26,7 +26,7 @@ POWER = 0.8
 
 # The standard deviation between seeds of a slice's mean cross-entropy, in proportion to it, and how many degrees of
 # freedom that prior is worth; measured by benchmarks/rank_correlation.py.
-PRIOR_NOISE = 0.02
+PRIOR_NOISE = 0.025
 PRIOR_FREEDOM = 4.0
 
 # The standard deviation, in proportion to the control's loss, of what edits really do; the shrinkage towards zero.

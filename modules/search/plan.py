@@ -17,6 +17,7 @@ _LARGEST_SLICE = 60_000
 _FINAL_SLICES = 10  # without a clock, each final training is as long as so many slices
 _SINGLE_EPOCHS_SAMPLES = 480_000  # without a clock and a search: at least so many samples
 _SEARCH_SHARE = 0.45  # of the time for training that generations get, baseline included
+_SCRATCH_EPOCHS = 20  # under a clock, the final training is only done from scratch too if both can have so many
 _SAFETY = 0.88  # of the time there is, what is planned: edits may make the network slower
 RESERVED_SECONDS = 12.0  # for the test, the export and the report
 _TRIAL_OVERHEAD_SECONDS = 0.8
@@ -120,7 +121,7 @@ def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, spen
     generations, seconds = wishes.generations, None
     per_generation = CONTROL_SEEDS + wishes.edits_per_generation + 1
     baseline = wishes.baseline_samples or _BASELINE_SLICES * slice_samples
-    num_finals = 2 if wishes.from_scratch else 1
+    from_scratch = wishes.from_scratch
     if wishes.minutes is not None and calibration is not None:
         seconds = _training_seconds(wishes.minutes, spent_seconds)
         rate = calibration.samples_per_second
@@ -128,14 +129,16 @@ def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, spen
         search_seconds = seconds * _SEARCH_SHARE - baseline / rate
         generations = max(0, int(search_seconds / (per_generation * slice_seconds)))
         left = seconds - baseline / rate - generations * per_generation * slice_seconds
-        final = int(left / num_finals * rate)
+        from_scratch = wishes.from_scratch and left / 2 * rate >= max(_SCRATCH_EPOCHS * num_train, slice_samples)
+        final = int(left / (2 if from_scratch else 1) * rate)
         if final < slice_samples:
-            needed = (baseline + num_finals * slice_samples) / rate / _SAFETY + spent_seconds + RESERVED_SECONDS
+            needed = (baseline + slice_samples) / rate / _SAFETY + spent_seconds + RESERVED_SECONDS
             raise ConfigError(
                 f"budget.minutes={wishes.minutes:g} is too short: this machine trains {rate:.0f} samples a second, so "
                 "that a baseline and a final training need at least "
                 f"{math.ceil(needed / 6 + 0.1) / 10:.1f} minutes"
             )
+    num_finals = 2 if from_scratch else 1
     if wishes.trials is not None:
         if wishes.trials <= num_finals:
             raise ConfigError(
@@ -149,7 +152,7 @@ def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, spen
         edits_per_generation=wishes.edits_per_generation,
         slice_samples=slice_samples,
         continued_samples=final,
-        scratch_samples=final if wishes.from_scratch else 0,
+        scratch_samples=final if from_scratch else 0,
         evaluate_every=max(num_train, final // 20),
         minutes=wishes.minutes,
         seconds=seconds,
@@ -163,7 +166,8 @@ def _note(plan: Plan, num_train: int) -> str:
         return f"one training of up to {plan.baseline_samples:,} samples ({epochs:.1f} epochs)"
     return (
         f"a baseline of {plan.baseline_samples:,} samples, {plan.generations} generations of "
-        f"{plan.trials_per_generation} slices of {plan.slice_samples:,}, final trainings of {plan.continued_samples:,}"
+        f"{plan.trials_per_generation} slices of {plan.slice_samples:,}, "
+        f"{'two final trainings' if plan.scratch_samples else 'a final training'} of {plan.continued_samples:,}"
     )
 
 

@@ -93,7 +93,7 @@ def test_the_default_study_by_hand():
     assert plan.total_samples == 96_000 + 3 * 6 * 24_000 + 2 * final
     assert (plan.minutes, plan.seconds) == (None, None)
     assert plan.note == (
-        f"a baseline of 96,000 samples, 3 generations of 6 slices of 24,000, final trainings of {final:,}"
+        f"a baseline of 96,000 samples, 3 generations of 6 slices of 24,000, two final trainings of {final:,}"
     )
 
 
@@ -130,7 +130,9 @@ def test_minutes_are_kept_or_refused_with_what_would_do(wished, num_train, calib
     assert planned_seconds(plan, calibration) <= minutes * 60 - spent - RESERVED_SECONDS
     assert plan.continued_samples >= plan.slice_samples > 0
     assert plan.baseline_samples > 0
-    assert (plan.scratch_samples > 0) is wished.from_scratch
+    if plan.scratch_samples:
+        assert wished.from_scratch
+        assert plan.scratch_samples == plan.continued_samples >= plan_module._SCRATCH_EPOCHS * num_train
 
 
 @given(NUM_TRAIN, CALIBRATIONS, st.floats(0.3, 600), st.floats(0, 60), st.none() | counts(50))
