@@ -4,7 +4,7 @@ A trunk is trained on a third of Fashion-MNIST; from it edits of every kind are 
 trained for slices of growing length at a constant rate and then, cooled down, to the end; controls with several seeds
 go the same way. Effects are differences of mean cross-entropy on *steer*, child minus mean of controls.
 
-    python -m benchmarks.rank_correlation data=fashion_mnist data.root=DIR            # about 30 minutes on 2 cores
+    python -m benchmarks.rank_correlation data=fashion_mnist data.root=DIR            # about half an hour on 2 cores
     python -m benchmarks.rank_correlation --edits 2 --full-samples 16000 …            # a quick look
 
 Prints a row a kind, writes the effects as JSON and the plot as SVG, and needs ESPALIER_HOME like `espalier run`.
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="as for `espalier run`, such as data=fashion_mnist data.root=DIR")
     parser.add_argument("--edits", type=int, default=8, help="edits of each kind")
     parser.add_argument("--fraction", type=float, default=1 / 3, help="of the training images")
-    parser.add_argument("--full-samples", type=int, default=96_000, help="of the cool-down after the longest slice")
+    parser.add_argument("--full-samples", type=int, default=48_000, help="of the cool-down after the longest slice")
     parser.add_argument("--output", type=Path, default=Path("rank_correlation"), help="stem of the JSON and SVG files")
     arguments = parser.parse_args()
     selection = ["selection=random", f"selection.fraction={arguments.fraction}"]

@@ -236,7 +236,7 @@ def test_what_the_next_generation_starts_from():
 
 
 def test_the_best_is_kept_while_the_trunk_shrinks():
-    small = [child("smaller", 4, 1.01, 1.01)]
+    small = [child("smaller", 4, 1.001, 1.001)]
     judged = judge_generation(small, CONTROL, TRUNK, MARGIN)
     assert judged.kept == 0
     record = record_generation(1, small, CONTROL, judged, None, MARGIN)
