@@ -33,7 +33,7 @@ class Progress:
             return
         columns = (
             TextColumn("         {task.description}"),
-            BarColumn(30),
+            BarColumn(16),
             TextColumn("{task.fields[seen]}"),
             TimeRemainingColumn(),
         )
@@ -47,10 +47,10 @@ def _reporter(bar: Bar, task: TaskID) -> Report:
 
     def report(progress: dict[str, Any]) -> None:
         rate = progress["samples"] / max(1e-9, time.monotonic() - started)
-        seen = f"{rate:,.0f} images/s"
+        seen = f"{rate:,.0f}/s"
         if "steer_error" in progress:
             loss, error = progress["train_loss"], progress["steer_error"]
-            seen += f", epoch {progress['epoch']}, loss {loss:.3f}, steer error {error:.2%}"
+            seen += f" · epoch {progress['epoch']} · loss {loss:.3f} · steer {error:.2%}"
         bar.update(task, total=progress["total_samples"], completed=progress["samples"], seen=seen)
 
     return report

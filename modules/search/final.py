@@ -47,7 +47,7 @@ def _against(finalist: Finalist, other: Finalist, noise: Noise) -> Interval:
 def _row(finalist: Finalist, winner: Finalist, interval: Interval | None) -> LedgerRow:
     kept = finalist is winner
     account = f"cross-entropy {finalist.seen.loss:.4f} and error {finalist.seen.error:.2%} on confirm"
-    verdict = "kept" if kept else f"not kept: {winner.name} has the lower cross-entropy"
+    verdict = f"kept: {account}" if kept else f"not kept: {winner.name} has the lower cross-entropy; {account}"
     architecture = finalist.recipe.architecture
     return LedgerRow(
         generation=0,
@@ -64,7 +64,7 @@ def _row(finalist: Finalist, winner: Finalist, interval: Interval | None) -> Led
         p_value=None,
         kept=kept,
         confirmed=None if interval is None else interval.high < 0,
-        verdict=f"{verdict}; {account}",
+        verdict=verdict,
         params=architecture.params,
         flops=architecture.flops,
         seconds=finalist.trial.seconds,

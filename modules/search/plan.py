@@ -165,7 +165,7 @@ def _note(plan: Plan, num_train: int) -> str:
         epochs = plan.baseline_samples / num_train
         return f"one training of up to {plan.baseline_samples:,} samples ({epochs:.1f} epochs)"
     return (
-        f"a baseline of {plan.baseline_samples:,} samples, {plan.generations} generations of "
+        f"a baseline of {plan.baseline_samples:,} samples, {plan.generations} generation{'s' * (plan.generations != 1)} of "
         f"{plan.trials_per_generation} slices of {plan.slice_samples:,}, "
         f"{'two final trainings' if plan.scratch_samples else 'a final training'} of {plan.continued_samples:,}"
     )
