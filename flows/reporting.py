@@ -188,9 +188,9 @@ def _stop_reason(study: Study, plan: Plan) -> str:
     reasons = [answer for question, answer in decisions.items() if question.startswith("stop before") and answer]
     if reasons:
         return str(reasons[0])
-    return (
-        f"all {plan.generations} generations of the plan were run" if plan.generations else "nothing was to be searched"
-    )
+    if not plan.generations:
+        return "nothing was to be searched"
+    return f"all generations of the plan were run ({plan.generations})"
 
 
 def _layers(recipe: Recipe) -> tuple[LayerView, ...]:

@@ -164,10 +164,11 @@ def _note(plan: Plan, num_train: int) -> str:
     if not plan.continued_samples:
         epochs = plan.baseline_samples / num_train
         return f"one training of up to {plan.baseline_samples:,} samples ({epochs:.1f} epochs)"
+    generations = "1 generation" if plan.generations == 1 else f"{plan.generations} generations"
+    finals = "two final trainings" if plan.scratch_samples else "a final training"
     return (
-        f"a baseline of {plan.baseline_samples:,} samples, {plan.generations} generation{'s' * (plan.generations != 1)} of "
-        f"{plan.trials_per_generation} slices of {plan.slice_samples:,}, "
-        f"{'two final trainings' if plan.scratch_samples else 'a final training'} of {plan.continued_samples:,}"
+        f"a baseline of {plan.baseline_samples:,} samples, {generations} of {plan.trials_per_generation} slices of "
+        f"{plan.slice_samples:,}, {finals} of {plan.continued_samples:,}"
     )
 
 

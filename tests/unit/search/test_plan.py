@@ -178,7 +178,7 @@ def test_samples_are_kept_or_refused_with_what_would_do(wished, num_train, sampl
         dropped = free.updated(generations=plan.generations + 1)
         assert dropped.total_samples > samples  # not one generation fewer than it has to be
     assert f"{plan.baseline_samples:,} samples" in plan.note
-    assert f"{plan.generations} generations" in plan.note
+    assert f"{plan.generations} generation" in plan.note
 
 
 @given(NUM_TRAIN, st.integers(1, 1_000_000))
