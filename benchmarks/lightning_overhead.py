@@ -25,10 +25,8 @@ import torch
 from torch import nn
 
 from benchmarks.rows import Row, print_rows
+from flows.translation import configured_data, configured_recipe
 from modules.config import resolve
-from modules.data.load import load_data
-from modules.records import DataRecord
-from modules.search.first_recipe import first_recipe
 from modules.store import Store
 from modules.training.module import build_optimizer
 from modules.training.numerics import numerics_of_this_process
@@ -143,24 +141,8 @@ def _measure(network: str, root: str, home: Path, blocks: int, updates: int) -> 
 
 def _spec(network: str, root: str, home: Path, updates: int) -> TrialSpec:
     settings = resolve(["data=mnist", f"data.root={root}", f"model={network}"])
-    wanted, training = settings.data, settings.training
-    fractions = (wanted.steer_fraction, wanted.confirm_fraction, wanted.test_fraction)
-    data: DataRecord = load_data(wanted.reader, wanted.name, fractions, wanted.split_seed, home, Store(home / "store"))
-    assert training.learning_rate is not None
-    recipe = first_recipe(
-        data,
-        model=settings.model,
-        initialisation=settings.initialisation,
-        optimizer=settings.optimizer,
-        schedule=settings.schedule,
-        selection=settings.selection,
-        learning_rate=training.learning_rate,
-        batch_size=_BATCH_SIZE,
-        label_smoothing=training.label_smoothing,
-        gradient_clip=training.gradient_clip,
-        averaging=training.averaging,
-        averaging_samples=training.ema_samples,
-    ).updated(augmentation=settings.augmentation)
+    data = configured_data(settings, Store(home / "store"))
+    recipe = configured_recipe(settings, data).updated(augmentation=settings.augmentation, batch_size=_BATCH_SIZE)
     samples = updates * recipe.batch_size
     piece = Slice(samples=samples, evaluate_every=samples)
     return TrialSpec(recipe=recipe, slice=piece, seed=_SEED, data=data, numerics=numerics_of_this_process())

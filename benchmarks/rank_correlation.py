@@ -22,14 +22,13 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.rows import machine
+from flows.translation import configured_data, configured_recipe
 from modules.config import Settings, home_folder, resolve
-from modules.data.load import load_data
 from modules.edits.add_layer import AddLayer
 from modules.parts import resolve as resolve_part
 from modules.randomness import uniform, words
 from modules.recipe import Recipe
-from modules.records import Numerics, Part, TrialResult
-from modules.search.first_recipe import first_recipe
+from modules.records import DataRecord, Numerics, Part, TrialResult
 from modules.search.laboratory import Inherited, Laboratory
 from modules.store import Store
 from modules.training.spec import Slice, Start
@@ -80,12 +79,10 @@ def main() -> None:
 def _measure(
     settings: Settings, home: Path, pool: WorkerPool, per_kind: int, full_samples: int, cores: int
 ) -> tuple[list[Course], list[Course]]:
-    data = settings.data
-    fractions = (data.steer_fraction, data.confirm_fraction, data.test_fraction)
-    record = load_data(data.reader, data.name, fractions, data.split_seed, home, Store(home / "store"))
+    record = configured_data(settings, Store(home / "store"))
     described = pool.call("modules.training.numerics.describe_numerics", {"precision": "auto"})
     laboratory = Laboratory(home, pool, Numerics.model_validate(described), record)
-    recipe = _deepened(_recipe(settings, laboratory)).updated(schedule=_CONSTANT)
+    recipe = _deepened(_first(settings, record)).updated(schedule=_CONSTANT)
     trunk = _trained(laboratory, recipe, Slice(samples=64_000, evaluate_every=16_000), 0, None)
     print(f"trunk: {recipe.architecture.params:,} parameters, steer error {trunk.steer_error:.2%}", flush=True)
     proposals = _proposals(settings, recipe, per_kind)
@@ -107,23 +104,9 @@ def _measure(
     return controls, [each for each in children if each is not None]
 
 
-def _recipe(settings: Settings, laboratory: Laboratory) -> Recipe:
-    training = settings.training
-    assert training.learning_rate is not None
-    return first_recipe(
-        laboratory.data,
-        model=settings.model,
-        initialisation=settings.initialisation,
-        optimizer=settings.optimizer,
-        schedule=settings.schedule,
-        selection=settings.selection,
-        learning_rate=training.learning_rate,
-        batch_size=training.batch_size,
-        label_smoothing=training.label_smoothing,
-        gradient_clip=training.gradient_clip,
-        averaging=training.averaging,
-        averaging_samples=training.ema_samples or _SLICES[0] / 8,
-    ).updated(augmentation=settings.augmentation)
+def _first(settings: Settings, data: DataRecord) -> Recipe:
+    recipe = configured_recipe(settings, data).updated(augmentation=settings.augmentation)
+    return recipe.updated(averaging_samples=round(settings.training.ema_samples or _SLICES[0] / 8))
 
 
 def _deepened(recipe: Recipe) -> Recipe:

@@ -18,15 +18,13 @@ from flows import reporting
 from flows.opening import opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
 from flows.study import Study
+from flows.translation import configured_data, configured_recipe, configured_wishes
 from modules.config import Settings, home_folder, resolve
-from modules.data.load import load_data as load_and_split
 from modules.errors import TrainingError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
 from modules.records import DataRecord, Part, TrialResult
-from modules.search import plan as planning
 from modules.search.final import Final, Finalist, choose_final
-from modules.search.first_recipe import first_recipe
 from modules.search.generation import (
     Child,
     Confirmation,
@@ -41,6 +39,7 @@ from modules.search.generation import (
 )
 from modules.search.laboratory import Inherited, Refused, evidence_of
 from modules.search.plan import CONTROL_SEEDS, Plan
+from modules.search.plan import make_plan as new_plan
 from modules.search.proposal import Diagnosis, Proposal, propose
 from modules.search.stopping import final_samples, why_stop
 from modules.store import Store
@@ -99,11 +98,7 @@ def study_flow(study: Study) -> None:
 @task("load data", retries=2)
 def load_data(study: Study) -> DataRecord:
     """Read the images, give each its part and keep them in the store."""
-    wanted = study.settings.data
-    fractions = (wanted.steer_fraction, wanted.confirm_fraction, wanted.test_fraction)
-    data = load_and_split(
-        wanted.reader, wanted.name, fractions, wanted.split_seed, study.home, Store(study.home / "store")
-    )
+    data = configured_data(study.settings, Store(study.home / "store"))
     study.open_laboratory(data)
     reporting.say_data(study, data)
     return data
@@ -112,22 +107,7 @@ def load_data(study: Study) -> DataRecord:
 @task("select training images")
 def select_data(study: Study, data: DataRecord) -> Recipe:
     """The first recipe, with the selection that the configuration asks for."""
-    settings, training = study.settings, study.settings.training
-    assert training.learning_rate is not None
-    return first_recipe(
-        data,
-        model=settings.model,
-        initialisation=settings.initialisation,
-        optimizer=settings.optimizer,
-        schedule=settings.schedule,
-        selection=settings.selection,
-        learning_rate=training.learning_rate,
-        batch_size=training.batch_size,
-        label_smoothing=training.label_smoothing,
-        gradient_clip=training.gradient_clip,
-        averaging=training.averaging,
-        averaging_samples=training.ema_samples,
-    )
+    return configured_recipe(study.settings, data)
 
 
 @task("augment training images")
@@ -150,23 +130,9 @@ def make_plan(study: Study, recipe: Recipe) -> Plan:
 
 
 def _new_plan(study: Study, recipe: Recipe) -> Plan:
-    search, budget = study.settings.search, study.settings.budget
-    wishes = planning.Wishes(
-        search=search.kind,
-        generations=search.generations,
-        edits_per_generation=search.edits_per_generation,
-        slice_samples=search.slice_samples,
-        baseline_samples=search.baseline_samples,
-        final_samples=search.final_samples,
-        from_scratch=search.from_scratch,
-        max_epochs=study.settings.training.max_epochs,
-        minutes=budget.minutes,
-        trials=budget.trials,
-        samples=budget.samples,
-    )
-    calibration = study.laboratory.calibrate(recipe) if budget.minutes is not None else None
-    num_train = study.laboratory.data.num_images["train"]
-    return planning.make_plan(wishes, num_train, calibration, study.clock.seconds)
+    wishes = configured_wishes(study.settings)
+    calibration = study.laboratory.calibrate(recipe) if wishes.minutes is not None else None
+    return new_plan(wishes, study.laboratory.data.num_images["train"], calibration, study.clock.seconds)
 
 
 @task("train {role}, seed {spec.seed}")

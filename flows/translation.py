@@ -1,0 +1,54 @@
+"""From the configuration to the plain arguments that the modules take: past this file nobody sees settings."""
+
+from modules.config import Settings
+from modules.data.load import load_data
+from modules.recipe import Recipe
+from modules.records import DataRecord
+from modules.search.first_recipe import first_recipe
+from modules.search.plan import Wishes
+from modules.store import Store
+
+
+def configured_data(settings: Settings, store: Store) -> DataRecord:
+    """The data that the settings name, read, split and stored under the home that `store` lies in."""
+    data = settings.data
+    fractions = (data.steer_fraction, data.confirm_fraction, data.test_fraction)
+    return load_data(data.reader, data.name, fractions, data.split_seed, store.root.parent, store)
+
+
+def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
+    """The first recipe, yet without augmentation."""
+    training = settings.training
+    assert training.learning_rate is not None
+    return first_recipe(
+        data,
+        model=settings.model,
+        initialisation=settings.initialisation,
+        optimizer=settings.optimizer,
+        schedule=settings.schedule,
+        selection=settings.selection,
+        learning_rate=training.learning_rate,
+        batch_size=training.batch_size,
+        label_smoothing=training.label_smoothing,
+        gradient_clip=training.gradient_clip,
+        averaging=training.averaging,
+        averaging_samples=training.ema_samples,
+    )
+
+
+def configured_wishes(settings: Settings) -> Wishes:
+    """What the plan is asked for."""
+    search, budget = settings.search, settings.budget
+    return Wishes(
+        search=search.kind,
+        generations=search.generations,
+        edits_per_generation=search.edits_per_generation,
+        slice_samples=search.slice_samples,
+        baseline_samples=search.baseline_samples,
+        final_samples=search.final_samples,
+        from_scratch=search.from_scratch,
+        max_epochs=settings.training.max_epochs,
+        minutes=budget.minutes,
+        trials=budget.trials,
+        samples=budget.samples,
+    )
