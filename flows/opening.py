@@ -9,7 +9,9 @@ from flows import reporting
 from flows.progress import Progress
 from flows.study import Clock, Study, StudyFolder
 from modules.config import Settings
+from modules.errors import StudyError
 from modules.store import Store, explained_write_errors
+from modules.tracking.flattening import flattened
 from modules.tracking.sink import MlflowSink
 from modules.workers.pool import WorkerPool
 
@@ -25,7 +27,7 @@ def opened_study(settings: Settings, home: Path, command: str, tracked: bool = T
     with folder.locked():
         if settings.fresh:
             folder.start_over(Store(home / "store"))
-        folder.write("settings.json", settings.model_dump(mode="json"))
+        _claim(folder, settings)
         sink = _sink(settings, home) if tracked and settings.tracking.enabled else None
         with _workers(settings, home) as pool:
             study = Study(settings, home, folder, pool, sink, Progress(), Clock(folder), command)
@@ -39,6 +41,20 @@ def opened_study(settings: Settings, home: Path, command: str, tracked: bool = T
                 study.clock.keep()
                 if sink is not None:
                     sink.close()
+
+
+def _claim(folder: StudyFolder, settings: Settings) -> None:
+    """Write down what the study is made of; StudyError where its name is taken by other settings."""
+    kept = folder.read("settings.json")
+    content = settings.content
+    if kept is not None and kept != content:
+        ours, theirs = flattened(content), flattened(kept)
+        key = next(name for name in {**theirs, **ours} if ours.get(name) != theirs.get(name))
+        raise StudyError(
+            f"study {folder.name!r} was begun with {key}={theirs.get(key, 'nothing')}, now it is "
+            f"{ours.get(key, 'nothing')}; take another name with study=NAME, or start this one over with fresh=true"
+        )
+    folder.write("settings.json", content)
 
 
 def _sink(settings: Settings, home: Path) -> MlflowSink:

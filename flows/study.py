@@ -65,7 +65,15 @@ class StudyFolder:
         """Forget what the study decided and trained: its plan and its trials will be made again."""
         for key in self._trained():
             store.remove("trials", key)
-        for name in ("plan.json", "summary.json", "ledger.json", "trials.txt", "clock.json", "decisions.json"):
+        for name in (
+            "plan.json",
+            "summary.json",
+            "ledger.json",
+            "trials.txt",
+            "clock.json",
+            "decisions.json",
+            "settings.json",
+        ):
             (self.path / name).unlink(missing_ok=True)
 
     def note_trial(self, key: str) -> None:

@@ -1,6 +1,6 @@
 """What a study is made of, as plain frozen data: the only form in which the configuration leaves this package."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
@@ -175,12 +175,17 @@ class Settings(Section):
     fresh: bool
 
     @property
-    def digest(self) -> str:
-        """Of all that a study's results depend on: not of how it is orchestrated, run, shown or named."""
+    def content(self) -> dict[str, Any]:
+        """All that a study's results depend on: not how it is orchestrated, run, shown or named."""
         incidental = {"orchestrator", "fresh", "tracking", "runner", "study"}
         content = self.model_dump(mode="json", exclude=incidental)
         del content["trainer"]["worker_timeout_minutes"]
-        return digest_of(content)
+        return content
+
+    @property
+    def digest(self) -> str:
+        """Of the content."""
+        return digest_of(self.content)
 
     @property
     def study_name(self) -> str:
