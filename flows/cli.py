@@ -238,16 +238,16 @@ def _predict(arguments: argparse.Namespace) -> int:
     _check_study(arguments.study)
     for path in arguments.files:
         if not path.is_file():
-            raise DataError(f"cannot read {path}: there is no such file; allowed are image files")
+            found = "it is not a file" if path.exists() else "there is no such file"
+            raise DataError(f"cannot read {path}: {found}; allowed are image files")
     import csv
 
     from flows.predict import predict_files
 
+    predictions = list(predict_files(arguments.study, arguments.files, _home()))  # or a bad file leaves half a table
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    for number, (path, name, probability) in enumerate(predict_files(arguments.study, arguments.files, _home())):
-        if number == 0:  # a study without a winner leaves no half of a table
-            writer.writerow(["file", "class", "probability"])
-        writer.writerow([path, name, f"{probability:.6f}"])
+    writer.writerow(["file", "class", "probability"])
+    writer.writerows([path, name, f"{probability:.6f}"] for path, name, probability in predictions)
     return 0
 
 

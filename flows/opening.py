@@ -1,6 +1,7 @@
 """Opening and closing a study: its lock, its workers, MLflow; and what is written when it does not end well."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,23 +10,23 @@ from flows import reporting
 from flows.progress import Progress
 from flows.study import Clock, Study, StudyFolder
 from modules.config import Settings
-from modules.errors import StudyError
+from modules.errors import HomeError, StudyError
 from modules.store import Store, explained_write_errors
 from modules.tracking.flattening import flattened
 from modules.tracking.sink import MlflowSink
 from modules.workers.pool import WorkerPool
 
 _PRELOADED = "modules.training.trial"
+_LEAST_SPACE = 16 * 2**20  # bytes; the databases of Prefect and MLflow take half of it
 
 
 @contextmanager
 def opened_study(settings: Settings, home: Path, command: str, tracked: bool = True) -> Iterator[Study]:
     """A study with warm workers, held by this process; closed with its state written down, however it ends."""
     folder = StudyFolder(home, settings.study_name)
-    with explained_write_errors(home):
-        home.mkdir(parents=True, exist_ok=True)
+    _check_home(home)
     with folder.locked():
-        if settings.fresh:
+        if settings.fresh or not folder.has_begun:
             folder.start_over(Store(home / "store"))
         _claim(folder, settings)
         sink = _sink(settings, home) if tracked and settings.tracking.enabled else None
@@ -41,6 +42,18 @@ def opened_study(settings: Settings, home: Path, command: str, tracked: bool = T
                 study.clock.keep()
                 if sink is not None:
                     sink.close()
+
+
+def _check_home(home: Path) -> None:
+    """HomeError where a study could not even begin; the servers of others fail there without saying why."""
+    with explained_write_errors(home):
+        home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(home).free
+    if free < _LEAST_SPACE:
+        raise HomeError(
+            f"cannot write under {home}: {free / 2**20:.1f} MiB are free; a study needs at least "
+            f"{_LEAST_SPACE / 2**20:.0f}: free some space or point ESPALIER_HOME to another disk"
+        )
 
 
 def _claim(folder: StudyFolder, settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """What a study says and leaves behind: lines on the console, its ledger, summary and report, its page in MLflow."""
 
+import os
 import platform
 import shutil
 import time
@@ -25,7 +26,7 @@ from modules.report.view import LayerView, StudyView
 from modules.search.final import Final
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
-from modules.store import write_text
+from modules.store import explained_write_errors, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import StudyEnd, StudyRun
 
@@ -84,6 +85,11 @@ def write_ledger(study: Study, trunk: Trunk, final: tuple[LedgerRow, ...] = ()) 
 
 def write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> StudyView:
     """Everything that a finished study leaves: the winner, ledger, report, summary, and its page in MLflow."""
+    with explained_write_errors(study.folder.path):
+        return _write_study(study, plan, trunk, final, test)
+
+
+def _write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> StudyView:
     ledger = write_ledger(study, trunk, final.rows)
     latency_ms = _keep_champion(study, final)
     champion = _champion(final, test, latency_ms)
@@ -126,7 +132,8 @@ def _keep_champion(study: Study, final: Final) -> float:
     shutil.copyfile(weights, folder / "weights.safetensors")
     write_text(folder / "recipe.json", winner.recipe.model_dump_json(indent=1))
     tensors = safetensors.numpy.load_file(weights)
-    export_onnx(winner.recipe.architecture, tensors, study.laboratory.data.classes, folder / "model.onnx")
+    export_onnx(winner.recipe.architecture, tensors, study.laboratory.data.classes, folder / ".model.onnx")
+    os.replace(folder / ".model.onnx", folder / "model.onnx")  # predictions trust what is there
     return measure_latency_ms(folder / "model.onnx")
 
 

@@ -22,7 +22,7 @@ from typing import IO
 
 from flows import watchdog
 from modules.errors import InternalError, UserError
-from modules.store import explained_write_errors
+from modules.store import explained_write_errors, write_text
 
 START_SECONDS = 120.0  # on a slow disk a new database takes most of it
 _WATCHDOG = Path(watchdog.__file__)
@@ -98,8 +98,8 @@ class Membership:
 
     def _read_home_identity(self) -> str:
         path = self.folder / "home_identity"
-        if not path.exists():
-            path.write_text(uuid.uuid4().hex[:12])
+        if not path.exists() or not path.read_text():
+            write_text(path, uuid.uuid4().hex[:12])
         return path.read_text()
 
     def _wait_for_local(self) -> str:

@@ -56,10 +56,14 @@ class StudyFolder:
                 f"study {self.name!r} is already running ({owner}); wait for it, or give this one another name with "
                 "study=NAME"
             ) from None
-        lock.seek(0)
-        lock.truncate()
-        lock.write(f"process {os.getpid()}")
-        lock.flush()
+        with explained_write_errors(self.path):
+            lock.truncate(0)
+            os.write(lock.fileno(), f"process {os.getpid()}".encode())  # not through a buffer: closing would fail again
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a plan; without one nothing was trained, and what lies here is of a run that was refused."""
+        return (self.path / "plan.json").exists()
 
     def start_over(self, store: Store) -> None:
         """Forget what the study decided and trained: its plan and its trials will be made again."""

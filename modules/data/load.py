@@ -174,7 +174,8 @@ def _mean_and_std(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> tupl
 
 
 def _write(folder: Path, split: _Split) -> None:
-    np.save(folder / "images.npy", split.images)
-    np.save(folder / "labels.npy", split.labels)
-    np.save(folder / "parts.npy", split.parts)
-    np.save(folder / "identities.npy", split.identities)
+    for name in ("images", "labels", "parts", "identities"):
+        array = np.ascontiguousarray(getattr(split, name))
+        with (folder / f"{name}.npy").open("wb") as file:  # np.save's own error does not say that a disk is full
+            np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+            file.write(array.data)

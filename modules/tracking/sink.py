@@ -1,11 +1,13 @@
 """Shows studies in MLflow: written from the store, at once or again, never the place where anything is kept."""
 
+import contextlib
 import json
 import logging
 import math
 import os
 import re
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -137,9 +139,11 @@ class MlflowSink:
         with _quiet():
             path = _sqlite_path(self.uri)
             if path is not None:
+                if not path.exists():
+                    _make_sqlite(path)
                 _prepare_sqlite(path)
             client = MlflowClient(tracking_uri=self.uri)
-            client.search_experiments(max_results=1)  # makes a new database's tables
+            client.search_experiments(max_results=1)  # brings an old database up to date
             if path is not None:
                 _follow_moved_artifacts(path, self.artifacts)
         self._client = client
@@ -397,6 +401,20 @@ def _without_password(text: str) -> str:
 def _sqlite_path(uri: str) -> Path | None:
     """The database file of a tracking URI; None for a server or another database."""
     return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+
+
+def _make_sqlite(path: Path) -> None:
+    """A new database, whole or not at all: MLflow cannot go on with one that it was stopped in the middle of making."""
+    from mlflow import MlflowClient
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+        made = Path(folder) / path.name
+        client = MlflowClient(tracking_uri=f"sqlite:///{made}")
+        client.search_experiments(max_results=1)  # makes the tables
+        _dispose_engines(client)
+        with contextlib.suppress(FileExistsError):  # another process was quicker
+            os.link(made, path)
 
 
 def _prepare_sqlite(path: Path) -> None:

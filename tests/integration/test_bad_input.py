@@ -1,0 +1,264 @@
+"""What a person gets for a bad input: exit code 2, one sentence, and nothing that spoils the run that follows."""
+
+import contextlib
+import gzip
+import os
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from tests.integration.conftest import INLINE, TINY, Runner, kill
+
+SHORT = ("search=none", "training.max_epochs=1", "trainer.threads=1")
+IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
+
+
+def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
+    header = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    path.write_bytes(gzip.compress(header + array.tobytes()))
+
+
+def labelled(split: slice) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Digits of scikit-learn, drawn as large as MNIST's."""
+    bunch = load_digits()
+    pixels = np.rint(bunch.images[split] * (255 / 16)).astype(np.uint8)
+    large = np.pad(pixels.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))
+    return large, bunch.target[split].astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The four IDX files of 200 digits to train on and 40 to test."""
+    folder = tmp_path_factory.mktemp("idx")
+    for name, split in (("train", slice(0, 200)), ("t10k", slice(1000, 1040))):
+        images, labels = labelled(split)
+        write_idx(folder / f"{name}-images-idx3-ubyte.gz", images)
+        write_idx(folder / f"{name}-labels-idx1-ubyte.gz", labels)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    """One home in which everything is refused, and in which a good run then has to work."""
+    return Runner(tmp_path_factory.mktemp("shared") / "home")
+
+
+@pytest.fixture(scope="module")
+def finished(shared: Runner, folder: Path) -> Runner:
+    """The home after a good run of the study that was refused before."""
+    done = shared.run("run", *INLINE, *SHORT, "study=spoiled", "data=mnist", f"data.root={folder}")
+    assert (done.returncode, done.stderr) == (0, "")
+    return shared
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Exit code 2 and one sentence with these words in this order: what was wrong, what came, what is allowed."""
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("espalier: ")
+    place = 0
+    for word in words:
+        assert word in line[place:], (word, line)
+        place = line.index(word, place) + len(word)
+
+
+def assert_nothing_half_written(home: Path) -> None:
+    assert list(home.rglob("*.npy")) == []
+    assert list(home.rglob(".writing-*")) == []
+    assert list(home.rglob("plan.json")) == []
+    assert list(home.rglob("summary.json")) == []
+
+
+def cut_off(folder: Path) -> None:
+    content = (folder / IMAGES).read_bytes()
+    (folder / IMAGES).write_bytes(content[: len(content) // 2])
+
+
+def damage(folder: Path) -> None:
+    content = bytearray((folder / IMAGES).read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    (folder / IMAGES).write_bytes(content)
+
+
+def save_a_page_instead(folder: Path) -> None:
+    (folder / IMAGES).write_bytes(gzip.compress(b"<html>not found</html>"))
+
+
+def lose_labels(folder: Path) -> None:
+    write_idx(folder / LABELS, labelled(slice(0, 197))[1])
+
+
+def leave_a_single_seven(folder: Path) -> None:
+    images, labels = labelled(slice(0, 200))
+    kept = (labels != 7) | (np.cumsum(labels == 7) == 1)
+    write_idx(folder / IMAGES, images[kept])
+    write_idx(folder / LABELS, labels[kept])
+
+
+def leave_none(folder: Path) -> None:
+    write_idx(folder / IMAGES, labelled(slice(0, 0))[0])
+    write_idx(folder / LABELS, labelled(slice(0, 0))[1])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (cut_off, (IMAGES, "cut off", "ends too early", "again")),
+        (damage, (IMAGES, "not a sound gzip file", "again")),
+        (save_a_page_instead, (IMAGES, "begins with 3c68746d", "00000803")),
+        (lose_labels, (IMAGES, "200 images", LABELS, "197 labels", "each image needs one")),
+        (leave_a_single_seven, ("class '7'", "a single image", "at least two")),
+        (leave_none, ("training set is empty", "at least two images of each class")),
+        (shutil.rmtree, ("data.root=", "does not exist", "the folder with the four IDX files")),
+    ],
+)
+def test_data_that_cannot_be_used(
+    shared: Runner, folder: Path, tmp_path: Path, spoil: Callable[[Path], None], words: tuple[str, ...]
+) -> None:
+    root = shutil.copytree(folder, tmp_path / "idx")
+    spoil(root)
+    done = shared.run("run", *INLINE, *SHORT, "study=spoiled", "data=mnist", f"data.root={root}")
+    assert_refused(done, *words)
+    assert_nothing_half_written(shared.home)
+
+
+def test_data_without_its_folder(shared: Runner) -> None:
+    done = shared.run("run", *INLINE, *SHORT, "study=spoiled", "data=mnist")
+    assert_refused(done, "data=mnist needs the folder", "data.root=DIR")
+    assert_nothing_half_written(shared.home)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("data=cats", ("data", "cats", "digits, fashion_mnist, mnist")),
+        ("trainig.batch_size=8", ("unknown key", "trainig", "training")),
+        ("training.learning_rate=-0.1", ("training.learning_rate", "above 0", "-0.1")),
+        ("training.batch_size=many", ("training.batch_size", "a whole number", "many")),
+        ("study=../up", ("study", "letters, digits", "../up")),
+        ("budget.minutes=0", ("budget.minutes", "above 0", "0")),
+    ],
+)
+def test_overrides_that_are_not_allowed(runner: Runner, override: str, words: tuple[str, ...]) -> None:
+    assert_refused(runner.run("run", *INLINE, override), *words)
+    assert not runner.home.exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        pytest.param("budget.minutes=0.001", ("budget.minutes=0.001", "allowed is at least"), marks=pytest.mark.full),
+        pytest.param(
+            "budget.samples=10", ("budget.samples=10", "smaller than a study", "allowed is"), marks=pytest.mark.full
+        ),
+        ("budget.trials=1", ("budget.trials=1", "smaller than a study", "allowed is 3 or more")),
+    ],
+)
+def test_budgets_that_are_too_small(shared: Runner, override: str, words: tuple[str, ...]) -> None:
+    done = shared.run("run", *INLINE, *TINY, "study=spoiled", override)
+    assert_refused(done, *words)
+    assert not (shared.home / "studies" / "spoiled" / "plan.json").exists()
+
+
+def test_a_good_run_of_a_study_that_was_refused(finished: Runner) -> None:
+    summary = finished.summary("spoiled")
+    assert summary["state"] == "completed"
+    assert summary["trials"] == {"count": 1, "reused": 0, "failed": 0}
+
+
+def test_a_home_that_is_a_file(runner: Runner) -> None:
+    runner.home.write_text("mine\n")
+    assert_refused(runner.run("run", *SHORT), "ESPALIER_HOME is", "which is a file", "allowed is a folder")
+    assert runner.home.read_text() == "mine\n"
+
+
+def test_a_home_that_cannot_be_made() -> None:
+    parent = Path("/sys")
+    with contextlib.suppress(OSError):
+        (parent / "espalier").mkdir()
+        (parent / "espalier").rmdir()
+        pytest.skip("everything can be written here")
+    done = Runner(parent / "espalier").run("run", *SHORT, cwd=Path.cwd())
+    assert_refused(done, "cannot write under /sys/espalier", "ESPALIER_HOME")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 24 MiB."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    if (
+        os.geteuid()
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(path)], capture_output=True, check=False
+        ).returncode
+    ):
+        pytest.skip("nothing can be mounted here")
+    yield path
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def fill(disk: Path) -> None:
+    """Until nothing more fits."""
+    with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+
+
+def test_a_disk_that_is_full_from_the_start(disk: Path) -> None:
+    fill(disk)
+    runner = Runner(disk / "home")
+    assert_refused(runner.run("run", *INLINE, *SHORT), "cannot write under", "0.0 MiB are free", "at least 16", "space")
+
+
+def test_a_disk_that_runs_full_half_way(finished: Runner, folder: Path, disk: Path) -> None:
+    runner = Runner(disk / "home")
+    command = ("run", *INLINE, *SHORT, "study=full", "data=mnist", f"data.root={folder}")
+    process = runner.start_and_wait_for_trials(1, *command)
+    try:
+        fill(disk)
+        output, errors = process.communicate(timeout=240)
+    finally:
+        if process.poll() is None:
+            kill(process)
+    done = subprocess.CompletedProcess(command, process.returncode, output, errors)
+    assert_refused(done, "cannot write under", "no space left", "free some space")
+    assert list(runner.home.rglob(".writing-*")) == []
+    assert not (runner.home / "studies" / "full" / "summary.json").exists()
+
+    (disk / "filler").unlink()
+    done = runner.run(*command)
+    assert (done.returncode, done.stderr) == (0, "")
+    summary, other = runner.summary("full"), finished.summary("spoiled")
+    assert summary["trials"]["reused"] == 1
+    assert summary["test_openings"] == 1
+    for key in ("weights_sha256", "test_error"):
+        assert summary["champion"][key] == other["champion"][key]
+
+
+def test_files_that_cannot_be_predicted(finished: Runner, tmp_path: Path) -> None:
+    good, page, missing = tmp_path / "good.png", tmp_path / "page.png", tmp_path / "missing.png"
+    Image.fromarray(labelled(slice(0, 1))[0][0]).save(good)
+    page.write_text("<html>not found</html>")
+    for files, words in (
+        ([good, missing], (str(missing), "no such file", "image files")),
+        ([good, tmp_path], (str(tmp_path), "not a file", "image files")),
+        ([good, page], (str(page), "cannot identify", "PNG or JPEG")),
+    ):
+        done = finished.run("predict", "spoiled", *map(str, files))
+        assert_refused(done, *words)
+        assert done.stdout == ""  # not half a table
+
+
+@pytest.mark.parametrize("command", [("predict", "other", "a.png"), ("report", "other"), ("report", "../other")])
+def test_studies_that_are_not_there(finished: Runner, command: tuple[str, ...]) -> None:
+    assert_refused(finished.run(*command), "unknown study", "other", "allowed: spoiled")
