@@ -49,6 +49,6 @@ def first_recipe(
 
 
 def batch_rule(num_train: int) -> int:
-    """128, and fewer where an epoch would have less than 30 updates, but not under 16: a power of two."""
-    largest = max(16, min(128, num_train // 30))
+    """128, and fewer where an epoch would have less than 16 updates, but not under 16: a power of two."""
+    largest = max(16, min(128, num_train // 16))
     return 1 << (largest.bit_length() - 1)
