@@ -43,7 +43,7 @@ def recipe(num_train=48_000, **changes):
 
 
 @pytest.mark.parametrize(
-    ("num_train", "expected"), [(60_000, 128), (3840, 128), (3839, 64), (1000, 32), (480, 16), (10, 16)]
+    ("num_train", "expected"), [(60_000, 128), (2048, 128), (2047, 64), (1000, 32), (480, 16), (10, 16)]
 )
 def test_the_batch_rule_by_hand(num_train, expected):
     assert batch_rule(num_train) == expected
@@ -54,7 +54,7 @@ def test_a_batch_is_a_power_of_two_within_bounds(num_train):
     size = batch_rule(num_train)
     assert 16 <= size <= 128
     assert size & (size - 1) == 0
-    assert size == 16 or num_train / size >= 30
+    assert size == 16 or num_train / size >= 16
 
 
 def test_what_is_left_open_follows_from_the_data():
