@@ -24,6 +24,7 @@ from modules.errors import TrainingError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
 from modules.records import DataRecord, Part, TrialResult
+from modules.report.table import study_markdown
 from modules.search.final import Final, Finalist, choose_final
 from modules.search.generation import (
     Child,
@@ -322,7 +323,7 @@ def open_test(study: Study, final: Final) -> Outputs:
 def write_report(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> None:
     """The winner for `espalier predict`, the ledger, the report with its figures, the summary, and MLflow's page."""
     view = reporting.write_study(study, plan, trunk, final, test)
-    publish_table(f"study-{study.name}", reporting.markdown(view))
+    publish_table(f"study-{study.name}", study_markdown(view))
 
 
 def _affordable(study: Study, plan: Plan, trunk: Trunk) -> int:

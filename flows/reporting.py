@@ -18,10 +18,10 @@ from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
 from modules.records import DataRecord, GenerationRecord, Ledger, LedgerRow
-from modules.report.report import write_figures
+from modules.report.report import draw_figures, write_figures
 from modules.report.report import write_report as write_html
 from modules.report.summary import Champion, Counts, summary_of
-from modules.report.table import study_markdown, study_table
+from modules.report.table import study_table
 from modules.report.view import LayerView, StudyView
 from modules.search.final import Final
 from modules.search.generation import Trunk
@@ -96,18 +96,14 @@ def _write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Out
     summary = _summary(study, "completed", champion)
     view = _view(study, plan, ledger, final, test, summary)
     folder = study.folder.path
-    figures = write_figures(folder / "figures", view)
-    write_html(folder / "report.html", view)
+    drawings = draw_figures(view)
+    figures = write_figures(folder / "figures", view, drawings)
+    write_html(folder / "report.html", view, drawings)
     write_text(folder / "view.json", view.model_dump_json(indent=1))
     study.folder.write("summary.json", summary)
     _track_end(study, final, test, figures)
     study.progress.console.print(study_table(view))
     return view
-
-
-def markdown(view: StudyView) -> str:
-    """The study's table for Prefect's page."""
-    return study_markdown(view)
 
 
 def write_interrupted(study: Study, error: BaseException) -> None:

@@ -53,18 +53,18 @@ def run_trial(spec: TrialSpec, home: Path, report: Report) -> TrialResult:
             f"the training diverged: the loss became {outputs.loss} at learning_rate={spec.recipe.learning_rate}; "
             "try a smaller training.learning_rate"
         )
-    summary: dict[str, Any] = {}
+    results: list[TrialResult] = []
 
     def fill(folder: Path) -> None:
         write_state(folder / "state.safetensors", state)
         write_state(folder / "weights.safetensors", section(state, "ema"))
         outputs.write(folder / "steer.safetensors")
-        summary.update(training.result(started_at, time.monotonic() - clock, folder).model_dump(mode="json"))
+        results.append(training.result(started_at, time.monotonic() - clock, folder))
         (folder / "recipe.json").write_text(spec.recipe.model_dump_json(indent=1))
-        (folder / "result.json").write_text(TrialResult.model_validate(summary).model_dump_json(indent=1))
+        (folder / "result.json").write_text(results[0].model_dump_json(indent=1))
 
     store.put("trials", spec.key, {"key": spec.key}, fill)
-    return TrialResult.model_validate(summary)
+    return results[0]
 
 
 class Training:
