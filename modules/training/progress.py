@@ -1,16 +1,30 @@
-"""How far a training is."""
+"""How far a training is: all that schedules of the rate and of the batch may depend on, and nothing else."""
 
 from typing import NamedTuple
 
 
 class Progress(NamedTuple):
-    """A moment of a training: what is done of what is planned."""
+    """Samples and updates done in this training, of how many, and what the looks at *steer* said so far."""
 
     samples: int
     total_samples: int
     updates: int
+    epoch_samples: int = 1  # images in an epoch
+    steer_losses: tuple[float, ...] = ()  # one a look, the latest last
+    noise_scales: tuple[float | None, ...] = ()  # one a look: the gradient's, in samples; None where it was not measured
 
     @property
     def fraction(self) -> float:
-        """The part that is done, from 0 to 1."""
+        """Of the samples, from 0 to 1."""
         return min(1.0, self.samples / self.total_samples)
+
+    @property
+    def epochs(self) -> float:
+        """Epochs seen, with fractions."""
+        return self.samples / self.epoch_samples
+
+    def after(self, fraction: float) -> "Progress":
+        """The same moment as a training sees it that began after `fraction` of this one; updates are counted from the start."""
+        skipped = fraction * self.total_samples
+        samples = max(0, round(self.samples - skipped))
+        return self._replace(samples=samples, total_samples=max(1, round(self.total_samples - skipped)))
