@@ -4,13 +4,23 @@ A state is a flat dictionary of tensors: `model.<tensor>`, `ema.<tensor>` and `o
 safetensors file.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 State = dict[str, Tensor]
+
+
+@runtime_checkable
+class HasSlots(Protocol):
+    """An optimiser that keeps different moments for different parameters."""
+
+    def slots(self, parameter: Tensor) -> Sequence[str]:
+        """The names of a parameter's."""
 
 
 def read_state(path: Path) -> State:
@@ -40,12 +50,13 @@ def collect_state(network: nn.Module, average: nn.Module, optimizer: torch.optim
 
 
 def restore_optimizer(state: State, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Give each parameter its moments back; one that lacks any (it is new) starts without."""
+    """Give each parameter its moments back; one that lacks any (it is new, or has a new role) starts without."""
     moments = section(state, "optimizer")
-    slots = sorted({name.partition(".")[0] for name in moments})
+    everywhere = sorted({name.partition(".")[0] for name in moments})
     for name, parameter in network.named_parameters():
+        slots = optimizer.slots(parameter) if isinstance(optimizer, HasSlots) else everywhere
         found = {slot: moments[f"{slot}.{name}"] for slot in slots if f"{slot}.{name}" in moments}
-        if slots and len(found) == len(slots):
+        if found and len(found) == len(slots):
             optimizer.state[parameter] = {slot: _like(value, parameter) for slot, value in found.items()}
 
 
