@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ from modules.tracking.records import TrialRun
 from modules.tracking.sink import MlflowSink
 from modules.training.spec import TrialSpec
 from modules.workers.pool import WorkerPool
+
+_TRIALS = "trials.txt"
+_WRITTEN = ("*.json", _TRIALS, "report.html", "figures", "champion", ".*.json-*", f".{_TRIALS}-*", ".report.html-*")
 
 
 @dataclass
@@ -66,28 +70,22 @@ class StudyFolder:
         return (self.path / "plan.json").exists()
 
     def start_over(self, store: Store) -> None:
-        """Forget what the study decided and trained: its plan and its trials will be made again."""
+        """Forget what the study decided, trained and wrote: all of it will be made again."""
         for key in self._trained():
             store.remove("trials", key)
-        for name in (
-            "plan.json",
-            "summary.json",
-            "ledger.json",
-            "trials.txt",
-            "clock.json",
-            "decisions.json",
-            "settings.json",
-        ):
-            (self.path / name).unlink(missing_ok=True)
+        with explained_write_errors(self.path):
+            (self.path / "plan.json").unlink(missing_ok=True)  # first: a run after a kill has to start over, too
+            for path in [path for pattern in _WRITTEN for path in self.path.glob(pattern)]:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def note_trial(self, key: str) -> None:
         """Remember that a trial belongs to this study."""
-        if key not in self._trained():
-            with explained_write_errors(self.path), (self.path / "trials.txt").open("a") as file:
-                file.write(key + "\n")
+        known = self._trained()
+        if key not in known:
+            write_text(self.path / _TRIALS, "".join(f"{one}\n" for one in [*known, key]))
 
     def _trained(self) -> list[str]:
-        path = self.path / "trials.txt"
+        path = self.path / _TRIALS
         return re.findall(r"^[0-9a-f]{32}$", path.read_text(), re.MULTILINE) if path.exists() else []
 
     def read(self, name: str) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """What a study keeps between its runs."""
 
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -45,10 +46,48 @@ def test_trials_are_noted_once_and_forgotten_when_it_starts_over(folder, tmp_pat
     assert folder.read("plan.json") is None
 
 
-def test_half_a_line_of_a_killed_writer_is_no_trial(folder, tmp_path):
-    (folder.path / "trials.txt").write_text(f"{KEY}\n{KEY[:7]}")
+def test_a_study_that_starts_over_leaves_nothing_of_itself_but_its_lock(folder, tmp_path):
+    kept = {".lock", "notes.txt"}
+    for name in ("plan.json", "summary.json", "view.json", "report.html", ".view.json-k3j9x_2a", *kept):
+        (folder.path / name).write_text("{}")
+    for name in ("figures", "champion"):
+        (folder.path / name).mkdir()
+        (folder.path / name / "a").write_text("")
+    folder.note_trial(KEY)
     folder.start_over(Store(tmp_path / "store"))
-    assert not (folder.path / "trials.txt").exists()
+    assert {path.name for path in folder.path.iterdir()} == kept
+
+
+def test_the_plan_is_the_first_to_go_so_that_a_kill_cannot_leave_a_mixture(folder, tmp_path, monkeypatch):
+    for name in ("clock.json", "plan.json", "settings.json"):
+        folder.write(name, {})
+    gone = []
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: gone.append(path.name))
+    folder.start_over(Store(tmp_path / "store"))
+    assert gone[0] == "plan.json"
+    assert {"clock.json", "settings.json"} < set(gone)
+
+
+def test_what_cannot_be_forgotten_is_said(folder, tmp_path, monkeypatch):
+    def refuse(path, missing_ok=False):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(HomeError, match="no right to write"):
+        folder.start_over(Store(tmp_path / "store"))
+
+
+def test_half_a_line_of_a_killed_writer_is_no_trial_and_swallows_none(folder, tmp_path):
+    store = Store(tmp_path / "store")
+    keys = [digit * 32 for digit in "012"]
+    for key in keys:
+        store.put("trials", key, {})
+    (folder.path / "trials.txt").write_text(f"{keys[0]}\n{keys[1][:7]}")
+    for key in keys[1:]:
+        folder.note_trial(key)
+    assert (folder.path / "trials.txt").read_text().splitlines() == keys
+    folder.start_over(store)
+    assert list(store.keys("trials")) == []
 
 
 def test_the_clock_goes_on_where_an_earlier_run_stopped(folder):
