@@ -26,8 +26,10 @@ def opened_study(settings: Settings, home: Path, command: str, tracked: bool = T
     folder = StudyFolder(home, settings.study_name)
     _check_home(home)
     with folder.locked():
+        store = Store(home / "store")
+        store.remove_leftovers()
         if settings.fresh or not folder.has_begun:
-            folder.start_over(Store(home / "store"))
+            folder.start_over(store)
         _claim(folder, settings)
         sink = _sink(settings, home) if tracked and settings.tracking.enabled else None
         with _workers(settings, home) as pool:

@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1
 _RECORD = "record.json"
+_WRITING, _REMOVING = ".writing-", ".removing-"
+_LEFT_BEHIND_SECONDS = 24 * 3600.0  # no writer takes a day; by age, since a writer may be on another machine
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Store:
         folder = self.folder(kind, key)
         with explained_write_errors(self.root):
             folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
+            temporary = Path(tempfile.mkdtemp(prefix=_WRITING, dir=folder.parent))
             try:
                 if fill is not None:
                     fill(temporary)
@@ -94,9 +97,19 @@ class Store:
         """Forget an entry; it is renamed away first, so that nobody sees half of it."""
         folder = self.folder(kind, key)
         if folder.is_dir():
-            doomed = folder.with_name(f".removing-{key}-{os.getpid()}")
-            os.replace(folder, doomed)
-            shutil.rmtree(doomed)
+            with explained_write_errors(self.root):
+                doomed = folder.with_name(f"{_REMOVING}{key}-{os.getpid()}")
+                os.replace(folder, doomed)
+                shutil.rmtree(doomed)
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed writers left behind more than a day ago."""
+        oldest = time.time() - _LEFT_BEHIND_SECONDS
+        for path in self.root.glob("*/??/.*"):
+            if path.name.startswith((_WRITING, _REMOVING)):
+                with contextlib.suppress(OSError):  # another process was quicker, or it is not ours to remove
+                    if path.stat().st_mtime < oldest:
+                        shutil.rmtree(path)
 
     def keys(self, kind: str) -> Iterator[str]:
         """The keys of all finished entries of a kind, in order."""
@@ -154,14 +167,16 @@ def write_text(path: Path, text: str) -> None:
         sync(path.parent)
 
 
+_FREE_SPACE = "free some space or point ESPALIER_HOME to another disk"
+_ELSEWHERE = "point ESPALIER_HOME to a folder that can be written to"
 _WRITE_FAULTS = {
-    errno.ENOSPC: "there is no space left",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EACCES: "there is no right to write",
-    errno.EPERM: "there is no right to write",
-    errno.EROFS: "the file system is read-only",
-    errno.ENOTDIR: "a part of the path is a file",
-    errno.EEXIST: "a part of the path is a file",
+    errno.ENOSPC: ("there is no space left", _FREE_SPACE),
+    errno.EDQUOT: ("the disk quota is used up", _FREE_SPACE),
+    errno.EACCES: ("there is no right to write", _ELSEWHERE),
+    errno.EPERM: ("there is no right to write", _ELSEWHERE),
+    errno.EROFS: ("the file system is read-only", _ELSEWHERE),
+    errno.ENOTDIR: ("a part of the path is a file", _ELSEWHERE),
+    errno.EEXIST: ("a part of the path is a file", _ELSEWHERE),
 }
 
 
@@ -171,10 +186,7 @@ def explained_write_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = _WRITE_FAULTS.get(error.errno or 0)
-        if reason is None:
+        if error.errno not in _WRITE_FAULTS:
             raise
-        raise HomeError(
-            f"cannot write under {folder}: {reason}; free some space or point ESPALIER_HOME to a folder that can be "
-            "written to"
-        ) from error
+        reason, remedy = _WRITE_FAULTS[error.errno]
+        raise HomeError(f"cannot write under {folder}: {reason}; {remedy}") from error

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -252,12 +253,39 @@ def test_two_processes_that_write_one_key_and_one_that_is_killed(store):
     assert list(store.keys("trials")) == [KEY]
 
 
+def left_behind(store: Store, name: str, hours: float) -> Path:
+    path = store.folder("trials", KEY).with_name(name)
+    path.mkdir(parents=True)
+    (path / "a.bin").write_bytes(b"half")
+    os.utime(path, times=(time.time() - hours * 3600,) * 2)
+    return path
+
+
+def test_what_killed_writers_left_is_removed_after_a_day(store):
+    put = store.put("trials", KEY, {"loss": 0.5}, fill)
+    os.utime(put.folder, times=(0, 0))
+    old = [left_behind(store, name, hours=25) for name in (".writing-k3j9x_2a", f".removing-{KEY}-17")]
+    young = left_behind(store, ".writing-of_a_living_one", hours=23)
+    store.remove_leftovers()
+    assert [path.exists() for path in old] == [False, False]
+    assert (young / "a.bin").read_bytes() == b"half"
+    assert store.find("trials", KEY) == put
+
+
+def test_leftovers_that_cannot_be_removed_stop_nobody(store, monkeypatch):
+    store.remove_leftovers()  # there is no store yet
+    old = left_behind(store, ".writing-k3j9x_2a", hours=25)
+    monkeypatch.setattr(store_module.shutil, "rmtree", raising(errno.EACCES))
+    store.remove_leftovers()
+    assert old.exists()
+
+
 FAULTS = {
-    errno.ENOSPC: "no space left",
-    errno.EDQUOT: "quota",
-    errno.EACCES: "no right to write",
-    errno.EPERM: "no right to write",
-    errno.EROFS: "read-only",
+    errno.ENOSPC: ("no space left", "free some space"),
+    errno.EDQUOT: ("quota", "free some space"),
+    errno.EACCES: ("no right to write", "a folder that can be written to"),
+    errno.EPERM: ("no right to write", "a folder that can be written to"),
+    errno.EROFS: ("read-only", "a folder that can be written to"),
 }
 
 
@@ -277,7 +305,10 @@ def test_a_disk_that_cannot_be_written_is_said_in_one_sentence(store, monkeypatc
         with pytest.raises(HomeError) as raised:
             store.put("trials", KEY, {}, fill)
     sentence = str(raised.value)
-    assert FAULTS[number] in sentence
+    reason, remedy = FAULTS[number]
+    assert reason in sentence
+    assert remedy in sentence
+    assert ("space" in remedy) == ("free some" in sentence)
     assert str(store.root) in sentence
     assert "ESPALIER_HOME" in sentence
     assert "\n" not in sentence
@@ -338,7 +369,7 @@ def test_write_text_says_what_is_wrong_and_keeps_the_old_text(tmp_path, monkeypa
     write_text(path, "old")
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", raising(number))
-        with pytest.raises(HomeError, match=FAULTS[number]):
+        with pytest.raises(HomeError, match=FAULTS[number][0]):
             write_text(path, "new")
     assert path.read_text() == "old"
     assert everything_under(tmp_path) == ["summary.json"]
