@@ -1,7 +1,7 @@
 """Warm worker processes, seen from the process that asks them.
 
 A job that runs out of memory, hangs or must be cancelled takes nothing with it: its worker is replaced, and the job
-tried once more, since the store holds all that earlier jobs finished.
+tried once more, since the store holds all that earlier jobs finished. One that took too long is not tried again.
 """
 
 import contextlib
@@ -30,6 +30,10 @@ class WorkerDiedError(WorkerError):
     """The process ended without an answer."""
 
 
+class JobTimedOutError(WorkerDiedError):
+    """The process was ended because its job took longer than allowed."""
+
+
 class Worker:
     """One process, started at once, which imports `preload` while nobody waits for it."""
 
@@ -55,16 +59,31 @@ class Worker:
         self, job: str, arguments: dict[str, Any], report: Report, timeout_seconds: float | None
     ) -> dict[str, Any]:
         """Run a job and return its result; progress goes to `report`."""
-        timer = threading.Timer(timeout_seconds, self.process.kill) if timeout_seconds else None
+        if timeout_seconds is None:
+            return self._call(job, arguments, report)
+        reached = threading.Event()
+        timer = threading.Timer(min(timeout_seconds, threading.TIMEOUT_MAX), self._end_at_limit, (reached,))
         try:
-            if timer:
-                timer.start()
-            self.owes_answer = True
-            self._send({"job": job, "arguments": arguments})
-            return self._receive(job, report)
+            timer.start()
+            return self._call(job, arguments, report)
+        except WorkerDiedError as death:
+            if not reached.is_set():
+                raise
+            raise JobTimedOutError(
+                f"{job} was ended because it took longer than trainer.worker_timeout_minutes={timeout_seconds / 60:g}; "
+                f"its log is {self.log}"
+            ) from death
         finally:
-            if timer:
-                timer.cancel()
+            timer.cancel()
+
+    def _end_at_limit(self, reached: threading.Event) -> None:
+        reached.set()
+        self.process.kill()
+
+    def _call(self, job: str, arguments: dict[str, Any], report: Report) -> dict[str, Any]:
+        self.owes_answer = True
+        self._send({"job": job, "arguments": arguments})
+        return self._receive(job, report)
 
     def _send(self, request: dict[str, Any]) -> None:
         assert self.process.stdin is not None
@@ -94,7 +113,7 @@ class Worker:
     def _obituary(self) -> str:
         code = self.process.wait()
         if code == -signal.SIGKILL:
-            how = "was killed (signal 9), as happens when memory runs out or a time limit is reached"
+            how = "was killed (signal 9), as happens when memory runs out"
         elif code < 0:
             how = f"ended with signal {-code}"
         else:
@@ -149,11 +168,13 @@ class WorkerPool:
         return worker
 
     def call(self, job: str, arguments: dict[str, Any], report: Report = lambda progress: None) -> dict[str, Any]:
-        """Run a job on a free worker. One that dies is replaced, and the job tried once more."""
+        """Run a job on a free worker. One that dies is replaced, and the job tried once more if it had time left."""
         for attempt in range(1, _TRIES + 1):
             worker = self._free.get()
             try:
                 return worker.call(job, arguments, report, self._timeout_seconds)
+            except JobTimedOutError:
+                raise  # it would take as long again
             except WorkerDiedError as death:
                 if attempt == _TRIES:
                     raise
