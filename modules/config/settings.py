@@ -85,7 +85,7 @@ class SearchSettings(Section):
 
     kind: Literal["edits", "random", "none"]
     edits: tuple[Part, ...]
-    generations: Annotated[int, Field(ge=0, le=1000)]
+    generations: Annotated[int, Field(ge=0, le=1000)] | None
     edits_per_generation: Annotated[int, Field(ge=0, le=100)]
     slice_samples: Count | None
     baseline_samples: Count | None
@@ -94,15 +94,15 @@ class SearchSettings(Section):
 
     @model_validator(mode="after")
     def _kind_agrees(self) -> Self:
-        if self.kind == "none" and self.generations > 0:
+        if self.kind == "none" and self.generations:
             raise ValueError(
                 f"search.generations={self.generations} contradicts search=none; "
                 "allowed is search=edits or search=random with generations"
             )
-        if self.generations > 0 and not (self.edits and self.edits_per_generation):
+        if self.kind != "none" and self.generations != 0 and not (self.edits and self.edits_per_generation):
             raise ValueError(
-                f"search.generations={self.generations} asks for edits, but search.edits and "
-                f"search.edits_per_generation leave none; allowed is at least one of each, or search=none"
+                f"search={self.kind} looks for edits, but search.edits and search.edits_per_generation leave none; "
+                "allowed is at least one of each, search.generations=0 or search=none"
             )
         return self
 

@@ -14,6 +14,7 @@ CONTROL_SEEDS = 2
 _BASELINE_SLICES = 4  # a baseline is as long as so many slices
 _SMALLEST_SLICE = 8_000  # samples
 _LARGEST_SLICE = 60_000
+_GENERATIONS = 3  # without a clock
 _FINAL_SLICES = 5  # without a clock, each final training is as long as so many slices
 _SINGLE_EPOCHS_SAMPLES = 480_000  # without a clock and a search: at least so many samples
 _SEARCH_SHARE = 0.45  # of the time for training that generations get, baseline included
@@ -61,7 +62,7 @@ class Wishes(Record):
     """What the configuration says about the plan; None leaves it to the rule."""
 
     search: Literal["edits", "random", "none"]
-    generations: int
+    generations: int | None
     edits_per_generation: int
     slice_samples: int | None
     baseline_samples: int | None
@@ -84,7 +85,7 @@ def make_plan(wishes: Wishes, num_train: int, calibration: Calibration | None, s
         plan = _study(wishes, num_train, calibration, spent_seconds)
     if wishes.samples is not None:
         plan = _within_samples(plan, wishes.samples)
-    return plan.updated(note=_note(plan, num_train))
+    return plan.updated(note=_note(plan, num_train) + _shortfall(plan, wishes.generations))
 
 
 def slice_rule(num_train: int) -> int:
@@ -118,46 +119,77 @@ def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, spen
     slice_samples = wishes.slice_samples or slice_rule(num_train)
     ruled = wishes.max_epochs * num_train if wishes.max_epochs else _FINAL_SLICES * slice_samples
     final = wishes.final_samples or ruled
-    generations, seconds = wishes.generations, None
-    per_generation = CONTROL_SEEDS + wishes.edits_per_generation + 1
-    baseline = wishes.baseline_samples or _BASELINE_SLICES * slice_samples
-    from_scratch = wishes.from_scratch
-    if wishes.minutes is not None and calibration is not None:
-        seconds = _training_seconds(wishes.minutes, spent_seconds)
-        rate = calibration.samples_per_second
-        slice_seconds = slice_samples / rate + calibration.evaluation_seconds + _TRIAL_OVERHEAD_SECONDS
-        search_seconds = seconds * _SEARCH_SHARE - baseline / rate
-        generations = max(0, int(search_seconds / (per_generation * slice_seconds)))
-        left = seconds - baseline / rate - generations * per_generation * slice_seconds
-        from_scratch = wishes.from_scratch and left / 2 * rate >= max(_SCRATCH_EPOCHS * num_train, slice_samples)
-        final = int(left / (2 if from_scratch else 1) * rate)
-        if final < slice_samples:
-            needed = (baseline + slice_samples) / rate / _SAFETY + spent_seconds + RESERVED_SECONDS
-            raise ConfigError(
-                f"budget.minutes={wishes.minutes:g} is too short: this machine trains {rate:.0f} samples a second, so "
-                "that a baseline and a final training need at least "
-                f"{math.ceil(needed / 6 + 0.1) / 10:.1f} minutes"
-            )
-    num_finals = 2 if from_scratch else 1
-    if wishes.trials is not None:
-        if wishes.trials <= num_finals:
-            raise ConfigError(
-                f"budget.trials={wishes.trials} is smaller than a study; allowed is {1 + num_finals} or more (a "
-                "baseline and the final training), or search=none for a single one"
-            )
-        generations = min(generations, (wishes.trials - 1 - num_finals) // per_generation)
-    return Plan(
-        baseline_samples=baseline,
-        generations=generations,
+    plan = Plan(
+        baseline_samples=wishes.baseline_samples or _BASELINE_SLICES * slice_samples,
+        generations=_GENERATIONS if wishes.generations is None else wishes.generations,
         edits_per_generation=wishes.edits_per_generation,
         slice_samples=slice_samples,
         continued_samples=final,
-        scratch_samples=final if from_scratch else 0,
-        evaluate_every=max(num_train, final // 20),
+        scratch_samples=final if wishes.from_scratch else 0,
+        evaluate_every=_between_looks(num_train, final),
         minutes=wishes.minutes,
-        seconds=seconds,
         calibration=calibration,
     )
+    if wishes.minutes is not None and calibration is not None:
+        plan = _within_minutes(plan, wishes, num_train, calibration, spent_seconds)
+    return plan if wishes.trials is None else _within_trials(plan, wishes.trials)
+
+
+def _between_looks(num_train: int, final_samples: int) -> int:
+    return max(num_train, final_samples // 20)
+
+
+def _within_minutes(plan: Plan, wishes: Wishes, num_train: int, calibration: Calibration, spent_seconds: float) -> Plan:
+    """What there is time for: a wished final training is kept, wished generations are the most there will be."""
+    assert wishes.minutes is not None
+    seconds, rate = _training_seconds(wishes.minutes, spent_seconds), calibration.samples_per_second
+    slice_seconds = plan.slice_samples / rate + calibration.evaluation_seconds + _TRIAL_OVERHEAD_SECONDS
+    generation = plan.trials_per_generation * slice_seconds * rate  # this and the following in samples
+    room = seconds * rate - plan.baseline_samples
+    final_room = (1 - _SEARCH_SHARE) * seconds * rate
+    scratch_minimum = max(_SCRATCH_EPOCHS * num_train, plan.slice_samples)
+
+    final, from_scratch = wishes.final_samples, False
+    if final is not None:
+        from_scratch = wishes.from_scratch and final >= scratch_minimum and 2 * final <= min(final_room, room)
+        final_room = 2 * final if from_scratch else final
+    generations = max(0, int((room - final_room) / generation))
+    if wishes.generations is not None:
+        generations = min(generations, wishes.generations)
+    left = room - generations * generation
+    if left < (final or plan.slice_samples):
+        raise _too_short(plan, wishes, rate, spent_seconds)
+    if final is None:
+        from_scratch = wishes.from_scratch and left / 2 >= scratch_minimum
+        final = int(left / 2 if from_scratch else left)
+        final = min(final, wishes.max_epochs * num_train) if wishes.max_epochs else final
+    return plan.updated(
+        generations=generations,
+        continued_samples=final,
+        scratch_samples=final if from_scratch else 0,
+        evaluate_every=_between_looks(num_train, final),
+        seconds=seconds,
+    )
+
+
+def _too_short(plan: Plan, wishes: Wishes, rate: float, spent_seconds: float) -> ConfigError:
+    final = wishes.final_samples or plan.slice_samples
+    asked = "a final training" if wishes.final_samples is None else f"search.final_samples={wishes.final_samples}"
+    needed = (plan.baseline_samples + final) / rate / _SAFETY + spent_seconds + RESERVED_SECONDS
+    return ConfigError(
+        f"budget.minutes={wishes.minutes:g} is too short: this machine trains {rate:.0f} samples a second, so that a "
+        f"baseline and {asked} need at least {math.ceil(needed / 6 + 0.1) / 10:.1f} minutes"
+    )
+
+
+def _within_trials(plan: Plan, trials: int) -> Plan:
+    num_finals = 2 if plan.scratch_samples else 1
+    if trials <= num_finals:
+        raise ConfigError(
+            f"budget.trials={trials} is smaller than a study; allowed is {1 + num_finals} or more (a baseline and the "
+            "final training), or search=none for a single one"
+        )
+    return plan.updated(generations=min(plan.generations, (trials - 1 - num_finals) // plan.trials_per_generation))
 
 
 def _note(plan: Plan, num_train: int) -> str:
@@ -170,6 +202,12 @@ def _note(plan: Plan, num_train: int) -> str:
         f"a baseline of {plan.baseline_samples:,} samples, {generations} of {plan.trials_per_generation} slices of "
         f"{plan.slice_samples:,}, {finals} of {plan.continued_samples:,}"
     )
+
+
+def _shortfall(plan: Plan, generations: int | None) -> str:
+    if generations is None or plan.generations >= generations:
+        return ""
+    return f"; the budget leaves no room for search.generations={generations}"
 
 
 def _training_seconds(minutes: float, spent_seconds: float) -> float:

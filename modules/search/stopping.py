@@ -29,4 +29,4 @@ def final_samples(plan: Plan, seconds: float, seconds_per_sample: float) -> int:
     runs = 2 if plan.scratch_samples else 1
     left = (plan.minutes * 60 - seconds - RESERVED_SECONDS) * 0.95
     affordable = int(left / runs / seconds_per_sample)
-    return max(plan.slice_samples, min(plan.continued_samples, affordable))
+    return min(plan.continued_samples, max(plan.slice_samples, affordable))

@@ -19,7 +19,7 @@ from modules.search.plan import (
 
 WISHES = Wishes(
     search="edits",
-    generations=3,
+    generations=None,
     edits_per_generation=3,
     slice_samples=None,
     baseline_samples=None,
@@ -46,10 +46,9 @@ def wishes(draw, **given_ones) -> Wishes:
         "max_epochs": counts(50),
     }
     drawn = {name: draw(st.none() | strategy) for name, strategy in optional.items()}
-    generations = draw(st.integers(0, 20))
     return WISHES.updated(
         **drawn,
-        generations=generations,
+        generations=draw(st.none() | st.integers(0, 20)),
         edits_per_generation=draw(st.integers(1, 6)),
         from_scratch=draw(st.booleans()),
         **given_ones,
@@ -128,11 +127,18 @@ def test_minutes_are_kept_or_refused_with_what_would_do(wished, num_train, calib
             make_plan(wished.updated(minutes=least), num_train, calibration, spent)
         return
     assert planned_seconds(plan, calibration) <= minutes * 60 - spent - RESERVED_SECONDS
-    assert plan.continued_samples >= plan.slice_samples > 0
     assert plan.baseline_samples > 0
+    assert plan.generations <= (wished.generations if wished.generations is not None else math.inf)
+    if wished.final_samples is not None:
+        assert plan.continued_samples == wished.final_samples
+    else:
+        most = wished.max_epochs * num_train if wished.max_epochs else math.inf
+        assert min(plan.slice_samples, most) <= plan.continued_samples <= most
+    if plan.scratch_samples and wished.final_samples is None and not wished.max_epochs:
+        assert plan.scratch_samples >= plan_module._SCRATCH_EPOCHS * num_train
     if plan.scratch_samples:
         assert wished.from_scratch
-        assert plan.scratch_samples == plan.continued_samples >= plan_module._SCRATCH_EPOCHS * num_train
+        assert plan.scratch_samples == plan.continued_samples
 
 
 @given(NUM_TRAIN, CALIBRATIONS, st.floats(0.3, 600), st.floats(0, 60), st.none() | counts(50))
@@ -201,7 +207,7 @@ def test_trials_are_kept_or_refused_with_what_would_do(wished, number):
         assert trials(make_plan(wished.updated(trials=least), 1000, None)) == least
         return
     assert trials(plan) <= number
-    if plan.generations < wished.generations:
+    if plan.generations < make_plan(wished.updated(trials=None), 1000, None).generations:
         assert trials(plan) + plan.trials_per_generation > number
 
 
@@ -221,3 +227,35 @@ def test_fifteen_minutes_by_hand():
     assert plan.generations == generations
     left = seconds - 12 - generations * 6 * slice_seconds
     assert plan.continued_samples == math.floor(left / 2 * 8000)
+
+
+def test_fewer_generations_leave_their_time_to_the_final_training():
+    wished = WISHES.updated(minutes=15)
+    free, two = make_plan(wished, 48_000, FAST), make_plan(wished.updated(generations=2), 48_000, FAST)
+    assert two.generations == 2 < free.generations
+    assert two.total_samples > free.total_samples  # less of the time goes into looking at small slices
+    assert planned_seconds(two, FAST) == pytest.approx(free.seconds, rel=0.05)
+    assert "search.generations" not in two.note
+
+
+def test_generations_that_the_clock_has_no_room_for_are_said():
+    plan = make_plan(WISHES.updated(minutes=15, generations=500), 48_000, FAST)
+    assert plan.generations == make_plan(WISHES.updated(minutes=15), 48_000, FAST).generations
+    assert plan.note.endswith("; the budget leaves no room for search.generations=500")
+
+
+def test_a_wished_final_training_is_kept_under_a_clock_and_generations_get_the_rest():
+    wished = WISHES.updated(minutes=15, final_samples=100_000)
+    plan, free = make_plan(wished, 48_000, FAST), make_plan(WISHES.updated(minutes=15), 48_000, FAST)
+    assert (plan.continued_samples, plan.scratch_samples) == (100_000, 0)  # two epochs are too few from scratch
+    assert plan.generations > free.generations
+    twice = make_plan(wished.updated(final_samples=20 * 48_000), 48_000, FAST)
+    assert twice.continued_samples == twice.scratch_samples == 20 * 48_000
+    assert make_plan(wished.updated(generations=1), 48_000, FAST).continued_samples == 100_000
+
+
+def test_a_wished_final_training_that_the_clock_has_no_room_for_is_refused():
+    plan, sentence = planned(WISHES.updated(minutes=15, final_samples=9_000_000), 48_000, FAST)
+    assert plan is None
+    assert "budget.minutes=15 is too short" in sentence
+    assert "search.final_samples=9000000 need at least" in sentence

@@ -44,3 +44,7 @@ def test_final_trainings_are_shorter_where_the_time_left_does_not_suffice():
 
 def test_a_final_training_is_never_shorter_than_a_slice():
     assert final_samples(TIMED, 10_000, 0.01) == 1000
+
+
+def test_a_wished_final_training_shorter_than_a_slice_stays_short():
+    assert final_samples(TIMED.updated(continued_samples=500), 10_000, 0.01) == 500
