@@ -79,13 +79,23 @@ def _check_trains(architecture: Architecture, outcome: AppliedEdit) -> None:
 @settings(max_examples=15)
 @given(architectures(), st.lists(st.sampled_from(EDITS), min_size=2, max_size=5), st.data())
 def test_edits_follow_one_another(architecture, edits, data):
-    state, seed = random_state(architecture), 0
-    for edit in edits:
+    state = replay = random_state(architecture)
+    for seed, edit in enumerate(edits):
         sites = edit.sites(architecture)
         if sites:
             outcome = applied(edit, architecture, state, seed, **data.draw(st.sampled_from(sites)))
-            architecture, state, seed = outcome.recipe.architecture, outcome.state, seed + 1
+            certificate, before = outcome.certificate, architecture.params
+            architecture, state = outcome.recipe.architecture, outcome.state
+            assert (certificate.params_before, certificate.params_after) == (before, architecture.params)
+            replay = replayed(outcome.changes, replay, seed)
     _check_state(state, architecture)
+    assert set(replay) == set(state)
+    assert all(torch.equal(replay[name], state[name]) for name in state)  # the history alone leads to the same weights
+    network = build_module(architecture).eval()
+    network.load_state_dict({n.removeprefix("ema."): x for n, x in state.items() if n.startswith("ema.")})
+    logits = network(random_images(architecture, 4))
+    assert logits.shape == (4, architecture.num_classes)
+    assert torch.isfinite(logits).all()
 
 
 @pytest.mark.parametrize("edit", EDITS)

@@ -7,7 +7,8 @@ import pytest
 from made_up_study import made_up_view, trial
 
 from modules.records import Ledger
-from modules.report.report import report_html, write_figures, write_report
+from modules.report.palette import LIGHT
+from modules.report.report import draw_figures, report_html, write_figures, write_report
 from modules.report.view import StudyView
 
 
@@ -165,8 +166,21 @@ def test_figures_that_would_be_empty_are_left_out(tmp_path: Path) -> None:
     assert [path.name for path in write_figures(tmp_path, view)] == ["family_tree.svg"]
 
 
-def test_a_flat_and_a_perfect_curve_are_drawn() -> None:
+@pytest.mark.parametrize("num_looks", [1, 3])
+def test_a_flat_and_a_perfect_curve_are_drawn(num_looks: int) -> None:
     view = made_up_view(1)
     perfect = trial(0, 100, 0, 1_000, 0.0, 0.0, "r")
-    flat = perfect.updated(curve=[point.updated(steer_loss=0.0, steer_error=0.0) for point in perfect.curve[:1]])
-    Page(report_html(view.updated(ledger=Ledger(study="x", baseline=flat.key), trials={flat.key: flat})))
+    points = tuple(
+        perfect.curve[0].updated(samples=1_000 * (look + 1), steer_loss=0.0, steer_error=0.0)
+        for look in range(num_looks)
+    )
+    flat = perfect.updated(curve=points)
+    study = view.updated(ledger=Ledger(study="x", baseline=flat.key), trials={flat.key: flat})
+    for name in ("loss_curves", "error_curves"):
+        root = ElementTree.fromstring(draw_figures(study)[name])
+        curve = next(e.attrib for e in root.iter() if "clip-path" in e.attrib and LIGHT["good"] in e.get("style", ""))
+        places = re.findall(r"[ML] ([\d.]+) ([\d.]+)", curve["d"])
+        assert len({across for across, _ in places}) == num_looks
+        (height,) = {float(height) for _, height in places}
+        assert 0 < height < float(root.attrib["viewBox"].split()[3])
+    assert len([tag for tag, _ in Page(report_html(study)).tags if tag == "svg"]) >= 2
