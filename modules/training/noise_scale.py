@@ -6,7 +6,6 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from modules.randomness import seed_for
 
@@ -19,15 +18,15 @@ def gradient_noise_scale(
     """The simple noise scale tr(Σ)/|G|² in samples (McCandlish et al. 2018, arXiv 1812.06162, equation 2.9).
 
     Σ is the covariance of the gradients of single samples and G their mean; both are estimated without bias from the
-    gradients of a few small batches (images, targets), whose `loss` is a mean over its samples. In training mode, at
-    fixed weights, and without a trace: weights, gradients, statistics and random state stay. None where the estimate
-    of |G|² is not positive, or of fewer than two batches.
+    gradients of a few small batches (images, targets), of which `loss` gives the network's mean loss. In training
+    mode, at fixed weights, and without a trace: weights, gradients, statistics and random state stay. None where the
+    estimate of |G|² is not positive, or of fewer than two batches.
     """
     num_batches, num_samples, weighted_squares = 0, 0, 0.0
     weighted_sum = torch.zeros((), dtype=torch.float64)
     with _training_without_trace(network):
         for images, targets in batches:
-            gradient = _gradient(network, loss, images, targets)
+            gradient = _gradient(network, loss(images, targets))
             num_batches += 1
             num_samples += len(images)
             weighted_sum = weighted_sum + len(images) * gradient
@@ -44,18 +43,17 @@ def gradient_noise_scale(
     return noise_scale if math.isfinite(noise_scale) else None
 
 
-def _gradient(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], images: Tensor, targets: Tensor) -> Tensor:
-    """The gradient of a batch in one float64 vector; normalisations move copies of their statistics."""
-    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+def _gradient(network: nn.Module, loss: Tensor) -> Tensor:
+    """In one float64 vector."""
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    mean_loss = loss(functional_call(network, buffers, (images,)), targets)
-    gradients = torch.autograd.grad(mean_loss, parameters, materialize_grads=True)
+    gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
     return torch.cat([gradient.flatten() for gradient in gradients]).cpu().double()
 
 
 @contextmanager
 def _training_without_trace(network: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in network.modules()]
+    buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
     devices = {parameter.device for parameter in network.parameters() if parameter.is_cuda}
     with torch.random.fork_rng(devices=list(devices)), torch.enable_grad():
         torch.manual_seed(seed_for("noise scale"))  # dropout draws the same at every measurement
@@ -65,3 +63,5 @@ def _training_without_trace(network: nn.Module) -> Iterator[None]:
         finally:
             for module, training in modes:
                 module.training = training
+            for buffer, before in buffers:
+                buffer.copy_(before)

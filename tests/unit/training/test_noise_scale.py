@@ -35,8 +35,12 @@ def linear_problem(num_samples: int, noise: float, distance: float, seed: int = 
     return model, inputs, targets, trace / distance**2
 
 
-def half_square(outputs, targets):
-    return 0.5 * (outputs - targets).square().mean()
+def half_square(model):
+    return lambda inputs, targets: 0.5 * (model(inputs) - targets).square().mean()
+
+
+def cross_entropy(network):
+    return lambda images, labels: nn.functional.cross_entropy(network(images), labels)
 
 
 def in_batches(inputs, targets, sizes):
@@ -47,7 +51,7 @@ def in_batches(inputs, targets, sizes):
 @pytest.mark.parametrize("sizes", [[16] * 2000, [4, 60] * 500])
 def test_the_noise_scale_of_a_linear_model_is_the_known_one(noise, distance, sizes):
     model, inputs, targets, expected = linear_problem(sum(sizes), noise, distance)
-    found = gradient_noise_scale(model, in_batches(inputs, targets, sizes), half_square)
+    found = gradient_noise_scale(model, in_batches(inputs, targets, sizes), half_square(model))
     assert found == pytest.approx(expected, rel=0.1)
 
 
@@ -56,11 +60,11 @@ def test_it_is_that_of_the_slow_version():
     gradients = []
     for images, labels in in_batches(inputs, targets, [10] * 6):
         model.zero_grad()
-        half_square(model(images), labels).backward()
+        half_square(model)(images, labels).backward()
         gradients.append(model.weight.grad.numpy().ravel().astype(np.float64))
     trace = 10 * np.trace(np.cov(np.stack(gradients), rowvar=False))
     squared_norm = (np.mean(gradients, axis=0) ** 2).sum() - trace / 60
-    found = gradient_noise_scale(model, in_batches(inputs, targets, [10] * 6), half_square)
+    found = gradient_noise_scale(model, in_batches(inputs, targets, [10] * 6), half_square(model))
     assert found == pytest.approx(trace / squared_norm, rel=1e-5)
 
 
@@ -71,23 +75,23 @@ def test_gradients_that_are_all_noise_have_no_noise_scale():
         model, inputs, targets, _ = linear_problem(40, 1.0, 1.0, seed)
         with torch.no_grad():
             model.weight[0, 0] -= 1.0
-        found.append(gradient_noise_scale(model, in_batches(inputs, targets, [4] * 10), half_square))
+        found.append(gradient_noise_scale(model, in_batches(inputs, targets, [4] * 10), half_square(model)))
     assert 3 <= found.count(None) <= 17
     assert all(each > 0 for each in found if each is not None)
 
 
 def test_one_batch_or_a_loss_that_is_not_finite_says_nothing():
     model, inputs, targets, _ = linear_problem(20, 1.0, 1.0)
-    assert gradient_noise_scale(model, [], half_square) is None
-    assert gradient_noise_scale(model, [(inputs, targets)], half_square) is None
+    assert gradient_noise_scale(model, [], half_square(model)) is None
+    assert gradient_noise_scale(model, [(inputs, targets)], half_square(model)) is None
     for value in (torch.nan, torch.inf):
         broken = in_batches(inputs * value, targets, [10, 10])
-        assert gradient_noise_scale(model, broken, half_square) is None
+        assert gradient_noise_scale(model, broken, half_square(model)) is None
 
 
 def test_gradients_that_are_all_alike_have_no_noise():
     model, inputs, targets, _ = linear_problem(8, 1.0, 1.0)
-    assert gradient_noise_scale(model, [(inputs, targets)] * 4, half_square) == pytest.approx(0.0, abs=1e-6)
+    assert gradient_noise_scale(model, [(inputs, targets)] * 4, half_square(model)) == pytest.approx(0.0, abs=1e-6)
 
 
 def torchs_network():
@@ -105,7 +109,7 @@ def network(request):
     """With gradients, statistics, dropout, a bias that does not learn and a layer that is frozen."""
     torch.manual_seed(3)
     network = request.param()
-    nn.functional.cross_entropy(network(torch.rand(8, 1, 8, 8)), torch.arange(8) % 3).backward()
+    cross_entropy(network)(torch.rand(8, 1, 8, 8), torch.arange(8) % 3).backward()
     next(parameter for parameter in network.parameters() if parameter.ndim == 1).requires_grad_(False)
     list(network.children())[-1].eval()
     return network
@@ -135,7 +139,7 @@ def assert_untouched(network, before):
 
 def test_it_leaves_no_trace(network):
     before = everything(network)
-    assert gradient_noise_scale(network, some_batches(), nn.functional.cross_entropy) is not None
+    assert gradient_noise_scale(network, some_batches(), cross_entropy(network)) is not None
     assert_untouched(network, before)
 
 
@@ -143,7 +147,7 @@ def test_it_leaves_no_trace_where_it_fails(network):
     before = everything(network)
     coloured = (torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.int64))
     with pytest.raises(RuntimeError):
-        gradient_noise_scale(network, [*some_batches(), coloured], nn.functional.cross_entropy)
+        gradient_noise_scale(network, [*some_batches(), coloured], cross_entropy(network))
     assert_untouched(network, before)
 
 
@@ -152,5 +156,5 @@ def test_it_follows_from_its_arguments_alone_dropout_included(network):
     for seed in (1, 2):
         torch.manual_seed(seed)
         with torch.no_grad():
-            found.append(gradient_noise_scale(network, some_batches(), nn.functional.cross_entropy))
+            found.append(gradient_noise_scale(network, some_batches(), cross_entropy(network)))
     assert found[0] == found[1]
