@@ -76,7 +76,7 @@ def run_study(settings: Settings, command: str) -> Path:
 def plan_study(settings: Settings, home: Path) -> None:
     """Say what a study would train and with what it would start; nothing but a calibration is trained."""
     with opened_study(settings, home, "espalier plan", tracked=False) as study:
-        recipe = augment_data(study, select_data(study, load_data(study)))
+        recipe = find_rate(study, augment_data(study, select_data(study, load_data(study))))
         plan = make_plan(study, recipe)
         reporting.say_plan(study, plan)
 
@@ -84,7 +84,7 @@ def plan_study(settings: Settings, home: Path) -> None:
 def study_flow(study: Study) -> None:
     """From the images to the report."""
     data = load_data(study)
-    recipe = augment_data(study, select_data(study, data))
+    recipe = find_rate(study, augment_data(study, select_data(study, data)))
     plan = make_plan(study, recipe)
     trunk = train_baseline(study, recipe, plan)
     for number in range(1, plan.generations + 1):
@@ -116,6 +116,17 @@ def augment_data(study: Study, recipe: Recipe) -> Recipe:
     """The recipe with what its training images go through."""
     recipe = recipe.updated(augmentation=study.settings.augmentation)
     reporting.say_recipe(study, recipe)
+    return recipe
+
+
+@task("find learning rate")
+def find_rate(study: Study, recipe: Recipe) -> Recipe:
+    """The recipe with the rate that a range test speaks for, where none is given."""
+    training = study.settings.training
+    if training.learning_rate is None and training.find_rate:
+        found = study.laboratory.find_rate(recipe, study.settings.seed)
+        recipe = recipe.updated(learning_rate=found.picked)
+        reporting.say_rate(study, found)
     reporting.track_start(study, recipe)
     return recipe
 
@@ -146,11 +157,16 @@ def train_trial(
 
 def train_baseline(study: Study, recipe: Recipe, plan: Plan) -> Trunk:
     """The first model: the trunk of the generations, at a constant rate, or all there is where nothing is searched."""
-    piece = Slice(samples=plan.baseline_samples, evaluate_every=plan.evaluate_every)
+    training = study.settings.training
+    piece = _piece(study, plan.baseline_samples, plan.evaluate_every)
     if plan.continued_samples:
         recipe = recipe.updated(schedule=Part(target=_CONSTANT, arguments={"warmup_fraction": _TRUNK_WARMUP}))
     else:
-        piece = piece.updated(patience=study.settings.training.patience)
+        piece = piece.updated(
+            patience=training.patience,
+            target_loss=training.target_loss,
+            target_error=study.settings.budget.target_error,
+        )
     trial = train_trial(study, study.laboratory.spec(recipe, piece, study.seed(0)), "baseline")
     return Trunk(trained=_trained(study, recipe, trial), position=trial.samples)
 
@@ -204,7 +220,7 @@ def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Traine
     """The parent, trained on without an edit, with each of the control's seeds."""
     recipe = _at_constant_rate(trunk.trained.recipe)
     start = _start_of(trunk.trained.first)
-    piece = _slice(plan, trunk)
+    piece = _slice(study, plan, trunk)
     trials = [
         train_trial(study, study.laboratory.spec(recipe, piece, study.seed(replicate), start), "control", number)
         for replicate in range(CONTROL_SEEDS)
@@ -244,7 +260,7 @@ def _train_edited(
     study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, replicate: int, number: int
 ) -> TrialResult:
     recipe = _at_constant_rate(inherited.recipe)
-    spec = study.laboratory.spec(recipe, _slice(plan, trunk), study.seed(replicate), inherited.start)
+    spec = study.laboratory.spec(recipe, _slice(study, plan, trunk), study.seed(replicate), inherited.start)
     return train_trial(study, spec, "edit", number, proposal.name)
 
 
@@ -290,7 +306,7 @@ def train_final(study: Study, plan: Plan, trunk: Trunk, first: Recipe) -> Final:
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
     trials = {}
     cooling = recipe.updated(schedule=Part(target=_LINEAR, arguments={"final_factor": 0.0}))
-    piece = Slice(samples=samples, evaluate_every=plan.evaluate_every, first_sample=trunk.position)
+    piece = _piece(study, samples, plan.evaluate_every, trunk.position)
     spec = study.laboratory.spec(cooling, piece, study.seed(0), _start_of(trial))
     trials["continued"] = (cooling, train_trial(study, spec, "final: continued"))
     if plan.scratch_samples:
@@ -339,8 +355,13 @@ def _start_of(trial: TrialResult) -> Start:
     return Start(kind="trials", key=trial.key, state_sha256=trial.state_sha256)
 
 
-def _slice(plan: Plan, trunk: Trunk) -> Slice:
-    return Slice(samples=plan.slice_samples, evaluate_every=plan.slice_samples, first_sample=trunk.position)
+def _slice(study: Study, plan: Plan, trunk: Trunk) -> Slice:
+    return _piece(study, plan.slice_samples, plan.slice_samples, trunk.position)
+
+
+def _piece(study: Study, samples: int, evaluate_every: int, first_sample: int = 0) -> Slice:
+    retreats = study.settings.training.max_retreats
+    return Slice(samples=samples, evaluate_every=evaluate_every, first_sample=first_sample, max_retreats=retreats)
 
 
 def _at_constant_rate(recipe: Recipe) -> Recipe:

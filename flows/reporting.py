@@ -17,7 +17,7 @@ from modules.deployment.onnx_export import export_onnx
 from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
-from modules.records import DataRecord, GenerationRecord, Ledger, LedgerRow
+from modules.records import DataRecord, GenerationRecord, Ledger, LedgerRow, RangeTest
 from modules.report.report import draw_figures, write_figures
 from modules.report.report import write_report as write_html
 from modules.report.summary import Champion, Counts, summary_of
@@ -50,6 +50,12 @@ def say_recipe(study: Study, recipe: Recipe) -> None:
         f"first network: {architecture.params:,} parameters, {architecture.flops / 1e6:.2f} MFLOP an image; "
         f"{recipe.optimizer.name} at {recipe.learning_rate:g}, batches of {recipe.batch_size}; augmentation: {policy}"
     )
+
+
+def say_rate(study: Study, found: RangeTest) -> None:
+    """What the range test found."""
+    low, high = found.rates[0], found.rates[-1]
+    study.progress.say(f"learning rate: {found.picked:g}, from a range test of {low:.1e} to {high:.1e}")
 
 
 def say_generation(study: Study, record: GenerationRecord) -> None:

@@ -162,7 +162,13 @@ class Study:
 
     def open_laboratory(self, data: DataRecord) -> None:
         """Find out what the workers compute with, and be ready for trials on `data`."""
-        arguments = {"precision": self.settings.trainer.precision}
+        trainer = self.settings.trainer
+        arguments = {
+            "precision": trainer.precision,
+            "accelerator": trainer.accelerator,
+            "devices": trainer.devices,
+            "strategy": trainer.strategy,
+        }
         numerics = self.pool.call("modules.training.numerics.describe_numerics", arguments)
         self._laboratory = Laboratory(
             self.home,

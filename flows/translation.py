@@ -19,7 +19,6 @@ def configured_data(settings: Settings, store: Store) -> DataRecord:
 def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
     """The first recipe, yet without augmentation."""
     training = settings.training
-    assert training.learning_rate is not None
     return first_recipe(
         data,
         model=settings.model,
@@ -27,12 +26,13 @@ def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
         optimizer=settings.optimizer,
         schedule=settings.schedule,
         selection=settings.selection,
-        learning_rate=training.learning_rate,
+        batching=settings.batching,
+        averaging=settings.averaging,
+        mixing=settings.mixing,
+        learning_rate=training.learning_rate or training.default_learning_rate,
         batch_size=training.batch_size,
         label_smoothing=training.label_smoothing,
         gradient_clip=training.gradient_clip,
-        averaging=training.averaging,
-        averaging_samples=training.ema_samples,
     )
 
 

@@ -11,7 +11,7 @@ from modules.records import Part
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 _TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
-_REVISION = re.compile(r"^REVISION = (\d+)$", re.MULTILINE)
+_REVISION = re.compile(r"^REVISION = (\d+)\b", re.MULTILINE)
 
 
 @cache

@@ -16,9 +16,17 @@ class Recipe(Record):
     optimizer: Part  # without its learning rate
     schedule: Part
     learning_rate: PositiveFloat
-    batch_size: PositiveInt
+    batch_size: PositiveInt  # at the start
+    batching: Part = Part(target="modules.training.batching.fixed.Fixed")  # how it changes
     augmentation: tuple[Part, ...] = ()  # in the order in which they are applied
+    mixing: Part | None = None  # of several images into one
     selection: Part
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    averaging_samples: Annotated[int, Field(ge=0)] = 0  # half-life of the averaged weights; 0: the weights themselves
+    averaging: Part = Part(target="modules.training.averages.none.NoAverage")  # of the weights, which is what is judged
     gradient_clip: PositiveFloat | None = None  # largest norm of the gradient
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All parts that its results depend on."""
+        one_each = (self.initialisation, self.optimizer, self.schedule, self.batching, self.averaging, self.selection)
+        return (*one_each, *self.augmentation, *filter(None, [self.mixing]))

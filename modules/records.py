@@ -69,6 +69,8 @@ class Numerics(Record):
     precision: Literal["float32", "bfloat16"]
     channels_last: bool
     device: str = "cpu"
+    devices: int = 1
+    strategy: str = "auto"
 
 
 class CurvePoint(Record):
@@ -82,6 +84,15 @@ class CurvePoint(Record):
     steer_loss: float
     steer_error: float
     seconds: float  # of this trial so far
+    noise_scale: float | None = None  # of the gradient, in samples, where the batch follows it
+
+
+class RangeTest(Record):
+    """Learning rates that were tried one update each, the smoothed losses they led to, and the rate picked from them."""
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    picked: float
 
 
 class TrialResult(Record):
@@ -101,7 +112,8 @@ class TrialResult(Record):
     started_at: float  # unix seconds
     finished_at: float
     peak_memory_bytes: int
-    stopped_by: str
+    stopped_by: str  # why it ended, a phrase
+    retreats: int = 0  # how often the loss exploded and the training went back with half the rate
     steer_loss: float
     steer_error: float
     curve: tuple[CurvePoint, ...]

@@ -20,9 +20,9 @@ from modules.records import Part
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-_ONE_PART_GROUPS = ("model", "initialisation", "optimizer", "schedule", "selection")
+_ONE_PART_GROUPS = ("model", "initialisation", "optimizer", "schedule", "batching", "averaging", "selection")
 _DATA_OWN = ("name", "steer_fraction", "confirm_fraction", "test_fraction", "split_seed")
-_RATE = "default_learning_rate"
+_OPTIMIZER_OWN = ("default_learning_rate", "default_batch_size")
 _TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
 _hydra = threading.Lock()  # Hydra is one for the whole process
 
@@ -35,7 +35,7 @@ def resolve(overrides: Sequence[str] = (), conf: Path = CONF) -> Settings:
 def resolved_config(overrides: Sequence[str] = (), conf: Path = CONF) -> dict[str, Any]:
     """The checked configuration under the keys by which it can be overridden."""
     config = composed(overrides, conf)
-    config["training"]["learning_rate"] = _settings(config, conf).training.learning_rate
+    _settings(config, conf)
     shown_config = _without_schemas(config)
     assert isinstance(shown_config, dict)
     return shown_config
@@ -109,17 +109,19 @@ def _apply(one: Typed, config: "DictConfig") -> None:
 
 def _settings(config: dict[str, Any], conf: Path) -> Settings:
     values = {key: value for key, value in config.items() if key not in ("edit", "experiment")}
-    rate = values["optimizer"].get(_RATE)
+    rate, batch_size = (values["optimizer"].get(name) for name in _OPTIMIZER_OWN)
     for group in _ONE_PART_GROUPS:
-        values[group] = _part(values[group], group, group, conf, own=(_RATE,) if group == "optimizer" else ())
+        values[group] = _part(values[group], group, group, conf, own=_OPTIMIZER_OWN if group == "optimizer" else ())
     values["augmentation"] = _transforms(values["augmentation"], conf)
     values["data"] = _data(values["data"], conf)
     values["search"] = {
         **values["search"],
         "edits": _edits(values["search"].get("edits"), config.get("edit", {}), conf),
     }
-    if values["training"].get("learning_rate") is None and rate is not None:
-        values["training"] = {**values["training"], "learning_rate": rate}
+    values["mixing"] = _part(values["mixing"], "mixing", "mixing", conf) if values["mixing"] else None
+    values["training"] = {**values["training"], "default_learning_rate": rate}
+    if values["training"].get("batch_size") is None:
+        values["training"]["batch_size"] = batch_size
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

@@ -50,31 +50,23 @@ class TrainingSettings(Section):
     """How a recipe is trained. None: chosen from the data by rule."""
 
     max_epochs: Count | None
-    learning_rate: Positive
-    batch_size: Annotated[int, Field(ge=1, le=65536)] | None
+    learning_rate: Positive | None
+    default_learning_rate: Positive  # the optimizer's
+    find_rate: bool
+    batch_size: Annotated[int, Field(ge=1, le=65536)] | Literal["all"] | None  # all: the training data
     label_smoothing: Fraction
     gradient_clip: Positive | None
-    averaging: Literal["ema", "none"]
-    ema_samples: Positive | None  # half-life
     patience: Count | None
-    monitor: Literal["steer/loss"]
-
-    @model_validator(mode="after")
-    def _averaging_agrees(self) -> Self:
-        if self.averaging == "none" and self.ema_samples is not None:
-            raise ValueError(
-                f"training.ema_samples={self.ema_samples:g} contradicts training.averaging=none; "
-                "allowed is one of the two"
-            )
-        return self
+    target_loss: Positive | None
+    max_retreats: Annotated[int, Field(ge=0, le=100)]
 
 
 class TrainerSettings(Section):
     """On what it is trained."""
 
-    accelerator: Literal["cpu", "auto"]
-    devices: Annotated[int, Field(ge=1, le=1)]
-    strategy: Literal["auto"]
+    accelerator: Literal["cpu", "cuda", "mps", "auto"]
+    devices: Annotated[int, Field(ge=1, le=64)]
+    strategy: Literal["auto", "ddp"]
     threads: Annotated[int, Field(ge=1, le=1024)] | None
     precision: Literal["auto", "float32", "bfloat16"]
     worker_timeout_minutes: Positive
@@ -158,7 +150,10 @@ class Settings(Section):
     initialisation: Part
     optimizer: Part
     schedule: Part
+    batching: Part
+    averaging: Part
     augmentation: tuple[Part, ...]
+    mixing: Part | None
     selection: Part
     training: TrainingSettings
     trainer: TrainerSettings

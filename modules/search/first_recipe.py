@@ -1,5 +1,8 @@
 """The recipe a study starts with: what the configuration leaves open is chosen from the data by rule."""
 
+from typing import Literal
+
+from modules.errors import ConfigError
 from modules.parts import build
 from modules.recipe import Recipe
 from modules.records import DataRecord, Part
@@ -15,13 +18,14 @@ def first_recipe(
     initialisation: Part,
     optimizer: Part,
     schedule: Part,
+    batching: Part,
+    averaging: Part,
+    mixing: Part | None,
     selection: Part,
     learning_rate: float,
-    batch_size: int | None,
+    batch_size: int | Literal["all"] | None,
     label_smoothing: float,
     gradient_clip: float | None,
-    averaging: str,
-    averaging_samples: float | None,
 ) -> Recipe:
     """The baseline's recipe on `data`; None leaves a choice to the rules below."""
     num_train = data.num_images["train"]
@@ -33,19 +37,35 @@ def first_recipe(
         mean=data.mean,
         std=data.std,
     )
-    half_life = averaging_samples or slice_rule(num_train) / _AVERAGES_A_SLICE
+    if averaging.arguments.get("half_life_samples", 0) is None:
+        half_life = max(1.0, slice_rule(num_train) / _AVERAGES_A_SLICE)
+        averaging = averaging.updated(arguments={**averaging.arguments, "half_life_samples": half_life})
     return Recipe(
         architecture=architecture,
         initialisation=initialisation,
         optimizer=optimizer,
         schedule=schedule,
         learning_rate=learning_rate,
-        batch_size=min(batch_size or batch_rule(num_train), num_train),
+        batch_size=_batch_size(batch_size, num_train),
         selection=selection,
         label_smoothing=label_smoothing,
-        averaging_samples=0 if averaging == "none" else max(1, round(half_life)),
+        batching=batching,
+        averaging=averaging,
+        mixing=mixing,
         gradient_clip=gradient_clip,
     )
+
+
+def _batch_size(wished: int | Literal["all"] | None, num_train: int) -> int:
+    if wished is None:
+        return min(batch_rule(num_train), num_train)
+    if wished == "all":
+        return num_train
+    if wished > num_train:
+        raise ConfigError(
+            f"training.batch_size={wished} is larger than the training data; allowed is up to {num_train}, or all"
+        )
+    return wished
 
 
 def batch_rule(num_train: int) -> int:

@@ -1,5 +1,6 @@
 """Where trials are done: each is looked up in the store and only trained, in a worker, if it is not there."""
 
+import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,15 +10,18 @@ from modules.digests import digest_of
 from modules.evaluation.outputs import Outputs
 from modules.parts import revision_of
 from modules.recipe import Recipe
-from modules.records import Certificate, DataRecord, Numerics, Part, PartName, TrialResult
+from modules.records import Certificate, DataRecord, Numerics, Part, PartName, RangeTest, TrialResult
 from modules.search.judging import Evidence
 from modules.search.plan import Calibration
 from modules.search.proposal import Diagnosis
 from modules.store import Store
 from modules.training.spec import Slice, Start, TrialSpec
 from modules.workers.jobs import Report
-from modules.workers.pool import WorkerPool
+from modules.workers.pool import WorkerKilledError, WorkerPool
 
+logger = logging.getLogger(__name__)
+
+_FEWEST_AT_ONCE = 8
 _OBSERVING = ("modules.architecture.module", "modules.evaluation.observing")
 
 
@@ -55,21 +59,48 @@ class Laboratory:
 
     def found(self, spec: TrialSpec) -> TrialResult | None:
         """The result of a trial that was done before."""
-        entry = self.store.find("trials", spec.key)
+        entry = self.store.find("trials", self._that_fits(spec).key)
         if entry is None:
             return None
         return TrialResult.model_validate_json(entry.file("result.json").read_text())
 
     def train(self, spec: TrialSpec, report: Report) -> TrialResult:
-        """Train a trial in a worker."""
+        """Train a trial in a worker.
+
+        Where workers are killed, as happens when memory runs out, with half as many images at once: the batch is then
+        made of several pieces. How many fit is stored.
+        """
+        spec = self._that_fits(spec)
         arguments = {"spec": spec.model_dump(mode="json"), "home": str(self.home)}
-        return TrialResult.model_validate(self.pool.call("modules.training.trial.train_trial", arguments, report))
+        try:
+            return TrialResult.model_validate(self.pool.call("modules.training.trial.train_trial", arguments, report))
+        except WorkerKilledError:
+            at_once = spec.most_at_once or spec.recipe.batch_size
+            if at_once <= _FEWEST_AT_ONCE:
+                raise
+            self.store.put("memory", spec.key, {"most_at_once": at_once // 2})
+            logger.warning("the worker was killed with %d images at once; trying %d", at_once, at_once // 2)
+            return self.train(spec, report)
+
+    def _that_fits(self, spec: TrialSpec) -> TrialSpec:
+        """The trial with as many images at once as were found to fit."""
+        entry = self.store.find("memory", spec.key)
+        return self._that_fits(spec.updated(most_at_once=entry.record["most_at_once"])) if entry else spec
 
     def calibrate(self, recipe: Recipe) -> Calibration:
         """How fast this machine trains a recipe."""
         spec = self.spec(recipe, Slice(samples=1, evaluate_every=1), seed=0)
         arguments = {"spec": spec.model_dump(mode="json"), "home": str(self.home)}
         return Calibration.model_validate(self.pool.call("modules.training.calibration.calibrate", arguments))
+
+    def find_rate(self, recipe: Recipe, seed: int) -> RangeTest:
+        """Which learning rate a range test speaks for, from rates around the recipe's own."""
+        spec = self.spec(recipe, Slice(samples=1, evaluate_every=1), seed)
+        key = digest_of({"trial": spec.key, "revision": revision_of("modules.training.range_test")})
+        arguments = {"spec": spec.model_dump(mode="json"), "home": str(self.home), "key": key}
+        entry = self.store.find("range_tests", key)
+        record = entry.record if entry else self.pool.call("modules.training.range_test.find_rate", arguments)
+        return RangeTest.model_validate(record)
 
     def inherit(self, edit: Part, recipe: Recipe, parent: TrialResult, seed: int) -> Inherited | Refused:
         """Apply an edit to a trained parent, or find that it was refused."""

@@ -2,16 +2,18 @@
 
 Training sees an endless stream of images: epoch after epoch, each a permutation that follows from the seed, the epoch
 and the images' identities alone. A batch is a piece of that stream, whole also across the border of two epochs, so
-that the order does not depend on the batch size.
+that the order does not depend on the batch size, which may change at any update.
 """
 
+import sys
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from modules.augmentation.draws import Draws
 from modules.augmentation.policy import Policy
@@ -19,9 +21,9 @@ from modules.data.arrays import Arrays
 from modules.evaluation.observing import as_batch
 from modules.randomness import words
 
-REVISION = 1
+REVISION = 2
 
-Batch = tuple[Tensor, Tensor]
+Piece = tuple[Tensor, Tensor]  # images (float32, N x C x H x W) and labels, or the shares of each class (N x classes)
 
 
 class Stream:
@@ -51,43 +53,97 @@ class Stream:
         return self._orders[epoch]
 
 
+class Mixing(Protocol):
+    """Makes each image of a batch out of several."""
+
+    def __call__(self, images: Tensor, targets: Tensor, draws: Draws) -> Piece:
+        """Mixed images and the shares (N x classes) of what they show."""
+
+
+class Batch:
+    """The images of one update, made piece by piece, so that memory holds no more than a piece.
+
+    `size` counts those of all processes that train together; the batch itself has the images of this one.
+    """
+
+    def __init__(self, data: "TrainingData", size: int, indices: NDArray[np.int64], epochs: NDArray[np.uint64]) -> None:
+        self.size = size
+        self._data = data
+        self._indices = indices
+        self._epochs = epochs
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __iter__(self) -> Iterator[Piece]:
+        size = self._data.most_at_once or len(self)
+        for first in range(0, len(self), size):
+            here = slice(first, first + size)
+            yield self._data.piece(self._indices[here], self._epochs[here])
+
+
 class TrainingData(pl.LightningDataModule):
-    """Augmented batches from the stream; `cursor` is the position of the next one."""
+    """Augmented batches from the stream, without end; `cursor` is the position of the next one.
+
+    Of several processes that train together, each takes every `world_size`-th image of a batch.
+    """
 
     def __init__(
         self,
         arrays: Arrays,
         indices: NDArray[np.int64],
         policy: Policy,
+        mixing: Mixing | None,
         seed: int,
         batch_size: int,
         first_sample: int,
-        batches_per_epoch: int,
+        most_at_once: int | None = None,
     ) -> None:
         super().__init__()
         self.arrays = arrays
         self.stream = Stream(indices, arrays.identities, seed)
         self.policy = policy
+        self.mixing = mixing
         self.seed = seed
         self.batch_size = batch_size
         self.cursor = first_sample
-        self.batches_per_epoch = batches_per_epoch
+        self.most_at_once = most_at_once
+        self.rank = 0
+        self.world_size = 1
 
     def train_dataloader(self) -> "TrainingData":
         """Itself: whole batches are indexed, nothing is collated."""
         return self
 
     def __len__(self) -> int:
-        return self.batches_per_epoch
+        # More than anyone trains. With a length, Lightning takes no batch ahead of the update that may change its size.
+        return sys.maxsize
 
     def __iter__(self) -> Iterator[Batch]:
-        for _ in range(self.batches_per_epoch):
+        while True:
             yield self.next_batch()
 
     def next_batch(self) -> Batch:
-        """The next images (float32, N x C x H x W, in [0, 1], augmented) and their labels."""
-        chosen, epochs = self.stream.piece(self.cursor, self.batch_size)
+        """The next images."""
+        batch = self.upcoming(self.batch_size)
         self.cursor += self.batch_size
-        images = as_batch(self.arrays.images[chosen])
-        draws = Draws(self.seed, epochs, self.arrays.identities[chosen])
-        return self.policy(images, draws), torch.from_numpy(self.arrays.labels[chosen])
+        return batch
+
+    def upcoming(self, count: int, skip: int = 0) -> Batch:
+        """The `count` images that come after the next `skip` ones; the cursor stays where it is."""
+        chosen, epochs = self.stream.piece(self.cursor + skip, count)
+        return Batch(self, count, chosen[self.rank :: self.world_size], epochs[self.rank :: self.world_size])
+
+    def piece(self, indices: NDArray[np.int64], epochs: NDArray[np.uint64]) -> Piece:
+        """Images in [0, 1], augmented, and what they show."""
+        draws = Draws(self.seed, epochs, self.arrays.identities[indices])
+        images = self.policy(as_batch(self.arrays.images[indices]), draws)
+        labels = torch.from_numpy(self.arrays.labels[indices])
+        if self.mixing is None:
+            return images, labels
+        return self.mixing(images, nn.functional.one_hot(labels, self.num_classes).float(), draws)
+
+    @property
+    def num_classes(self) -> int:
+        """Of the data set."""
+        return int(self.arrays.labels.max()) + 1

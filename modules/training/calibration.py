@@ -17,6 +17,8 @@ _WARMUP_UPDATES = 10
 
 
 class _Stopwatch(pl.Callback):
+    """Notes when each update begins; stops after some."""
+
     def __init__(self) -> None:
         self.marks: list[float] = []
 
@@ -25,21 +27,24 @@ class _Stopwatch(pl.Callback):
     ) -> None:
         self.marks.append(time.monotonic())
 
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        trainer.should_stop = len(self.marks) == _UPDATES
+
 
 @job
 def calibrate(spec: dict[str, Any], home: str, report: Report) -> dict[str, Any]:
     """Train some batches of a recipe and look once at *steer*: samples a second (median) and seconds for the look."""
     parsed = TrialSpec.model_validate(spec)
-    samples = _UPDATES * parsed.recipe.batch_size
-    short = parsed.updated(slice=parsed.slice.updated(samples=samples, evaluate_every=samples))
-    training = Training(short, Path(home), Store(Path(home) / "store"), report)
+    training = Training(parsed, Path(home), Store(Path(home) / "store"), report)
     stopwatch = _Stopwatch()
-    training.trainer.callbacks.insert(0, stopwatch)  # type: ignore[attr-defined]
-    training.fit()
-    ended = time.monotonic()
+    training.run_with([stopwatch, training.decay, training.average])
     laps = [after - before for before, after in zip(stopwatch.marks, stopwatch.marks[1:], strict=False)]
-    lap = statistics.median(laps[_WARMUP_UPDATES:])
+    before_look = time.monotonic()
+    training.average.prepare(training.optimizer)
+    training.steer.observe()
     return {
-        "samples_per_second": parsed.recipe.batch_size / lap,
-        "evaluation_seconds": max(0.0, ended - stopwatch.marks[-1] - lap),
+        "samples_per_second": parsed.recipe.batch_size / statistics.median(laps[_WARMUP_UPDATES:]),
+        "evaluation_seconds": time.monotonic() - before_look,
     }

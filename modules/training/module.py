@@ -4,84 +4,78 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
-from modules.parts import build
 from modules.randomness import seed_for
 from modules.records import Part
 from modules.training.batches import Batch
-from modules.training.progress import Progress
+from modules.training.history import History
+from modules.training.optimizer import build_optimizer
 
-REVISION = 1
+REVISION = 2
 
 
 class TrialModule(pl.LightningModule):
-    """Trains `network` by cross-entropy; counts samples and updates, on which schedules and averages depend."""
+    """Trains `network` by cross-entropy and counts, in `history`, what everything else about a training depends on.
+
+    It steps the optimiser itself: an update is made of as many pieces as memory asks for.
+    """
 
     def __init__(
         self,
         network: nn.Module,
         optimizer: Part,
+        history: History,
         label_smoothing: float,
+        gradient_clip: float | None,
         seed: int,
         first_sample: int,
-        total_samples: int,
     ) -> None:
         super().__init__()
+        self.automatic_optimization = False
         self.network = network
         self.optimizer_part = optimizer
+        self.history = history
         self.label_smoothing = label_smoothing
+        self.gradient_clip = gradient_clip
         self.seed = seed
         self.first_sample = first_sample
-        self.total_samples = total_samples
-        self.samples = 0
-        self.updates = 0
-        self._loss_sum = torch.zeros(())
-        self._losses = 0
-
-    @property
-    def progress(self) -> Progress:
-        """How far this training is."""
-        return Progress(self.samples, self.total_samples, self.updates)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The recipe's optimiser; biases and normalisation are not decayed."""
         return build_optimizer(self.optimizer_part, self.network)
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Dropout draws from a counter as well: the position in the stream."""
-        torch.manual_seed(seed_for(self.seed, "step", self.first_sample + self.samples))
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Left to the step, which moves one piece at a time."""
+        return batch
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Mean cross-entropy of a batch."""
-        images, labels = batch
-        logits = self.network(images)
-        loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
-        self._loss_sum += loss.detach()
-        self._losses += 1
-        return loss
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One update by the mean cross-entropy of a batch."""
+        # Dropout draws from a counter as well: the position in the stream.
+        torch.manual_seed(seed_for(self.seed, "step", self.first_sample + self.history.samples))
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
+        optimizer.zero_grad()
+        total = 0.0
+        for images, targets in batch:
+            share = len(images) / len(batch)
+            loss = self.loss(images, targets) * share
+            self.manual_backward(loss)
+            total += float(loss.detach())
+        if self.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)
+        optimizer.step()
+        self.history.count(batch.size, self._mean_over_processes(total))
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Count what was seen."""
-        self.samples += len(batch[1])
-        self.updates += 1
+    def loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy of a piece."""
+        logits = self.network(images.to(self.device))
+        smoothing = self.label_smoothing
+        return nn.functional.cross_entropy(logits.float(), targets.to(self.device), label_smoothing=smoothing)
 
-    def take_mean_loss(self) -> float:
-        """The mean training loss since this was last asked."""
-        mean = float(self._loss_sum) / max(1, self._losses)
-        self._loss_sum = torch.zeros(())
-        self._losses = 0
-        return mean
-
-
-def build_optimizer(part: Part, network: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser of a recipe over a network's parameters. Its rate is set before each step."""
-    parameters = list(network.parameters())
-    groups: list[dict[str, Any]] = [
-        {"params": [parameter for parameter in parameters if parameter.ndim > 1]},
-        {"params": [parameter for parameter in parameters if parameter.ndim <= 1]},
-    ]
-    if "weight_decay" in part.arguments:
-        groups[1]["weight_decay"] = 0.0
-    optimizer: torch.optim.Optimizer = build(part, [group for group in groups if group["params"]], lr=1e-3)
-    return optimizer
+    def _mean_over_processes(self, loss: float) -> float:
+        if self.trainer.world_size == 1:
+            return loss
+        mean: Any = self.trainer.strategy.reduce(torch.tensor(loss, dtype=torch.float64), reduce_op="mean")
+        return float(mean)

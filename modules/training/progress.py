@@ -11,7 +11,9 @@ class Progress(NamedTuple):
     updates: int
     epoch_samples: int = 1  # images in an epoch
     steer_losses: tuple[float, ...] = ()  # one a look, the latest last
-    noise_scales: tuple[float | None, ...] = ()  # one a look: the gradient's, in samples; None where it was not measured
+    noise_scales: tuple[
+        float | None, ...
+    ] = ()  # one a look: the gradient's, in samples; None where it was not measured
 
     @property
     def fraction(self) -> float:
@@ -24,7 +26,6 @@ class Progress(NamedTuple):
         return self.samples / self.epoch_samples
 
     def after(self, fraction: float) -> "Progress":
-        """The same moment as a training sees it that began after `fraction` of this one; updates are counted from the start."""
-        skipped = fraction * self.total_samples
-        samples = max(0, round(self.samples - skipped))
-        return self._replace(samples=samples, total_samples=max(1, round(self.total_samples - skipped)))
+        """The same moment as a training sees it that began after `fraction` of this one; updates count as before."""
+        skipped = int(fraction * self.total_samples)
+        return self._replace(samples=max(0, self.samples - skipped), total_samples=max(1, self.total_samples - skipped))

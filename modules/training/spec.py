@@ -12,10 +12,20 @@ CORE = (
     "modules.evaluation.observing",
     "modules.training.batches",
     "modules.training.module",
+    "modules.training.noise_scale",
+    "modules.training.optimizer",
+    "modules.training.plateaus",
+    "modules.training.statistics",
     "modules.training.trial",
+    "modules.training.warmup",
+    "modules.training.batching.growth",
+    "modules.training.callbacks.batch_growth",
     "modules.training.callbacks.learning_rate_decay",
+    "modules.training.callbacks.retreat",
+    "modules.training.callbacks.steer_evaluation",
     "modules.training.callbacks.weight_average",
 )
+_OURS = "modules."
 
 
 class Start(Record):
@@ -30,13 +40,17 @@ class Slice(Record):
     """How long to train: at most `samples`, with a look at *steer* every `evaluate_every` samples.
 
     `first_sample` is the position in the stream of images, so that a slice goes on where its parent stopped. With
-    `patience`, training stops after that many looks without a lower loss on *steer*, and the best look is kept.
+    `patience`, training stops after that many looks without a lower loss on *steer*, and the best look is kept. It
+    also stops at a look whose loss or error is at most the target.
     """
 
     samples: int
     evaluate_every: int
     first_sample: int = 0
     patience: int | None = None
+    target_loss: float | None = None
+    target_error: float | None = None
+    max_retreats: int = 3  # how often an exploding loss may send it back before it fails
 
 
 class TrialSpec(Record):
@@ -48,13 +62,13 @@ class TrialSpec(Record):
     data: DataRecord
     numerics: Numerics
     start: Start | None = None
+    most_at_once: int | None = None  # images in memory at once; larger batches are made of several pieces
 
     @property
     def key(self) -> str:
         """The digest of all that determines the result, the revisions of the code it passes through included."""
         recipe = self.recipe
-        parts = (recipe.initialisation, recipe.schedule, recipe.selection, *recipe.augmentation)
-        modules = {*CORE, *(part.target.rpartition(".")[0] for part in parts)}
+        modules = {*CORE, *(part.target.rpartition(".")[0] for part in recipe.parts if part.target.startswith(_OURS))}
         return digest_of(
             {
                 "recipe": recipe.model_dump(mode="json"),
@@ -63,6 +77,7 @@ class TrialSpec(Record):
                 "data": self.data.digest,
                 "numerics": self.numerics.model_dump(mode="json"),
                 "start": self.start.state_sha256 if self.start else None,
+                "most_at_once": self.most_at_once,
                 "revisions": {name: revision_of(name) for name in sorted(modules)},
             }
         )

@@ -51,6 +51,7 @@ def collect_state(network: nn.Module, average: nn.Module, optimizer: torch.optim
 
 def restore_optimizer(state: State, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Give each parameter its moments back; one that lacks any (it is new, or has a new role) starts without."""
+    optimizer.state.clear()
     moments = section(state, "optimizer")
     everywhere = sorted({name.partition(".")[0] for name in moments})
     for name, parameter in network.named_parameters():

@@ -10,27 +10,34 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping
-from torch import nn
 
+from modules.architecture.description import Architecture
 from modules.architecture.module import Network, build_module, initial_tensors
 from modules.augmentation.policy import build_policy
 from modules.data.arrays import open_arrays
 from modules.digests import sha256_of_file
-from modules.errors import TrainingError
 from modules.parts import build
 from modules.records import TrialResult
 from modules.store import Store
 from modules.training.batches import TrainingData
+from modules.training.callbacks.batch_growth import BatchGrowth
+from modules.training.callbacks.checkpoints import Checkpoint, Checkpoints, find_checkpoint
 from modules.training.callbacks.learning_rate_decay import LearningRateDecay
+from modules.training.callbacks.retreat import Retreat
 from modules.training.callbacks.steer_evaluation import SteerEvaluation
+from modules.training.callbacks.stopping import Stopping
 from modules.training.callbacks.weight_average import WeightAverage
+from modules.training.history import History
 from modules.training.module import TrialModule
 from modules.training.spec import Slice, TrialSpec
 from modules.training.states import State, collect_state, read_state, restore_optimizer, section, write_state
 from modules.workers.jobs import Report, job
 
-REVISION = 1
+REVISION = 2
+
+_CHECKPOINT_FLOPS = 1e12  # some 15 seconds on two cores
+_INITIALISING_IMAGES = 256
+_HOPELESS = 4.0  # times the loss of guessing: a training that stays above has gone wrong
 
 
 @job
@@ -48,22 +55,19 @@ def run_trial(spec: TrialSpec, home: Path, report: Report) -> TrialResult:
     state = training.state()
     outputs = training.steer.outputs
     assert outputs is not None
-    if not math.isfinite(outputs.loss):
-        raise TrainingError(
-            f"the training diverged: the loss became {outputs.loss} at learning_rate={spec.recipe.learning_rate}; "
-            "try a smaller training.learning_rate"
-        )
     results: list[TrialResult] = []
 
     def fill(folder: Path) -> None:
         write_state(folder / "state.safetensors", state)
         write_state(folder / "weights.safetensors", section(state, "ema"))
         outputs.write(folder / "steer.safetensors")
-        results.append(training.result(started_at, time.monotonic() - clock, folder))
+        seconds = training.spent_before + time.monotonic() - clock
+        results.append(training.result(started_at, seconds, folder))
         (folder / "recipe.json").write_text(spec.recipe.model_dump_json(indent=1))
         (folder / "result.json").write_text(results[0].model_dump_json(indent=1))
 
     store.put("trials", spec.key, {"key": spec.key}, fill)
+    training.checkpoints.forget()
     return results[0]
 
 
@@ -75,48 +79,74 @@ class Training:
         arrays = open_arrays(home, spec.data)
         train = arrays.indices("train")
         selected = train[build(recipe.selection)(arrays.labels[train], arrays.identities[train])]
-        state = _start_state(spec, store)
         self.spec = spec
-        self.network = network_of(spec, state, "model")
-        self.module = TrialModule(
-            self.network, recipe.optimizer, recipe.label_smoothing, spec.seed, piece.first_sample, piece.samples
-        )
+        self.start_state = _start_state(spec, store)
+        self.history = History(total_samples=piece.samples, epoch_samples=len(selected))
         self.data = TrainingData(
             arrays,
             selected,
             build_policy(recipe.augmentation),
+            build(recipe.mixing) if recipe.mixing else None,
             spec.seed,
             recipe.batch_size,
             piece.first_sample,
-            updates_between_looks(piece, recipe.batch_size),
+            spec.most_at_once,
         )
-        self.average = WeightAverage(self.network, recipe.averaging_samples)
-        if state and recipe.averaging_samples:
-            self.average.network.load_state_dict(section(state, "ema"))
-        self.decay = LearningRateDecay(build(recipe.schedule), recipe.learning_rate)
-        self.steer = SteerEvaluation(
-            self.average.network, arrays, arrays.indices("steer"), self.decay, piece.patience is not None, report
+        self.network = network_of(spec, self.start_state, "model")
+        if self.start_state is None:
+            fit_initialisation(self.network, build(recipe.initialisation), self.data)
+        self.module = TrialModule(
+            self.network,
+            recipe.optimizer,
+            self.history,
+            recipe.label_smoothing,
+            recipe.gradient_clip,
+            spec.seed,
+            piece.first_sample,
         )
-        self.start_state = state
-        self.trainer = self._trainer()
+        self._build_callbacks(store, report)
+        self.found = find_checkpoint(store, spec.key)
 
-    def _trainer(self) -> pl.Trainer:
-        piece, numerics = self.spec.slice, self.spec.numerics
-        callbacks: list[pl.Callback] = [self.decay, self.average, self.steer]
-        if piece.patience is not None:
-            stopping = EarlyStopping("steer/loss", patience=piece.patience, check_on_train_epoch_end=True)
-            callbacks.append(stopping)
+    def _build_callbacks(self, store: Store, report: Report) -> None:
+        spec, recipe, piece, history = self.spec, self.spec.recipe, self.spec.slice, self.history
+        self.average = WeightAverage(self.network, build(recipe.averaging), self.data, history, piece.first_sample)
         if self.start_state:
-            callbacks.append(_RestoreOptimizer(self.start_state, self.network))
+            self.average.network.load_state_dict(section(self.start_state, "ema"))
+        self.decay = LearningRateDecay(build(recipe.schedule), recipe.learning_rate, history)
+        batching = build(recipe.batching)
+        self.growth = BatchGrowth(batching, recipe.batch_size, self.data, history)
+        keep_best = piece.patience is not None
+        noise = batching.needs_noise_scale
+        looks = num_looks(piece)
+        self.steer = SteerEvaluation(self.average, self.data, self.decay, history, looks, keep_best, noise, report)
+        self.stopping = Stopping(piece, history)
+        every = checkpoint_samples(recipe.architecture)
+        hopeless = _HOPELESS * math.log(recipe.architecture.num_classes)
+        self.checkpoints = Checkpoints(store, spec.key, history, every, hopeless, self.tensors)
+        self.retreat = Retreat(self.checkpoints, self.restore, history, piece.max_retreats, recipe.learning_rate)
+
+    def fit(self) -> None:
+        """Train to the end of the slice, from where an interrupted attempt stopped."""
+        # In this order: the average is moved, then nothing is looked at or kept of an update that went wrong.
+        self.run_with(
+            [self.decay, self.average, self.retreat, self.steer, self.growth, self.stopping, self.checkpoints]
+        )
+        if self.steer.best is not None and self.history.best_look != len(self.history.curve) - 1:
+            self.average.network.load_state_dict(self.steer.best)
+            self.steer.observe()
+
+    def run_with(self, callbacks: list[pl.Callback]) -> None:
+        """Train until one of the callbacks stops it."""
+        numerics = self.spec.numerics
         with quiet_lightning():
-            return pl.Trainer(
-                accelerator="cpu",
-                devices=1,
+            self.trainer = pl.Trainer(
+                accelerator=numerics.device,
+                devices=numerics.devices,
+                strategy=numerics.strategy,
                 precision="bf16-mixed" if numerics.precision == "bfloat16" else "32-true",
-                max_steps=num_updates(piece, self.spec.recipe.batch_size),
+                max_steps=-1,
                 max_epochs=-1,
-                callbacks=callbacks,
-                gradient_clip_val=self.spec.recipe.gradient_clip,
+                callbacks=[_Begin(self), *callbacks],
                 limit_val_batches=0,
                 num_sanity_val_steps=0,
                 logger=False,
@@ -125,22 +155,49 @@ class Training:
                 enable_model_summary=False,
                 use_distributed_sampler=False,
             )
-
-    def fit(self) -> None:
-        """Train to the end of the slice."""
-        with quiet_lightning():
             self.trainer.fit(self.module, datamodule=self.data)
 
+    def begin(self) -> None:
+        """The state of a parent, or of an interrupted attempt at this training."""
+        if self.found is not None:
+            self.history.started -= self.spent_before
+            self.restore(self.found)
+        elif self.start_state is not None:
+            restore_optimizer(self.start_state, self.network, self.optimizer)
+
+    def tensors(self) -> State:
+        """Everything that a checkpoint holds besides the history."""
+        best = {f"best.{name}": tensor for name, tensor in (self.steer.best or {}).items()}
+        return {**self.state(), **best}
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to a checkpoint."""
+        self.history.restore(checkpoint.history)
+        self.network.load_state_dict(section(checkpoint.tensors, "model"))
+        self.average.network.load_state_dict(section(checkpoint.tensors, "ema"))
+        restore_optimizer(checkpoint.tensors, self.network, self.optimizer)
+        self.steer.best = section(checkpoint.tensors, "best") or None
+        self.data.cursor = self.spec.slice.first_sample + self.history.samples
+
+    @property
+    def spent_before(self) -> float:
+        """Seconds of an interrupted attempt that this one went on from."""
+        return self.found.history["seconds"] if self.found else 0.0
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Of the trainer."""
+        return self.trainer.optimizers[0]
+
     def state(self) -> State:
-        """What the next slice starts from. With patience, the weights are those of the best look."""
-        if self.steer.best is not None:
-            self.average.network.load_state_dict(self.steer.best)
-        return collect_state(self.network, self.average.network, self.trainer.optimizers[0])
+        """What the next slice starts from. With patience, the averaged weights are those of the best look."""
+        return collect_state(self.network, self.average.network, self.optimizer)
 
     def result(self, started_at: float, seconds: float, folder: Path) -> TrialResult:
         """The record of this training, whose files are in `folder`."""
-        spec, outputs = self.spec, self.steer.outputs
+        spec, outputs, history = self.spec, self.steer.outputs, self.history
         assert outputs is not None
+        assert self.stopping.reason is not None
         architecture = spec.recipe.architecture
         return TrialResult(
             key=spec.key,
@@ -148,40 +205,47 @@ class Training:
             seed=spec.seed,
             state_sha256=sha256_of_file(folder / "state.safetensors"),
             weights_sha256=sha256_of_file(folder / "weights.safetensors"),
-            samples=self.module.samples,
-            epochs=self.module.samples / len(self.data.stream.indices),
-            updates=self.module.updates,
+            samples=history.samples,
+            epochs=history.samples / history.epoch_samples,
+            updates=history.updates,
             params=architecture.params,
             flops=architecture.flops,
             seconds=seconds,
             started_at=started_at,
-            finished_at=started_at + seconds,
+            finished_at=time.time(),
             peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-            stopped_by="patience" if self.module.samples < spec.slice.samples else "samples",
+            stopped_by=self.stopping.reason,
+            retreats=history.retreats,
             steer_loss=outputs.loss,
             steer_error=outputs.error,
-            curve=tuple(self.steer.curve),
+            curve=tuple(history.curve),
         )
 
 
-class _RestoreOptimizer(pl.Callback):
-    def __init__(self, state: State, network: nn.Module) -> None:
-        self._state = state
-        self._network = network
+class _Begin(pl.Callback):
+    def __init__(self, training: Training) -> None:
+        self._training = training
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        restore_optimizer(self._state, self._network, trainer.optimizers[0])
+        self._training.begin()
 
 
-def num_updates(piece: Slice, batch_size: int) -> int:
-    """The updates of a slice, of whole batches."""
-    return math.ceil(piece.samples / batch_size)
+def num_looks(piece: Slice) -> int:
+    """One about every `evaluate_every` samples, the last at the end of the slice."""
+    return max(1, round(piece.samples / piece.evaluate_every))
 
 
-def updates_between_looks(piece: Slice, batch_size: int) -> int:
-    """About `evaluate_every` samples, such that the last look is at the end of the slice."""
-    looks = max(1, round(piece.samples / piece.evaluate_every))
-    return math.ceil(num_updates(piece, batch_size) / looks)
+def checkpoint_samples(architecture: Architecture) -> int:
+    """How many samples cost so much that nobody wants to train on them twice; backward costs twice as much."""
+    return max(1, round(_CHECKPOINT_FLOPS / (3 * architecture.flops)))
+
+
+def fit_initialisation(network: Network, initialiser: Any, data: TrainingData) -> None:
+    """Let an initialiser that looks at the data see some images."""
+    if hasattr(initialiser, "fit"):
+        for images, _ in data.upcoming(_INITIALISING_IMAGES):
+            initialiser.fit(network, images)
+            break
 
 
 def _start_state(spec: TrialSpec, store: Store) -> State | None:

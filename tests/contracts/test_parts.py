@@ -11,7 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from modules.config.checks import check_argument
-from modules.config.compose import _DATA_OWN, _RATE
+from modules.config.compose import _DATA_OWN, _OPTIMIZER_OWN
 from modules.errors import ConfigError
 from modules.parts import CONF, build, resolve
 from modules.records import Part
@@ -36,7 +36,7 @@ GROUPS = {parameter.values[0] for parameter in PARTS}
 
 
 def _arguments(group: str, node: dict[str, Any]) -> dict[str, Any]:
-    own = {"data": _DATA_OWN, "optimizer": (_RATE,)}.get(group, ())
+    own = {"data": _DATA_OWN, "optimizer": _OPTIMIZER_OWN}.get(group, ())
     return {name: value for name, value in node.items() if name not in ("_target_", "_schema_", *own)}
 
 
@@ -50,7 +50,8 @@ def _wrong(entry: dict[str, Any]) -> list[Any]:
 
 
 def test_every_group_of_parts_was_found():
-    assert {"augmentation", "data", "edit", "initialisation", "model", "optimizer", "schedule", "selection"} == GROUPS
+    learning = {"averaging", "batching", "initialisation", "mixing", "model", "optimizer", "schedule"}
+    assert learning | {"augmentation", "data", "edit", "selection"} == GROUPS
 
 
 @pytest.mark.parametrize(("group", "node"), PARTS)
@@ -98,6 +99,8 @@ def _check_annotation(name: str, entry: dict[str, Any], annotation: Any) -> None
     assert bool(entry.get("optional")) == optional, name
     if typing.get_origin(annotation) is typing.Literal:
         assert entry["choices"] == list(typing.get_args(annotation)), name
+    elif "count" in entry:
+        assert annotation == list[TYPES[entry["type"]]], name
     else:
         assert TYPES[entry["type"]] is annotation or (entry["type"] == "str" and annotation is Path), name
 
@@ -109,7 +112,7 @@ def test_optimizers_take_a_step(path):
     (node,) = _nodes(path)
     weight = torch.nn.Parameter(torch.ones(3))
     part = Part(target=node["_target_"], arguments=_arguments("optimizer", node))
-    optimizer = build(part, [weight], lr=node[_RATE])
+    optimizer = build(part, [weight], lr=node["default_learning_rate"])
     weight.square().sum().backward()
     optimizer.step()
     assert (weight < 1).all()
@@ -124,3 +127,16 @@ def test_schedules_give_factors_of_the_rate(path):
     factors = [schedule.factor(Progress(samples, 1000, samples // 10)) for samples in range(0, 1001, 10)]
     assert all(0.0 <= factor <= 1.0 for factor in factors)
     assert max(factors) == 1.0
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("batching/*.yaml")), ids=lambda path: path.stem)
+def test_batches_begin_with_the_first_size_and_never_shrink(path):
+    from modules.training.progress import Progress
+
+    (node,) = _nodes(path)
+    batching = build(Part(target=node["_target_"], arguments=_arguments("batching", node)))
+    scales = (None, 100.0, 300.0, 250.0, 10.0, 10.0, 10.0, None, 900.0, 1e9)
+    looks = [Progress(100 * n, 1000, n, 100, (1.0,) * n, scales[:n]) for n in range(11)]
+    sizes = [batching.batch_size(64, progress) for progress in looks]
+    assert sizes[0] == 64
+    assert sizes == sorted(sizes)

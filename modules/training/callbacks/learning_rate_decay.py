@@ -4,10 +4,12 @@ from typing import Any, Protocol
 
 import pytorch_lightning as pl
 
-from modules.training.module import TrialModule
+from modules.training.history import History
 from modules.training.progress import Progress
 
-REVISION = 1
+REVISION = 2
+
+_RETREAT = 0.5  # what remains of the rate after the loss exploded
 
 
 class Schedule(Protocol):
@@ -20,17 +22,18 @@ class Schedule(Protocol):
 class LearningRateDecay(pl.Callback):
     """The rate of an update is `learning_rate` times the schedule's factor at the samples and updates done so far."""
 
-    def __init__(self, schedule: Schedule, learning_rate: float) -> None:
+    def __init__(self, schedule: Schedule, learning_rate: float, history: History) -> None:
         self.schedule = schedule
         self.learning_rate = learning_rate
+        self.history = history
         self.current = learning_rate
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Set the rate of the update that follows."""
-        assert isinstance(pl_module, TrialModule)
-        self.current = self.learning_rate * self.schedule.factor(pl_module.progress)
+        history = self.history
+        self.current = self.learning_rate * self.schedule.factor(history.progress) * _RETREAT**history.retreats
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.current

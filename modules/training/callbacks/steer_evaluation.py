@@ -1,78 +1,123 @@
-"""Looks at *steer* at the end of each (Lightning) epoch, which is the distance between two looks."""
+"""Looks at *steer* now and then: the curve of a training, and what its schedules and its stopping go by."""
 
 import copy
+import statistics
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from modules.data.arrays import Arrays
 from modules.evaluation.observing import observe
 from modules.evaluation.outputs import Outputs
 from modules.records import CurvePoint
+from modules.training.batches import Piece, TrainingData
 from modules.training.callbacks.learning_rate_decay import LearningRateDecay
+from modules.training.callbacks.weight_average import WeightAverage
+from modules.training.history import History
 from modules.training.module import TrialModule
+from modules.training.noise_scale import gradient_noise_scale
 from modules.workers.jobs import Report
 
+REVISION = 1
+
 _SECONDS_BETWEEN_REPORTS = 0.5
+_PROBES = 16  # batches of which the gradient's noise is estimated
+_PROBE_IMAGES = 64  # in each
 
 
 class SteerEvaluation(pl.Callback):
-    """Observes the averaged network on *steer*, draws the curve, reports progress and keeps the best look."""
+    """Observes the averaged network, draws the curve, reports progress and keeps the weights of the best look."""
 
     def __init__(
         self,
-        average: nn.Module,
-        arrays: Arrays,
-        indices: NDArray[np.int64],
+        average: WeightAverage,
+        data: TrainingData,
         decay: LearningRateDecay,
+        history: History,
+        looks: int,
         keep_best: bool,
+        measure_noise: bool,
         report: Report,
     ) -> None:
         self.average = average
-        self.arrays = arrays
-        self.indices = indices
+        self.arrays: Arrays = data.arrays
+        self.indices: NDArray[np.int64] = data.arrays.indices("steer")
+        self.data = data
         self.decay = decay
+        self.history = history
+        self.looks = looks
         self.keep_best = keep_best
+        self.measure_noise = measure_noise
         self.report = report
-        self.curve: list[CurvePoint] = []
         self.outputs: Outputs | None = None
         self.best: dict[str, Tensor] | None = None
-        self._best_loss = float("inf")
-        self._started = time.monotonic()
-        self._reported = self._started
+        self._reported = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Say twice a second how far the training is."""
-        now = time.monotonic()
-        if now - self._reported > _SECONDS_BETWEEN_REPORTS:
-            assert isinstance(pl_module, TrialModule)
-            self._reported = now
-            self.report({"samples": pl_module.samples, "total_samples": pl_module.total_samples})
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look, and let early stopping know."""
+        """Look where a look is due; else say twice a second how far the training is."""
         assert isinstance(pl_module, TrialModule)
-        outputs = observe(self.average, self.arrays.images, self.arrays.labels, self.indices)
+        history = self.history
+        last = history.curve[-1].samples if history.curve else 0
+        if self._looks_by(history.samples) > self._looks_by(last):
+            self._look(trainer, pl_module)
+        elif time.monotonic() - self._reported > _SECONDS_BETWEEN_REPORTS:
+            self._say({"samples": history.samples})
+
+    def _looks_by(self, samples: int) -> int:
+        return min(self.looks, samples * self.looks // self.history.total_samples)
+
+    def _look(self, trainer: pl.Trainer, module: TrialModule) -> None:
+        history = self.history
+        self.average.prepare(trainer.optimizers[0])
+        outputs = self.observe()
+        noise_scale = self._noise_scale(module) if self.measure_noise else None
+        loss, error, noise = _agreed(trainer, outputs.loss, outputs.error, noise_scale or 0.0)
         point = CurvePoint(
-            samples=pl_module.samples,
-            epoch=trainer.current_epoch + 1,
+            samples=history.samples,
+            epoch=len(history.curve) + 1,
             learning_rate=self.decay.current,
-            batch_size=trainer.datamodule.batch_size,  # type: ignore[attr-defined]
-            train_loss=pl_module.take_mean_loss(),
-            steer_loss=outputs.loss,
-            steer_error=outputs.error,
-            seconds=time.monotonic() - self._started,
+            batch_size=self.data.batch_size,
+            train_loss=statistics.fmean(history.losses_since_look),
+            steer_loss=loss,
+            steer_error=error,
+            seconds=history.seconds,
+            noise_scale=noise or None,
         )
-        self.curve.append(point)
-        self.report({**point.model_dump(), "total_samples": pl_module.total_samples})
-        pl_module.log("steer/loss", outputs.loss)
-        if self.outputs is None or not self.keep_best or outputs.loss < self._best_loss:
-            self._best_loss, self.outputs = outputs.loss, outputs
-            if self.keep_best:
-                self.best = copy.deepcopy(self.average.state_dict())
+        history.look(point)
+        self._say(point.model_dump())
+        if self.keep_best and history.best_look == len(history.curve) - 1:
+            self.best = copy.deepcopy(self.average.network.state_dict())
+
+    def observe(self) -> Outputs:
+        """Run the averaged network, as it is now, over *steer*."""
+        self.outputs = observe(self.average.network, self.arrays.images, self.arrays.labels, self.indices)
+        return self.outputs
+
+    def _noise_scale(self, module: TrialModule) -> float | None:
+        return gradient_noise_scale(module.network, self._probes(), module.loss)
+
+    def _probes(self) -> Iterator[Piece]:
+        for probe in range(_PROBES):
+            yield from self.data.upcoming(_PROBE_IMAGES * self.data.world_size, skip=probe * _PROBE_IMAGES)
+
+    def _say(self, news: dict[str, Any]) -> None:
+        self._reported = time.monotonic()
+        if self.data.rank == 0:
+            self.report({**news, "total_samples": self.history.total_samples})
+
+
+def _agreed(trainer: pl.Trainer, *figures: float) -> list[float]:
+    """The first process's figures, so that all that train together decide alike."""
+    if trainer.world_size == 1:
+        return list(figures)
+    shared = torch.tensor(figures, dtype=torch.float64)
+    torch.distributed.broadcast(shared, src=0)
+    return [float(figure) for figure in shared]

@@ -1,42 +1,80 @@
-"""The exponential moving average of the weights, which is what is judged and shipped."""
+"""The average of the weights, which is what is judged and shipped."""
 
 import copy
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, ClassVar, Protocol
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from modules.training.module import TrialModule
+from modules.training.batches import Batch, TrainingData
+from modules.training.history import History
+from modules.training.progress import Progress
+from modules.training.statistics import refresh_statistics
 
-REVISION = 1
+REVISION = 2
 
-_WARMUP = 8  # the half-life is never longer than this fraction of the samples seen, so that the start is forgotten
+_STATISTICS_PIECES = 8
+_STATISTICS_IMAGES = 256  # a piece
+
+
+class Averaging(Protocol):
+    """How far the average moves towards the weights after each update."""
+
+    refreshes_statistics: ClassVar[bool]
+
+    def weight(self, num_samples: int, seen: int, progress: Progress) -> float:
+        """1: it becomes them; 0: it stays. `seen`: samples of the whole stream so far."""
 
 
 class WeightAverage(pl.Callback):
-    """Averages parameters and normalisation statistics with a half-life in samples; 0 keeps the weights themselves."""
+    """Averages parameters and normalisation statistics; some optimisers keep an average of their own instead."""
 
-    def __init__(self, network: nn.Module, half_life_samples: int) -> None:
-        self.network = copy.deepcopy(network) if half_life_samples else network
-        self.network.requires_grad_(half_life_samples == 0)
-        self.half_life_samples = half_life_samples
-        self._pairs = _floating_pairs(self.network, network) if half_life_samples else ([], [])
+    def __init__(
+        self, network: nn.Module, averaging: Averaging, data: TrainingData, history: History, first_sample: int
+    ) -> None:
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        self.averaging = averaging
+        self.data = data
+        self.history = history
+        self.first_sample = first_sample
+        self._trained = network
+        self._pairs = _floating_pairs(self.network, network)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The average lives where the network does."""
+        self.network.to(pl_module.device)
+        self._pairs = _floating_pairs(self.network, self._trained)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the average towards the weights."""
-        if not self.half_life_samples:
-            return
-        assert isinstance(pl_module, TrialModule)
-        # callbacks run before the module counts the batch
-        num_samples = len(batch[1])
-        seen = pl_module.first_sample + pl_module.samples + num_samples
-        half_life = max(num_samples, min(self.half_life_samples, seen / _WARMUP))
+        assert isinstance(batch, Batch)
+        seen = self.first_sample + self.history.samples
+        weight = self.averaging.weight(batch.size, seen, self.history.progress)
         averages, weights = self._pairs
         with torch.no_grad():
-            torch._foreach_lerp_(averages, weights, 1.0 - 0.5 ** (num_samples / half_life))
+            if weight == 1.0:
+                torch._foreach_copy_(averages, weights)
+            elif weight > 0.0:
+                torch._foreach_lerp_(averages, weights, weight)
+
+    def prepare(self, optimizer: torch.optim.Optimizer) -> None:
+        """Have the network ready to be looked at."""
+        averaged = getattr(optimizer, "averaged", None)
+        if averaged is not None:
+            with torch.no_grad():
+                for ours, theirs in zip(self.network.parameters(), self._trained.parameters(), strict=True):
+                    ours.copy_(averaged(theirs))
+        if averaged is not None or self.averaging.refreshes_statistics:
+            refresh_statistics(self.network, self._upcoming_images(next(self.network.parameters()).device))
+
+    def _upcoming_images(self, device: torch.device) -> Iterator[Tensor]:
+        for piece in range(_STATISTICS_PIECES):
+            for images, _ in self.data.upcoming(_STATISTICS_IMAGES, skip=piece * _STATISTICS_IMAGES):
+                yield images.to(device)
 
 
 def _floating_pairs(average: nn.Module, network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:

@@ -22,14 +22,18 @@ def data(num_train: int) -> DataRecord:
     )
 
 
+def ema(half_life_samples: float | None) -> Part:
+    return Part(target="ema", arguments={"half_life_samples": half_life_samples})
+
+
 def recipe(num_train=48_000, **changes):
     wished = {
         "learning_rate": 0.003,
         "batch_size": None,
         "label_smoothing": 0.05,
         "gradient_clip": None,
-        "averaging": "ema",
-        "averaging_samples": None,
+        "averaging": ema(None),
+        "mixing": None,
     }
     return first_recipe(
         data(num_train),
@@ -37,6 +41,7 @@ def recipe(num_train=48_000, **changes):
         initialisation=Part(target="i"),
         optimizer=Part(target="o"),
         schedule=Part(target="s"),
+        batching=Part(target="b"),
         selection=Part(target="k"),
         **(wished | changes),
     )
@@ -62,12 +67,11 @@ def test_what_is_left_open_follows_from_the_data():
     assert found.architecture.num_classes == 3
     assert found.architecture.image_shape == (1, 28, 28)
     assert found.batch_size == 128
-    assert found.averaging_samples == 24_000 // 8
+    assert found.averaging == ema(24_000 / 8)
     assert recipe(10).batch_size == 10  # not larger than the set
 
 
 def test_what_is_wished_is_in_the_recipe():
-    found = recipe(batch_size=50, averaging_samples=123.4, gradient_clip=1.0)
-    assert (found.batch_size, found.averaging_samples, found.gradient_clip) == (50, 123, 1.0)
-    assert recipe(averaging="none").averaging_samples == 0
-    assert recipe(averaging_samples=0.2).averaging_samples == 1  # 0 would be no average at all
+    found = recipe(batch_size=50, averaging=ema(123.4), gradient_clip=1.0)
+    assert (found.batch_size, found.averaging, found.gradient_clip) == (50, ema(123.4), 1.0)
+    assert recipe(averaging=Part(target="none")).averaging == Part(target="none")

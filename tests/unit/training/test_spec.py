@@ -19,16 +19,21 @@ def recipe_changes():
         "schedule": schedule("Linear"),
         "learning_rate": 0.02,
         "batch_size": 8,
+        "batching": Part(target="modules.training.batching.plateau.Plateau"),
+        "mixing": Part(target="modules.augmentation.mixing.mixup.Mixup"),
         "augmentation": (),
         "selection": Part(target="modules.selection.random_fraction.RandomFraction"),
         "label_smoothing": 0.0,
-        "averaging_samples": 0,
+        "averaging": Part(target="modules.training.averages.none.NoAverage"),
         "gradient_clip": 1.0,
     }
 
 
+TARGETS = {"target_loss": 0.1, "target_error": 0.01, "max_retreats": 1}
+
+
 def slice_changes():
-    return {"samples": 320, "evaluate_every": 40, "first_sample": 160, "patience": 2}
+    return {"samples": 320, "evaluate_every": 40, "first_sample": 160, "patience": 2, **TARGETS}
 
 
 def numerics_changes():
@@ -39,6 +44,8 @@ def numerics_changes():
         "precision": "bfloat16",
         "channels_last": False,
         "device": "cuda",
+        "devices": 2,
+        "strategy": "ddp",
     }
 
 
@@ -54,6 +61,7 @@ def other_specs(spec: TrialSpec) -> dict[str, TrialSpec]:
         **{name: spec.updated(numerics=value) for name, value in numerics.items()},
         "seed": spec.updated(seed=1),
         "data.digest": spec.updated(data=spec.data.updated(digest="c" * 32)),
+        "most_at_once": spec.updated(most_at_once=4),
         "start": spec.updated(start=START),
         "start.state": spec.updated(start=START.updated(state_sha256="d" * 64)),
     }

@@ -4,7 +4,7 @@ from tiny_study import ADAMW, tiny_architecture
 
 from modules.architecture.module import build_module
 from modules.records import Part
-from modules.training.module import build_optimizer
+from modules.training.optimizer import build_optimizer
 from modules.training.states import collect_state, read_state, restore_optimizer, section, write_state
 
 SGD = Part(target="torch.optim.SGD", arguments={})

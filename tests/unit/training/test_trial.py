@@ -2,14 +2,11 @@
 
 import json
 import logging
-import math
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from tiny_study import ADAMW, make_data, schedule, tiny_architecture, tiny_recipe, tiny_spec
+from tiny_study import ADAMW, NO_AVERAGE, make_data, schedule, tiny_architecture, tiny_recipe, tiny_spec
 
 from modules.augmentation.policy import build_policy
 from modules.data.arrays import open_arrays
@@ -23,7 +20,7 @@ from modules.training.batches import TrainingData
 from modules.training.calibration import calibrate
 from modules.training.spec import Slice, Start
 from modules.training.states import read_state, section
-from modules.training.trial import network_of, num_updates, run_trial, updates_between_looks
+from modules.training.trial import network_of, run_trial
 from modules.workers.pool import WorkerPool
 
 
@@ -97,7 +94,7 @@ def test_another_seed_gives_other_bits(home, data):
 MOMENTUM = Part(target="torch.optim.SGD", arguments={"momentum": 0.9, "nesterov": True})
 
 
-@pytest.mark.parametrize("changes", [{}, {"optimizer": MOMENTUM}, {"averaging_samples": 0}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"optimizer": MOMENTUM}, {"averaging": NO_AVERAGE}], ids=str)
 def test_two_slices_are_one_twice_as_long(home, data, changes):
     """Weights, averages, moments, order, augmentation and dropout go on as if there had been no break."""
     spec = tiny_spec(data, 192, evaluate_every=96)
@@ -116,10 +113,11 @@ def slow_training(spec, home, updates):
     arrays = open_arrays(home, spec.data)
     recipe = spec.recipe
     policy = build_policy(recipe.augmentation)
-    source = TrainingData(arrays, arrays.indices("train"), policy, spec.seed, recipe.batch_size, 0, updates)
+    source = TrainingData(arrays, arrays.indices("train"), policy, None, spec.seed, recipe.batch_size, 0)
     network = network_of(spec, None, "model").train()
     losses = []
-    for number, (images, labels) in enumerate(source):
+    for number in range(updates):
+        ((images, labels),) = source.next_batch()
         rate = recipe.learning_rate * (1 - number / updates)
         loss = torch.nn.functional.cross_entropy(network(images), labels, label_smoothing=recipe.label_smoothing)
         network.zero_grad()
@@ -191,16 +189,6 @@ def test_the_first_weights_are_those_of_the_initialisation(home, data):
     torch.testing.assert_close(weights["dense1.weight"], drawn["dense1.weight"], rtol=0, atol=0)
 
 
-@given(st.integers(1, 500), st.integers(1, 64), st.integers(1, 600))
-def test_looks_are_about_as_asked_and_the_last_is_at_the_end(samples, batch_size, every):
-    piece = Slice(samples=samples, evaluate_every=every)
-    updates, between = num_updates(piece, batch_size), updates_between_looks(piece, batch_size)
-    assert updates * batch_size >= samples > (updates - 1) * batch_size
-    assert 1 <= between <= updates
-    looks = math.ceil(updates / between)
-    assert looks <= max(1, round(samples / every))
-
-
 @pytest.mark.parametrize(
     ("samples", "every", "expected"), [(160, 80, [80, 160]), (150, 70, [80, 160]), (96, 40, [48, 96])]
 )
@@ -211,15 +199,15 @@ def test_the_curve_ends_at_the_end_of_the_slice(home, data, samples, every, expe
     assert [point.epoch for point in result.curve] == [1, 2]
 
 
-def test_a_last_piece_that_is_shorter_is_looked_at_too(home, data):
+def test_looks_are_as_evenly_spread_as_batches_allow(home, data):
     result = run(tiny_spec(data, 112, evaluate_every=40), home)
-    assert [point.samples for point in result.curve] == [48, 96, 112]
+    assert [point.samples for point in result.curve] == [48, 80, 112]
 
 
 def test_patience_stops_and_keeps_the_best_look(home, data):
     """At a rate so high that it only gets worse from some look on."""
     spec = tiny_spec(data, 3200, evaluate_every=32, patience=3)
-    spec = spec.updated(recipe=tiny_recipe(learning_rate=3.0, averaging_samples=0))
+    spec = spec.updated(recipe=tiny_recipe(learning_rate=3.0, averaging=NO_AVERAGE))
     result = run(spec, home)
     losses = [point.steer_loss for point in result.curve]
     best = int(np.argmin(losses))
@@ -241,7 +229,7 @@ def test_patience_that_is_not_used_up_lets_the_slice_end(home, data):
 @pytest.mark.parametrize("patience", [None, 2])
 def test_a_training_that_diverges_is_said_in_one_sentence(home, data, patience):
     spec = tiny_spec(data, 320, evaluate_every=80, patience=patience)
-    recipe = tiny_recipe(learning_rate=1e30, optimizer=Part(target="torch.optim.SGD"), averaging_samples=0)
+    recipe = tiny_recipe(learning_rate=1e30, optimizer=Part(target="torch.optim.SGD"), averaging=NO_AVERAGE)
     with pytest.raises(TrainingError) as raised:
         run(spec.updated(recipe=recipe), home)
     assert "the training diverged" in str(raised.value)
@@ -291,7 +279,7 @@ def test_calibration_says_how_fast_this_machine_is(home, data):
 def test_a_worker_trains_the_same_bits_and_passes_on_what_a_user_did_wrong(home, data, tmp_path):
     spec = tiny_spec(data)
     seen = []
-    diverging = tiny_recipe(learning_rate=1e30, optimizer=Part(target="torch.optim.SGD"), averaging_samples=0)
+    diverging = tiny_recipe(learning_rate=1e30, optimizer=Part(target="torch.optim.SGD"), averaging=NO_AVERAGE)
     with WorkerPool(1, threads=1, log_folder=tmp_path / "logs", preload="modules.training.trial") as pool:
 
         def train(asked):

@@ -89,6 +89,13 @@ def schedule(name: str, **arguments: Any) -> Part:
 ADAMW = Part(target="torch.optim.AdamW", arguments={"weight_decay": 0.01})
 
 
+def ema(half_life_samples: float) -> Part:
+    return Part(target="modules.training.averages.ema.Ema", arguments={"half_life_samples": half_life_samples})
+
+
+NO_AVERAGE = Part(target="modules.training.averages.none.NoAverage")
+
+
 def tiny_recipe(**changes: Any) -> Recipe:
     recipe = Recipe(
         architecture=tiny_architecture(),
@@ -100,7 +107,7 @@ def tiny_recipe(**changes: Any) -> Recipe:
         augmentation=(Part(target="modules.augmentation.shift.Shift", arguments={"max_pixels": 1}),),
         selection=Part(target="modules.selection.keep_all.KeepAll"),
         label_smoothing=0.05,
-        averaging_samples=64,
+        averaging=ema(64.0),
     )
     return recipe.updated(**changes)
 

@@ -1,0 +1,129 @@
+"""A training that is killed, at any update, goes on from its last checkpoint to the bits of one that was not."""
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+from tiny_study import ADAMW, ema, schedule, tiny_recipe, tiny_spec
+
+from modules.records import Part
+from modules.store import Store
+from modules.training import trial
+from modules.training.callbacks import checkpoints
+from modules.training.callbacks.checkpoints import find_checkpoint, written
+from modules.training.history import History
+from modules.training.spec import TrialSpec
+from modules.training.trial import run_trial
+
+UPDATES = 40
+KILLED_AFTER = range(1, UPDATES, 4)  # ten moments
+
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["modules.training.trial"])
+
+
+def part(group: str, name: str, **arguments) -> Part:
+    return Part(target=f"modules.{group}.{name}", arguments=arguments)
+
+
+RECIPES = {
+    "everything at once": {
+        "optimizer": ADAMW,
+        "schedule": schedule("Plateau", patience=1, factor=0.5),
+        "batching": part("training.batching", "plateau.Plateau", patience=0, factor=1.5),
+        "averaging": ema(64.0),
+        "mixing": part("augmentation.mixing", "mixup.Mixup", alpha=0.4),
+    },
+    "schedule-free": {
+        "optimizer": part("training.optimizers", "schedule_free_adamw.ScheduleFreeAdamW"),
+        "averaging": part("training.averages", "none.NoAverage"),
+    },
+    "muon, stochastic weight averaging": {
+        "optimizer": part("training.optimizers", "muon.Muon"),
+        "averaging": part("training.averages", "swa.Swa", start_fraction=0.5),
+        "schedule": schedule("OneCycle"),
+    },
+}
+
+
+def spec_of(data, name: str) -> TrialSpec:
+    spec = tiny_spec(data, UPDATES * 16, evaluate_every=UPDATES * 16 // 7, patience=6)
+    return spec.updated(recipe=tiny_recipe(**RECIPES[name]))
+
+
+def train_until_killed(spec, home, updates: int) -> None:
+    """In a process of its own."""
+    checkpoints._SECONDS_BETWEEN_WRITES = -1.0
+    trial.checkpoint_samples = lambda architecture: 48
+    count = History.count
+
+    def count_and_die(history: History, num_samples: int, loss: float) -> None:
+        count(history, num_samples, loss)
+        if history.updates == updates:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    History.count = count_and_die
+    run_trial(spec, home, lambda progress: None)
+
+
+@pytest.fixture
+def dense_checkpoints(monkeypatch):
+    monkeypatch.setattr(checkpoints, "_SECONDS_BETWEEN_WRITES", -1.0)
+    monkeypatch.setattr(trial, "checkpoint_samples", lambda architecture: 48)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_killed_at_ten_moments_it_ends_with_the_same_bits(home, data, name, dense_checkpoints):
+    spec, store = spec_of(data, name), Store(home / "store")
+    undisturbed = run_trial(spec, home, lambda progress: None)
+    store.remove("trials", spec.key)
+    went_on_from = []
+    for updates in (each for each in KILLED_AFTER if each < undisturbed.updates):
+        child = processes.Process(target=train_until_killed, args=(spec, home, updates))
+        child.start()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+        checkpoint = find_checkpoint(store, spec.key)
+        went_on_from.append(checkpoint.history["updates"] if checkpoint else 0)
+        assert len(written(store, spec.key)) <= 2  # one, and the one before where the kill fell between the two
+    resumed = run_trial(spec, home, lambda progress: None)
+    assert (resumed.state_sha256, resumed.weights_sha256) == (undisturbed.state_sha256, undisturbed.weights_sha256)
+    assert bare(resumed) == bare(undisturbed)
+    assert went_on_from == sorted(went_on_from)
+    assert went_on_from[-1] > went_on_from[1] > 0
+    assert written(store, spec.key) == []
+
+
+def bare(result):
+    """A result without what the clock says."""
+    curve = [point.model_dump(exclude={"seconds"}) for point in result.curve]
+    return {**result.model_dump(include={"samples", "updates", "stopped_by", "steer_loss", "steer_error"}), "c": curve}
+
+
+def test_the_time_before_the_kill_counts(home, data, dense_checkpoints):
+    spec, store = spec_of(data, "everything at once"), Store(home / "store")
+    child = processes.Process(target=train_until_killed, args=(spec, home, 20))
+    child.start()
+    child.join()
+    before = find_checkpoint(store, spec.key).history["seconds"]
+    result = run_trial(spec, home, lambda progress: None)
+    assert result.seconds > before > 0
+    seconds = [point.seconds for point in result.curve]
+    assert seconds == sorted(seconds)
+
+
+def test_a_damaged_checkpoint_is_not_trusted(home, data, dense_checkpoints, caplog):
+    spec, store = spec_of(data, "everything at once"), Store(home / "store")
+    undisturbed = run_trial(spec, home, lambda progress: None)
+    store.remove("trials", spec.key)
+    child = processes.Process(target=train_until_killed, args=(spec, home, 20))
+    child.start()
+    child.join()
+    path = store.folder(checkpoints.KIND, written(store, spec.key)[-1]) / "state.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    resumed = run_trial(spec, home, lambda progress: None)
+    assert "is damaged" in caplog.text
+    assert resumed.state_sha256 == undisturbed.state_sha256
