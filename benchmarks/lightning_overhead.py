@@ -28,8 +28,8 @@ from benchmarks.rows import Row, print_rows
 from flows.translation import configured_data, configured_recipe
 from modules.config import resolve
 from modules.store import Store
-from modules.training.module import build_optimizer
 from modules.training.numerics import numerics_of_this_process
+from modules.training.optimizer import build_optimizer
 from modules.training.spec import Slice, TrialSpec
 from modules.training.trial import Training
 
