@@ -3,14 +3,14 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flows import reporting
 from flows.progress import Progress
 from flows.study import Clock, Study, StudyFolder
 from modules.config import Settings
-from modules.errors import HomeError, StudyError
+from modules.errors import HomeError, StudyError, UserError
 from modules.store import Store, explained_write_errors
 from modules.tracking.flattening import flattened
 from modules.tracking.sink import MlflowSink
@@ -38,16 +38,20 @@ def opened_study(settings: Settings, home: Path, command: str, tracked: bool = T
             try:
                 yield study
             except BaseException as error:
-                reporting.write_interrupted(study, error)
+                with suppress(HomeError):  # what is said is what came first
+                    reporting.write_interrupted(study, error)
+                if isinstance(error, Exception) and not isinstance(error, UserError):
+                    _check_home(home)  # Prefect's server and other libraries do not say that the disk ran full
                 raise
             finally:
-                study.clock.keep()
+                with suppress(HomeError):
+                    study.clock.keep()
                 if sink is not None:
                     sink.close()
 
 
 def _check_home(home: Path) -> None:
-    """HomeError where a study could not even begin; the servers of others fail there without saying why."""
+    """HomeError where a study could not even begin, or could not go on."""
     with explained_write_errors(home):
         home.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(home).free
@@ -81,10 +85,11 @@ def _sink(settings: Settings, home: Path) -> MlflowSink:
 
 def _workers(settings: Settings, home: Path) -> WorkerPool:
     trainer = settings.trainer
-    return WorkerPool(
-        size=1,
-        threads=trainer.threads or len(os.sched_getaffinity(0)),
-        log_folder=home / "logs",
-        preload=_PRELOADED,
-        timeout_seconds=trainer.worker_timeout_minutes * 60,
-    )
+    with explained_write_errors(home / "logs"):
+        return WorkerPool(
+            size=1,
+            threads=trainer.threads or len(os.sched_getaffinity(0)),
+            log_folder=home / "logs",
+            preload=_PRELOADED,
+            timeout_seconds=trainer.worker_timeout_minutes * 60,
+        )

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -166,9 +166,20 @@ def _settings_of_environment() -> Iterator[None]:
         context.GLOBAL_SETTINGS_CONTEXT = before
 
 
+class _LogFile(logging.FileHandler):
+    """A log that nobody hears of where it cannot be written: on a full disk the study itself says so."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):  # of opening the file
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+        pass
+
+
 def _log_into(path: Path) -> None:
     """Prefect's log goes to a file, for good: its threads may have something to say until the process ends."""
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler = _LogFile(path, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
     for name in _LOGGERS:
         logger = logging.getLogger(name)
