@@ -1,4 +1,8 @@
-"""What a person gets for a bad input: exit code 2, one sentence, and nothing that spoils the run that follows."""
+"""What a person gets for a bad input: exit code 2, one sentence, and nothing that spoils the run that follows.
+
+Of each kind one or a few go through a process of their own, as a person starts it; the others through the same command
+line in this process, where nothing has to be imported again.
+"""
 
 import contextlib
 import gzip
@@ -6,7 +10,9 @@ import os
 import shutil
 import struct
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from flows.cli import main
 from tests.integration.conftest import INLINE, TINY, Runner, kill
 
 SHORT = ("search=none", "training.max_epochs=1", "trainer.threads=1")
@@ -57,6 +64,34 @@ def finished(shared: Runner, folder: Path) -> Runner:
     done = shared.run("run", *INLINE, *SHORT, "study=spoiled", "data=mnist", f"data.root={folder}")
     assert (done.returncode, done.stderr) == (0, "")
     return shared
+
+
+@dataclass
+class CommandLine:
+    """The program in this process, and without a worker: what is asked for has to be refused before one is needed."""
+
+    home: Path
+    capsys: pytest.CaptureFixture[str]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        code = main(arguments)
+        output, errors = self.capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, output, errors)
+
+
+InProcess = Callable[[Runner], CommandLine]
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> InProcess:
+    """Turns a runner into the command line of this process with the same home."""
+
+    def turned(runner: Runner) -> CommandLine:
+        monkeypatch.setenv("ESPALIER_HOME", str(runner.home))
+        monkeypatch.setattr("flows.opening._workers", lambda settings, home: contextlib.nullcontext())
+        return CommandLine(runner.home, capsys)
+
+    return turned
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -109,10 +144,17 @@ def leave_none(folder: Path) -> None:
     write_idx(folder / LABELS, labelled(slice(0, 0))[1])
 
 
+def test_data_that_cannot_be_used(shared: Runner, folder: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(folder, tmp_path / "idx")
+    cut_off(root)
+    done = shared.run("run", *INLINE, *SHORT, "study=spoiled", "data=mnist", f"data.root={root}")
+    assert_refused(done, IMAGES, "cut off", "ends too early", "again")
+    assert_nothing_half_written(shared.home)
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (cut_off, (IMAGES, "cut off", "ends too early", "again")),
         (damage, (IMAGES, "not a sound gzip file", "again")),
         (save_a_page_instead, (IMAGES, "begins with 3c68746d", "00000803")),
         (lose_labels, (IMAGES, "200 images", LABELS, "197 labels", "each image needs one")),
@@ -121,26 +163,35 @@ def leave_none(folder: Path) -> None:
         (shutil.rmtree, ("data.root=", "does not exist", "the folder with the four IDX files")),
     ],
 )
-def test_data_that_cannot_be_used(
-    shared: Runner, folder: Path, tmp_path: Path, spoil: Callable[[Path], None], words: tuple[str, ...]
+def test_other_data_that_cannot_be_used(
+    shared: Runner,
+    in_process: InProcess,
+    folder: Path,
+    tmp_path: Path,
+    spoil: Callable[[Path], None],
+    words: tuple[str, ...],
 ) -> None:
     root = shutil.copytree(folder, tmp_path / "idx")
     spoil(root)
-    done = shared.run("run", *INLINE, *SHORT, "study=spoiled", "data=mnist", f"data.root={root}")
+    done = in_process(shared).run("run", *INLINE, *SHORT, "study=spoiled", "data=mnist", f"data.root={root}")
     assert_refused(done, *words)
     assert_nothing_half_written(shared.home)
 
 
-def test_data_without_its_folder(shared: Runner) -> None:
-    done = shared.run("run", *INLINE, *SHORT, "study=spoiled", "data=mnist")
+def test_data_without_its_folder(shared: Runner, in_process: InProcess) -> None:
+    done = in_process(shared).run("run", *INLINE, *SHORT, "study=spoiled", "data=mnist")
     assert_refused(done, "data=mnist needs the folder", "data.root=DIR")
     assert_nothing_half_written(shared.home)
+
+
+def test_an_override_that_is_not_allowed(runner: Runner) -> None:
+    assert_refused(runner.run("run", *INLINE, "data=cats"), "data", "cats", "digits, fashion_mnist, mnist")
+    assert not runner.home.exists()
 
 
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("data=cats", ("data", "cats", "digits, fashion_mnist, mnist")),
         ("trainig.batch_size=8", ("unknown key", "trainig", "training")),
         ("training.learning_rate=-0.1", ("training.learning_rate", "above 0", "-0.1")),
         ("training.batch_size=many", ("training.batch_size", "a whole number", "many")),
@@ -148,8 +199,10 @@ def test_data_without_its_folder(shared: Runner) -> None:
         ("budget.minutes=0", ("budget.minutes", "above 0", "0")),
     ],
 )
-def test_overrides_that_are_not_allowed(runner: Runner, override: str, words: tuple[str, ...]) -> None:
-    assert_refused(runner.run("run", *INLINE, override), *words)
+def test_other_overrides_that_are_not_allowed(
+    runner: Runner, in_process: InProcess, override: str, words: tuple[str, ...]
+) -> None:
+    assert_refused(in_process(runner).run("run", *INLINE, override), *words)
     assert not runner.home.exists()
 
 
@@ -175,9 +228,9 @@ def test_a_good_run_of_a_study_that_was_refused(finished: Runner) -> None:
     assert summary["trials"] == {"count": 1, "reused": 0, "failed": 0}
 
 
-def test_a_home_that_is_a_file(runner: Runner) -> None:
+def test_a_home_that_is_a_file(runner: Runner, in_process: InProcess) -> None:
     runner.home.write_text("mine\n")
-    assert_refused(runner.run("run", *SHORT), "ESPALIER_HOME is", "which is a file", "allowed is a folder")
+    assert_refused(in_process(runner).run("run", *SHORT), "ESPALIER_HOME is", "which is a file", "allowed is a folder")
     assert runner.home.read_text() == "mine\n"
 
 
@@ -188,7 +241,8 @@ def test_a_home_that_cannot_be_made() -> None:
         (parent / "espalier").rmdir()
         pytest.skip("everything can be written here")
     done = Runner(parent / "espalier").run("run", *SHORT, cwd=Path.cwd())
-    assert_refused(done, "cannot write under /sys/espalier", "ESPALIER_HOME")
+    assert_refused(done, "cannot write under /sys/espalier", "ESPALIER_HOME to a folder that can be written to")
+    assert "space" not in done.stderr
 
 
 @pytest.fixture
@@ -214,10 +268,10 @@ def fill(disk: Path) -> None:
             pass
 
 
-def test_a_disk_that_is_full_from_the_start(disk: Path) -> None:
+def test_a_disk_that_is_full_from_the_start(disk: Path, in_process: InProcess) -> None:
     fill(disk)
-    runner = Runner(disk / "home")
-    assert_refused(runner.run("run", *INLINE, *SHORT), "cannot write under", "0.0 MiB are free", "at least 16", "space")
+    done = in_process(Runner(disk / "home")).run("run", *INLINE, *SHORT)
+    assert_refused(done, "cannot write under", "0.0 MiB are free", "at least 16", "space")
 
 
 def test_a_disk_that_runs_full_half_way(finished: Runner, folder: Path, disk: Path) -> None:
@@ -245,20 +299,44 @@ def test_a_disk_that_runs_full_half_way(finished: Runner, folder: Path, disk: Pa
         assert summary["champion"][key] == other["champion"][key]
 
 
-def test_files_that_cannot_be_predicted(finished: Runner, tmp_path: Path) -> None:
-    good, page, missing = tmp_path / "good.png", tmp_path / "page.png", tmp_path / "missing.png"
-    Image.fromarray(labelled(slice(0, 1))[0][0]).save(good)
-    page.write_text("<html>not found</html>")
-    for files, words in (
-        ([good, missing], (str(missing), "no such file", "image files")),
-        ([good, tmp_path], (str(tmp_path), "not a file", "image files")),
-        ([good, page], (str(page), "cannot identify", "PNG or JPEG")),
-    ):
-        done = finished.run("predict", "spoiled", *map(str, files))
-        assert_refused(done, *words)
-        assert done.stdout == ""  # not half a table
+@pytest.mark.full
+def test_a_disk_that_runs_full_while_prefects_server_starts(disk: Path) -> None:
+    """The server then fails in words of its own, and gives back some of the disk."""
+    runner = Runner(disk / "home")
+    process = runner.start("run", *SHORT, "tracking.enabled=false", "study=full")
+    while not (runner.home / "prefect" / "server.json").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    fill(disk)
+    output, errors = process.communicate(timeout=240)
+    done = subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+    assert_refused(done, "cannot write under", "free some space")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """An image, a page and a name of nothing."""
+    found = {name: tmp_path / f"{name}.png" for name in ("good", "page", "missing")}
+    Image.fromarray(labelled(slice(0, 1))[0][0]).save(found["good"])
+    found["page"].write_text("<html>not found</html>")
+    return found
+
+
+def test_a_file_that_cannot_be_predicted(finished: Runner, files: dict[str, Path]) -> None:
+    done = finished.run("predict", "spoiled", str(files["good"]), str(files["page"]))
+    assert_refused(done, str(files["page"]), "cannot identify", "PNG or JPEG")
+    assert done.stdout == ""  # not half a table
+
+
+def test_other_files_that_cannot_be_predicted(
+    finished: Runner, in_process: InProcess, files: dict[str, Path], tmp_path: Path
+) -> None:
+    for path, words in ((files["missing"], ("no such file", "image files")), (tmp_path, ("not a file", "image files"))):
+        done = in_process(finished).run("predict", "spoiled", str(files["good"]), str(path))
+        assert_refused(done, str(path), *words)
+        assert done.stdout == ""
 
 
 @pytest.mark.parametrize("command", [("predict", "other", "a.png"), ("report", "other"), ("report", "../other")])
-def test_studies_that_are_not_there(finished: Runner, command: tuple[str, ...]) -> None:
-    assert_refused(finished.run(*command), "unknown study", "other", "allowed: spoiled")
+def test_studies_that_are_not_there(finished: Runner, in_process: InProcess, command: tuple[str, ...]) -> None:
+    assert_refused(in_process(finished).run(*command), "unknown study", "other", "allowed: spoiled")
