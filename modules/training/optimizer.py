@@ -8,7 +8,11 @@ from torch import Tensor, nn
 from modules.parts import build
 from modules.records import Part
 
-REVISION = 1
+REVISION = 2
+
+# One pass over memory instead of a dozen. SGD's is left out: it fails where only some parameters have a momentum yet,
+# as after an edit; and so are other devices, where it wants its counts of steps on the device.
+_FUSED_ON_CPU = ("torch.optim.Adagrad", "torch.optim.Adam", "torch.optim.AdamW")
 
 
 def build_optimizer(part: Part, network: nn.Module) -> torch.optim.Optimizer:
@@ -24,7 +28,9 @@ def build_optimizer(part: Part, network: nn.Module) -> torch.optim.Optimizer:
         {"params": [parameter for parameter in others if parameter.ndim > 1]},
         {"params": [parameter for parameter in others if parameter.ndim <= 1], "weight_decay": 0.0},
     ]
-    optimizer: torch.optim.Optimizer = build(part, [group for group in groups if group["params"]], lr=1e-3)
+    is_fused = part.target in _FUSED_ON_CPU and all(each.device.type == "cpu" for each in network.parameters())
+    extra: dict[str, Any] = {"fused": True} if is_fused else {}
+    optimizer: torch.optim.Optimizer = build(part, [group for group in groups if group["params"]], lr=1e-3, **extra)
     return optimizer
 
 

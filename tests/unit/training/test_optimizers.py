@@ -122,6 +122,23 @@ def test_a_training_goes_on_to_the_same_bits(name, layout, tmp_path):
     assert same(collect_state(again, again, its_optimizer), collect_state(network, network, optimizer))
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", ["adagrad", "adam", "adamw"])
+def test_fused_steps_are_the_plain_ones(name, layout):
+    network, plain = network_of(LAYOUTS[layout]), network_of(LAYOUTS[layout])
+    fused_optimizer, plain_optimizer = build_optimizer(part(name), network), build_optimizer(part(name), plain)
+    assert all(group["fused"] for group in fused_optimizer.param_groups)
+    for group in plain_optimizer.param_groups:
+        group["fused"] = False
+    for number in range(5):
+        train(network, fused_optimizer, [number])
+        for ours, theirs in zip(network.parameters(), plain.parameters(), strict=True):
+            theirs.grad = ours.grad
+        plain_optimizer.step()
+    for ours, theirs in zip(network.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_only_weights_are_decayed(name):
     network = network_of()
