@@ -126,7 +126,7 @@ def find_rate(study: Study, recipe: Recipe) -> Recipe:
     if training.learning_rate is None and training.find_rate:
         found = study.laboratory.find_rate(recipe, study.settings.seed)
         recipe = recipe.updated(learning_rate=found.picked)
-        reporting.say_rate(study, found)
+        reporting.keep_rate(study, found)
     reporting.track_start(study, recipe)
     return recipe
 

@@ -1,4 +1,4 @@
-"""What a study says while it runs: a line for each thing done, and on a terminal a bar for the trial under way."""
+"""What a study says while it runs: a line for each thing done, and for the trial under way a bar or further lines."""
 
 import time
 from collections.abc import Iterator
@@ -11,6 +11,8 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from modules.workers.jobs import Report
+
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress:
@@ -27,9 +29,9 @@ class Progress:
 
     @contextmanager
     def trial(self, label: str) -> Iterator[Report]:
-        """A bar for a trial, gone when it ends; where there is no terminal, nothing until the trial's own line."""
+        """A bar for a trial, gone when it ends; where there is no terminal, a line every ten seconds."""
         if not self.console.is_terminal:
-            yield lambda progress: None
+            yield _Lines(self, label)
             return
         columns = (
             TextColumn("         {task.description}"),
@@ -39,18 +41,61 @@ class Progress:
         )
         with Bar(*columns, console=self.console, transient=True) as bar:
             task = bar.add_task(label, total=None, seen="")
-            yield _reporter(bar, task)
+            yield _Bar(self, label, bar, task)
 
 
-def _reporter(bar: Bar, task: TaskID) -> Report:
-    started = time.monotonic()
+class _News:
+    """The latest report of a trial in words; a training that went back is said at once."""
 
-    def report(progress: dict[str, Any]) -> None:
-        rate = progress["samples"] / max(1e-9, time.monotonic() - started)
-        seen = f"{rate:,.0f}/s"
-        if "steer_error" in progress:
-            loss, error = progress["train_loss"], progress["steer_error"]
-            seen += f" · epoch {progress['epoch']} · loss {loss:.3f} · steer {error:.2%}"
-        bar.update(task, total=progress["total_samples"], completed=progress["samples"], seen=seen)
+    def __init__(self, progress: Progress, label: str) -> None:
+        self.progress = progress
+        self.label = label
+        self._started = time.monotonic()
+        self._first_samples: int | None = None
+        self._steer = ""
+        self._retreats = 0
 
-    return report
+    def _rate(self, report: dict[str, Any]) -> float:
+        if self._first_samples is None:  # a training that goes on did not see all of its samples just now
+            self._first_samples, self._started = report["samples"], time.monotonic()
+        return float((report["samples"] - self._first_samples) / max(1e-9, time.monotonic() - self._started))
+
+    def _words(self, report: dict[str, Any], rate: float) -> str:
+        if report["retreats"] > self._retreats:
+            self._retreats = report["retreats"]
+            self.progress.say(f"{self.label}: the loss exploded; went back with half the rate", "yellow")
+        if "steer_error" in report:
+            self._steer = f" · steer {report['steer_error']:.2%}"
+        return f"epoch {report['epoch']:.1f} · loss {report['train_loss']:.3f}{self._steer} · {rate:,.0f}/s"
+
+
+class _Bar(_News):
+    def __init__(self, progress: Progress, label: str, bar: Bar, task: TaskID) -> None:
+        super().__init__(progress, label)
+        self.bar = bar
+        self.task = task
+
+    def __call__(self, report: dict[str, Any]) -> None:
+        seen = self._words(report, self._rate(report))
+        self.bar.update(self.task, total=report["total_samples"], completed=report["samples"], seen=seen)
+
+
+class _Lines(_News):
+    def __init__(self, progress: Progress, label: str) -> None:
+        super().__init__(progress, label)
+        self._said = time.monotonic()
+
+    def __call__(self, report: dict[str, Any]) -> None:
+        rate = self._rate(report)
+        words = self._words(report, rate)
+        if time.monotonic() - self._said < _SECONDS_BETWEEN_LINES or not rate:
+            return
+        self._said = time.monotonic()
+        left = (report["total_samples"] - report["samples"]) / rate
+        share = report["samples"] / report["total_samples"]
+        self.progress.say(f"{self.label}: {share:.0%} · {words} · {_duration(left)} left", "dim")
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"

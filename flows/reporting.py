@@ -52,8 +52,9 @@ def say_recipe(study: Study, recipe: Recipe) -> None:
     )
 
 
-def say_rate(study: Study, found: RangeTest) -> None:
-    """What the range test found."""
+def keep_rate(study: Study, found: RangeTest) -> None:
+    """Say what the range test found, and keep it for the report."""
+    study.folder.write("range_test.json", found.model_dump(mode="json"))
     low, high = found.rates[0], found.rates[-1]
     study.progress.say(f"learning rate: {found.picked:g}, from a range test of {low:.1e} to {high:.1e}")
 
@@ -186,10 +187,16 @@ def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs,
         versions=summary["versions"],
         stop_reason=_stop_reason(study, plan),
         layers=_layers(final.winner.recipe),
+        range_test=_range_test(study),
         machine_test_openings=study.laboratory.machine_test_openings(),
         report=str(study.folder.path / "report.html"),
         tracking=study.settings.tracking.uri or str(study.home / "mlflow.db") if study.sink else None,
     )
+
+
+def _range_test(study: Study) -> RangeTest | None:
+    kept = study.folder.read("range_test.json")
+    return RangeTest.model_validate(kept) if kept else None
 
 
 def _stop_reason(study: Study, plan: Plan) -> str:

@@ -77,7 +77,7 @@ class CurvePoint(Record):
     """What was seen of a training after `samples` samples. Losses are cross-entropies, errors fractions of 1."""
 
     samples: int
-    epoch: int
+    epoch: float  # epochs seen, with fractions
     learning_rate: float
     batch_size: int
     train_loss: float
@@ -88,7 +88,7 @@ class CurvePoint(Record):
 
 
 class RangeTest(Record):
-    """Learning rates that were tried one update each, the smoothed losses they led to, and the rate picked from them."""
+    """Learning rates that were tried for an update each, the smoothed losses that followed, and the rate picked."""
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]

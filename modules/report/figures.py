@@ -113,6 +113,28 @@ def confusion(study: StudyView) -> str | None:
         return _svg(figure)
 
 
+def range_test(study: StudyView) -> str | None:
+    """The losses of a range test over the rates that were tried, the pick marked; None where there was none."""
+    test = study.range_test
+    if test is None:
+        return None
+    with _figure(width=5.6, height=2.8) as (figure, axes):
+        axes.plot(test.rates, test.losses, color=LIGHT["accent"], linewidth=1.8)
+        axes.axvline(test.picked, color=LIGHT["good"], linewidth=1.2)
+        axes.annotate(
+            f"{test.picked:g}",
+            (test.picked, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, -10),
+            textcoords="offset points",
+            color=LIGHT["good"],
+        )
+        axes.set_xscale("log")
+        axes.set_xlabel("learning rate")
+        axes.set_ylabel("training loss, smoothed")
+        return _svg(figure)
+
+
 def captions(study: StudyView) -> dict[str, str]:
     """What each figure shows, for those who cannot see it."""
     placed = placed_trials(study)
@@ -121,7 +143,9 @@ def captions(study: StudyView) -> dict[str, str]:
     wrong = 0
     if study.confusion is not None:
         wrong = sum(sum(row) - row[index] for index, row in enumerate(study.confusion))
+    picked = study.range_test.picked if study.range_test else None
     return {
+        "range_test": f"Range test of the learning rate: losses at rates that grow; {picked} was picked.",
         "loss_curves": f"Learning curves of {len(placed)} trials: cross-entropy on steer over samples seen.",
         "error_curves": f"Error on steer over samples seen; the lowest a trial ended with is {percent(lowest)}.",
         "effects": f"Effects of {len(judged)} edits with 95 % intervals; {sum(r.kept for r in judged)} were kept.",

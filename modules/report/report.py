@@ -29,6 +29,7 @@ _FIGURES: dict[str, Callable[[StudyView], str | None]] = {
     "error_curves": figures.error_curves,
     "effects": figures.effects,
     "confusion": figures.confusion,
+    "range_test": figures.range_test,
 }
 _WORST_CLASSES = 12
 

@@ -69,7 +69,7 @@ class SteerEvaluation(pl.Callback):
         if self._looks_by(history.samples) > self._looks_by(last):
             self._look(trainer, pl_module)
         elif time.monotonic() - self._reported > _SECONDS_BETWEEN_REPORTS:
-            self._say({"samples": history.samples})
+            self._say({"samples": history.samples, "epoch": history.progress.epochs, "train_loss": history.recent_loss})
 
     def _looks_by(self, samples: int) -> int:
         return min(self.looks, samples * self.looks // self.history.total_samples)
@@ -82,7 +82,7 @@ class SteerEvaluation(pl.Callback):
         loss, error, noise = _agreed(trainer, outputs.loss, outputs.error, noise_scale or 0.0)
         point = CurvePoint(
             samples=history.samples,
-            epoch=len(history.curve) + 1,
+            epoch=history.progress.epochs,
             learning_rate=self.decay.current,
             batch_size=self.data.batch_size,
             train_loss=statistics.fmean(history.losses_since_look),
@@ -111,7 +111,8 @@ class SteerEvaluation(pl.Callback):
     def _say(self, news: dict[str, Any]) -> None:
         self._reported = time.monotonic()
         if self.data.rank == 0:
-            self.report({**news, "total_samples": self.history.total_samples})
+            history = self.history
+            self.report({**news, "total_samples": history.total_samples, "retreats": history.retreats})
 
 
 def _agreed(trainer: pl.Trainer, *figures: float) -> list[float]:
