@@ -105,7 +105,7 @@ def test_help_names_every_command_with_examples():
 
 def test_help_of_run_lists_the_choices(capsys):
     assert main(["run", "--help"]) == 0
-    assert "optimizer=      adamw|momentum|sgd" in capsys.readouterr().out
+    assert "optimizer=      adagrad|adam|adamw|gradient_descent|momentum" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

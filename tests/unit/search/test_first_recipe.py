@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modules.errors import ConfigError
 from modules.records import DataRecord, Part
 from modules.search.first_recipe import batch_rule, first_recipe
 
@@ -75,3 +76,10 @@ def test_what_is_wished_is_in_the_recipe():
     found = recipe(batch_size=50, averaging=ema(123.4), gradient_clip=1.0)
     assert (found.batch_size, found.averaging, found.gradient_clip) == (50, ema(123.4), 1.0)
     assert recipe(averaging=Part(target="none")).averaging == Part(target="none")
+
+
+def test_a_batch_may_be_all_of_the_data_but_not_more():
+    assert recipe(1000, batch_size="all").batch_size == 1000
+    assert recipe(1000, batch_size=1000).batch_size == 1000
+    with pytest.raises(ConfigError, match=r"training.batch_size=1001 is larger .* up to 1000, or all$"):
+        recipe(1000, batch_size=1001)
