@@ -26,6 +26,7 @@ from modules.recipe import Recipe
 from modules.records import DataRecord, Part, TrialResult
 from modules.report.table import study_markdown
 from modules.search.final import Final, Finalist, choose_final
+from modules.search.first_recipe import batch_limit
 from modules.search.generation import (
     Child,
     Confirmation,
@@ -76,7 +77,7 @@ def run_study(settings: Settings, command: str) -> Path:
 def plan_study(settings: Settings, home: Path) -> None:
     """Say what a study would train and with what it would start; nothing but a calibration is trained."""
     with opened_study(settings, home, "espalier plan", tracked=False) as study:
-        recipe = find_rate(study, augment_data(study, select_data(study, load_data(study))))
+        recipe = tune_recipe(study, augment_data(study, select_data(study, load_data(study))))
         plan = make_plan(study, recipe)
         reporting.say_plan(study, plan)
 
@@ -84,7 +85,7 @@ def plan_study(settings: Settings, home: Path) -> None:
 def study_flow(study: Study) -> None:
     """From the images to the report."""
     data = load_data(study)
-    recipe = find_rate(study, augment_data(study, select_data(study, data)))
+    recipe = tune_recipe(study, augment_data(study, select_data(study, data)))
     plan = make_plan(study, recipe)
     trunk = train_baseline(study, recipe, plan)
     for number in range(1, plan.generations + 1):
@@ -119,10 +120,14 @@ def augment_data(study: Study, recipe: Recipe) -> Recipe:
     return recipe
 
 
-@task("find learning rate")
-def find_rate(study: Study, recipe: Recipe) -> Recipe:
-    """The recipe with the rate that a range test speaks for, where none is given."""
+@task("batch size and learning rate")
+def tune_recipe(study: Study, recipe: Recipe) -> Recipe:
+    """The recipe with the batch size that is fastest here, if asked for, and the rate that a range test speaks for."""
     training = study.settings.training
+    if training.batch_size == "measured":
+        largest = batch_limit(study.laboratory.data.num_images["train"])
+        recipe = recipe.updated(batch_size=study.laboratory.measure_batch_size(recipe, largest))
+        study.progress.say(f"batches of {recipe.batch_size}: no larger one is much faster on this machine")
     if training.learning_rate is None and training.find_rate:
         found = study.laboratory.find_rate(recipe, study.settings.seed)
         recipe = recipe.updated(learning_rate=found.picked)

@@ -53,7 +53,8 @@ class TrainingSettings(Section):
     learning_rate: Positive | None
     default_learning_rate: Positive  # the optimizer's
     find_rate: bool
-    batch_size: Annotated[int, Field(ge=1, le=65536)] | Literal["all"] | None  # all: the training data
+    # all: the training data; measured: what this machine trains fastest with
+    batch_size: Annotated[int, Field(ge=1, le=65536)] | Literal["all", "measured"] | None
     label_smoothing: Fraction
     gradient_clip: Positive | None
     patience: Count | None

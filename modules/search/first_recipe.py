@@ -23,7 +23,7 @@ def first_recipe(
     mixing: Part | None,
     selection: Part,
     learning_rate: float,
-    batch_size: int | Literal["all"] | None,
+    batch_size: int | Literal["all", "measured"] | None,
     label_smoothing: float,
     gradient_clip: float | None,
 ) -> Recipe:
@@ -56,8 +56,8 @@ def first_recipe(
     )
 
 
-def _batch_size(wished: int | Literal["all"] | None, num_train: int) -> int:
-    if wished is None:
+def _batch_size(wished: int | Literal["all", "measured"] | None, num_train: int) -> int:
+    if wished is None or wished == "measured":  # the measurement starts from the rule
         return min(batch_rule(num_train), num_train)
     if wished == "all":
         return num_train
@@ -69,6 +69,10 @@ def _batch_size(wished: int | Literal["all"] | None, num_train: int) -> int:
 
 
 def batch_rule(num_train: int) -> int:
-    """128, and fewer where an epoch would have less than 16 updates, but not under 16: a power of two."""
-    largest = max(16, min(128, num_train // 16))
-    return 1 << (largest.bit_length() - 1)
+    """128, which two cores train about as fast with as with more, and fewer where an epoch would be short."""
+    return min(128, batch_limit(num_train))
+
+
+def batch_limit(num_train: int) -> int:
+    """The largest power of two that leaves an epoch 16 updates, but not under 16."""
+    return 1 << (max(16, num_train // 16).bit_length() - 1)

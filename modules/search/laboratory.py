@@ -102,6 +102,16 @@ class Laboratory:
         record = entry.record if entry else self.pool.call("modules.training.range_test.find_rate", arguments)
         return RangeTest.model_validate(record)
 
+    def measure_batch_size(self, recipe: Recipe, largest: int) -> int:
+        """The smallest batch size that this machine trains a recipe nearly as fast with as with any; measured once."""
+        spec = self.spec(recipe, Slice(samples=1, evaluate_every=1), seed=0)
+        key = digest_of({"trial": spec.key, "largest": largest})
+        entry = self.store.find("batch_sizes", key)
+        arguments = {"spec": spec.model_dump(mode="json"), "home": str(self.home), "key": key, "largest": largest}
+        job = "modules.training.calibration.measure_batch_sizes"
+        record = entry.record if entry else self.pool.call(job, arguments)
+        return int(record["picked"])
+
     def inherit(self, edit: Part, recipe: Recipe, parent: TrialResult, seed: int) -> Inherited | Refused:
         """Apply an edit to a trained parent, or find that it was refused."""
         module = edit.target.rpartition(".")[0]

@@ -23,6 +23,8 @@ from modules.randomness import words
 
 REVISION = 2
 
+_MOST_AT_ONCE = 2_048  # images; more at once is no faster and only takes memory
+
 Piece = tuple[Tensor, Tensor]  # images (float32, N x C x H x W) and labels, or the shares of each class (N x classes)
 
 
@@ -76,7 +78,7 @@ class Batch:
         return len(self._indices)
 
     def __iter__(self) -> Iterator[Piece]:
-        size = self._data.most_at_once or len(self)
+        size = self._data.most_at_once or _MOST_AT_ONCE
         for first in range(0, len(self), size):
             here = slice(first, first + size)
             yield self._data.piece(self._indices[here], self._epochs[here])

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ from modules.workers.jobs import Report, job
 
 _UPDATES = 60
 _WARMUP_UPDATES = 10
+_BATCH_SIZES = (32, 64, 128, 256, 512, 1024)
+_BATCH_SAMPLES = 8_192  # for each of them
+_FASTEST = 0.95  # a batch this close to the fastest is fast enough; smaller ones learn more from an image
 
 
 class _Stopwatch(pl.Callback):
     """Notes when each update begins; stops after some."""
 
-    def __init__(self) -> None:
+    def __init__(self, updates: int) -> None:
+        self.updates = updates
         self.marks: list[float] = []
 
     def on_train_batch_start(
@@ -30,21 +35,46 @@ class _Stopwatch(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        trainer.should_stop = len(self.marks) == _UPDATES
+        trainer.should_stop = len(self.marks) == self.updates
 
 
 @job
 def calibrate(spec: dict[str, Any], home: str, report: Report) -> dict[str, Any]:
     """Train some batches of a recipe and look once at *steer*: samples a second (median) and seconds for the look."""
     parsed = TrialSpec.model_validate(spec)
-    training = Training(parsed, Path(home), Store(Path(home) / "store"), report)
-    stopwatch = _Stopwatch()
-    training.run_with([stopwatch, training.decay, training.average])
-    laps = [after - before for before, after in zip(stopwatch.marks, stopwatch.marks[1:], strict=False)]
+    training, seconds = _timed(parsed, Path(home), report, _UPDATES)
     before_look = time.monotonic()
     training.average.prepare(training.optimizer)
     training.steer.observe()
     return {
-        "samples_per_second": parsed.recipe.batch_size / statistics.median(laps[_WARMUP_UPDATES:]),
+        "samples_per_second": parsed.recipe.batch_size / seconds,
         "evaluation_seconds": time.monotonic() - before_look,
     }
+
+
+@job
+def measure_batch_sizes(spec: dict[str, Any], home: str, key: str, largest: int, report: Report) -> dict[str, Any]:
+    """Samples a second at several batch sizes up to `largest`, and the pick; stored as `batch_sizes/<key>`."""
+    parsed = TrialSpec.model_validate(spec)
+    rates = {}
+    for size in (size for size in _BATCH_SIZES if size <= largest):
+        sized = parsed.updated(recipe=parsed.recipe.updated(batch_size=size))
+        updates = _WARMUP_UPDATES + max(4, _BATCH_SAMPLES // size)
+        _, seconds = _timed(sized, Path(home), report, updates)
+        rates[size] = size / seconds
+    record = {"samples_per_second": {str(size): rate for size, rate in rates.items()}, "picked": pick_size(rates)}
+    return dict(Store(Path(home) / "store").put("batch_sizes", key, record).record)
+
+
+def pick_size(rates: Mapping[int, float]) -> int:
+    """The smallest batch size that is nearly as fast as the fastest."""
+    return min(size for size, rate in rates.items() if rate >= _FASTEST * max(rates.values()))
+
+
+def _timed(spec: TrialSpec, home: Path, report: Report, updates: int) -> tuple[Training, float]:
+    """A training after so many updates, and the median seconds of one."""
+    training = Training(spec, home, Store(home / "store"), report)
+    stopwatch = _Stopwatch(updates)
+    training.run_with([stopwatch, training.decay, training.average])
+    laps = [after - before for before, after in zip(stopwatch.marks, stopwatch.marks[1:], strict=False)]
+    return training, statistics.median(laps[_WARMUP_UPDATES:])

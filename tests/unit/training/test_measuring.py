@@ -1,0 +1,66 @@
+"""What a machine is asked before a training: the range test of rates, and which batch size is fast."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_study import tiny_architecture, tiny_recipe, tiny_spec
+
+from modules.records import RangeTest
+from modules.store import Store
+from modules.training.calibration import measure_batch_sizes, pick_size
+from modules.training.progress import Progress
+from modules.training.range_test import UPDATES, Ramp, find_rate, pick_rate, smoothed
+
+
+def silent(progress):
+    return None
+
+
+def test_smoothing_by_hand():
+    assert smoothed([1.0, 1.0, 1.0]) == pytest.approx([1.0, 1.0, 1.0])
+    assert smoothed([1.0, 2.0]) == pytest.approx([1.0, (0.9 * 0.1 * 1.0 + 0.1 * 2.0) / (1 - 0.81)])
+
+
+def test_the_ramp_multiplies_by_the_same_ratio_from_end_to_end():
+    ramp = Ramp(1e-3, 1e2, 51)
+    factors = [ramp.factor(Progress(0, 1, updates)) for updates in range(51)]
+    assert (factors[0], factors[-1]) == pytest.approx((1e-3, 1e2))
+    ratios = [after / before for before, after in zip(factors, factors[1:], strict=False)]
+    assert ratios == pytest.approx([10**0.1] * 50)
+
+
+def test_the_pick_lies_below_the_rate_with_the_lowest_loss():
+    rates = [10.0 ** (step / 10 - 4) for step in range(50)]
+    losses = [2.3 - 0.04 * step if step <= 30 else 1.1 + 0.3 * (step - 30) for step in range(50)]
+    assert rates[30] / 30 < pick_rate(rates, losses) < rates[30]
+
+
+def test_a_range_test_finds_a_rate_that_learns_and_repeats(home, data):
+    recipe = tiny_recipe(architecture=tiny_architecture(dropout=0.0))
+    spec = tiny_spec(data).updated(recipe=recipe)
+    arguments = {"spec": spec.model_dump(mode="json"), "home": str(home)}
+    found = RangeTest.model_validate(find_rate(**arguments, key="a" * 32, report=silent))
+    again = RangeTest.model_validate(find_rate(**arguments, key="b" * 32, report=silent))
+    assert found == again
+    assert len(found.rates) == len(found.losses) <= UPDATES
+    assert list(found.rates) == sorted(found.rates)
+    assert found.rates[0] == pytest.approx(0.01 * 1e-3)
+    assert 1e-4 < found.picked < 1.0
+    assert Store(home / "store").find("range_tests", "a" * 32).record["picked"] == found.picked
+    assert not (home / "store" / "trials").exists()
+    assert not (home / "store" / "checkpoints").exists()
+
+
+@given(st.dictionaries(st.integers(1, 4096), st.floats(1.0, 1e6), min_size=1))
+def test_the_smallest_size_that_is_nearly_the_fastest(rates):
+    picked = pick_size(rates)
+    assert rates[picked] >= 0.95 * max(rates.values())
+    assert all(rates[size] < 0.95 * max(rates.values()) for size in rates if size < picked)
+
+
+def test_batch_sizes_are_measured_up_to_the_largest(home, data):
+    spec = tiny_spec(data).model_dump(mode="json")
+    record = measure_batch_sizes(spec, str(home), "a" * 32, 64, report=silent)
+    assert list(record["samples_per_second"]) == ["32", "64"]
+    assert record["picked"] in (32, 64)
+    assert Store(home / "store").find("batch_sizes", "a" * 32).record == record
