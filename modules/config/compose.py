@@ -98,9 +98,16 @@ def _compose(choices: tuple[str, ...], conf: Path) -> "DictConfig":
 def _apply(one: Typed, config: "DictConfig") -> None:
     """Set a value, or take one out, as Hydra does with an override that is not of a group."""
     from omegaconf import OmegaConf, open_dict
+    from omegaconf.errors import OmegaConfBaseException
 
     if not one.parsed.is_delete():
-        OmegaConf.update(config, one.key, one.value, merge=True)
+        try:
+            OmegaConf.update(config, one.key, one.value, merge=True)
+        except OmegaConfBaseException as error:  # a list for a section, or the other way round
+            raise ConfigError(
+                f"{one.text} is of another kind than {one.key} (allowed: as `espalier config` prints it): "
+                f"{str(error).splitlines()[0]}"
+            ) from error
         return
     above, _, name = one.key.rpartition(".")
     with open_dict(config):

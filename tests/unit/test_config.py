@@ -174,6 +174,8 @@ def test_the_study_is_named_by_what_its_results_depend_on(default):
         (["trainer.precision=float16"], ["auto, float32, bfloat16", "float16"]),
         (["optimizer.weight_decay=-1"], ["optimizer.weight_decay", "from 0.0", "-1"]),
         (["optimizer.betas=[0.9]"], ["a list of 2"]),
+        (["optimizer.betas={}"], ["optimizer.betas={} is of another kind", "allowed"]),
+        (["augmentation.transforms.shift=[]"], ["augmentation.transforms.shift=[] is of another kind", "allowed"]),
         (["optimizer.betas=[0.9,2]"], ["each a number from 0.0"]),
         (["data=mnist", "data.root=[1]"], ["data.root", "a text"]),
         (["augmentation.transforms=null"], ["augmentation.transforms", "null"]),
