@@ -1,0 +1,1 @@
+"""Training on mixtures of the images of a batch: one class a file; labels become shares."""
