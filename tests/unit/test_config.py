@@ -91,7 +91,9 @@ def test_classic_preset_is_the_classic_recipe():
     assert classic.model.name == "classic_architecture"
     assert classic.optimizer.target == "torch.optim.SGD"
     assert classic.optimizer.arguments == {"momentum": 0.9, "weight_decay": 0.0}
-    assert classic.schedule.arguments == {"decay": 1e-6}
+    assert classic.schedule.name == "TimeBased"
+    assert classic.schedule.arguments == {"decay": 1e-6, "reading": "closed", "warmup_fraction": 0.0}
+    assert (classic.batching.name, classic.averaging.name, classic.mixing) == ("Fixed", "NoAverage", None)
     assert (training.learning_rate, training.batch_size, training.max_epochs, training.patience) == (0.01, 32, 20, 5)
     assert classic.search.kind == "none"
     assert classic.augmentation == ()
@@ -158,11 +160,15 @@ def test_the_study_is_named_by_what_its_results_depend_on(default):
         (["training.learning_rate=-1"], ["training.learning_rate", "above 0", "-1"]),
         (["training.learning_rate=nan"], ["above 0", "nan"]),
         (["training.learning_rate=fast"], ["a number", "fast"]),
-        (["training.batch_size=1.5"], ["whole number from 1 to 65536 or all or null", "1.5"]),
-        (["training.batch_size=true"], ["whole number", "true"]),
-        (["training.batch_size=full"], ["or all or null", "full"]),
+        (["training.batch_size=1.5"], ["whole number from 1 to 65536 or one of all, measured or null", "1.5"]),
+        (["training.batch_size=true"], ["whole number", "got true"]),
+        (["training.batch_size=full"], ["all, measured or null", "full"]),
         (["optimizer=nesterov", "optimizer.nesterov=false"], ["optimizer.nesterov must be true", "false"]),
-        (["training.monitor=train/loss"], ["steer/loss", "train/loss"]),
+        (["training.max_retreats=-1"], ["training.max_retreats", "from 0 to 100", "-1"]),
+        (["training.target_loss=0"], ["training.target_loss", "above 0 or null", "0"]),
+        (["training.find_rate=1"], ["training.find_rate", "true or false", "1"]),
+        (["training.default_learning_rate=1"], ["unknown key training.default_learning_rate", "training.learning_rate"]),
+        (["trainer.strategy=fsdp"], ["trainer.strategy", "auto, ddp", "fsdp"]),
         (["fresh=1"], ["true or false", "1"]),
         (["orchestrator=airflow"], ["prefect, inline", "airflow"]),
         (["seed=-1"], ["seed", "from 0", "-1"]),
@@ -170,7 +176,7 @@ def test_the_study_is_named_by_what_its_results_depend_on(default):
         (["seed=1e400"], ["inf"]),
         (["budget.minutes=0"], ["budget.minutes", "above 0", "0"]),
         (["budget.target_error=1.0"], ["above 0 and below 1"]),
-        (["trainer.devices=2"], ["trainer.devices", "1", "2"]),
+        (["trainer.devices=0"], ["trainer.devices", "from 1 to 64", "0"]),
         (["trainer.precision=float16"], ["auto, float32, bfloat16", "float16"]),
         (["optimizer.weight_decay=-1"], ["optimizer.weight_decay", "from 0.0", "-1"]),
         (["optimizer.betas=[0.9]"], ["a list of 2"]),
@@ -204,7 +210,10 @@ def test_the_study_is_named_by_what_its_results_depend_on(default):
         (["seed=1,2"], ["several values", "-m"]),
         (["seed=1", "seed=2"], ["seed=1 and seed=2 contradict"]),
         (["search=none", "search.generations=3"], ["contradicts search=none"]),
-        (["training.averaging=none", "training.ema_samples=9"], ["contradicts training.averaging=none"]),
+        (["averaging=none", "averaging.half_life_samples=9"], ["unknown key averaging.half_life_samples"]),
+        (["averaging=swa", "averaging.start_fraction=2"], ["averaging.start_fraction", "from 0.0 to 1.0", "2"]),
+        (["averaging=null"], ["averaging: null", "ema, none, swa"]),
+        (["mixing=null"], ["mixing: null", "did you mean none", "cutmix, mixup, none"]),
         (["data.steer_fraction=0.6", "data.confirm_fraction=0.5"], ["no image to train on", "1.3"]),
         (["seed=${nothing}"], ["nothing"]),
         (["seed=???"], ["seed"]),

@@ -16,6 +16,7 @@ from modules.workers import pool as pool_module
 from modules.workers.pool import JobTimedOutError, Worker, WorkerDiedError, WorkerPool
 
 NUMERICS = "modules.training.numerics.describe_numerics"
+ON_CPU = {"accelerator": "cpu", "devices": 1, "strategy": "auto"}
 ROOT = Path(__file__).parents[3]
 
 
@@ -34,15 +35,15 @@ def only_worker(pool: WorkerPool) -> Worker:
 
 
 def test_a_job_gives_its_result(pool):
-    result = pool.call(NUMERICS, {"precision": "float32"})
+    result = pool.call(NUMERICS, {"precision": "float32", **ON_CPU})
     assert result["threads"] == 1
     assert result["precision"] == "float32"
 
 
 def test_a_worker_is_used_again(pool):
-    pool.call(NUMERICS, {"precision": "float32"})
+    pool.call(NUMERICS, {"precision": "float32", **ON_CPU})
     before = only_worker(pool).process.pid
-    pool.call(NUMERICS, {"precision": "bfloat16"})
+    pool.call(NUMERICS, {"precision": "bfloat16", **ON_CPU})
     assert only_worker(pool).process.pid == before
 
 
@@ -71,7 +72,7 @@ def test_jobs_from_several_threads_each_get_their_own_result(pool):
     answers: dict[int, str] = {}
 
     def ask(index: int) -> None:
-        answers[index] = pool.call(NUMERICS, {"precision": asked[index]})["precision"]
+        answers[index] = pool.call(NUMERICS, {"precision": asked[index], **ON_CPU})["precision"]
 
     threads = [threading.Thread(target=ask, args=(index,)) for index in range(len(asked))]
     for thread in threads:
@@ -236,7 +237,7 @@ def test_a_real_worker_killed_in_the_middle_of_its_job_is_replaced(pool, caplog)
     victim = only_worker(pool)
     os.kill(victim.process.pid, signal.SIGSTOP)
     threading.Timer(0.3, lambda: os.kill(victim.process.pid, signal.SIGKILL)).start()
-    assert pool.call(NUMERICS, {"precision": "float32"})["precision"] == "float32"
+    assert pool.call(NUMERICS, {"precision": "float32", **ON_CPU})["precision"] == "float32"
     assert only_worker(pool) is not victim
     assert "was killed (signal 9)" in caplog.text
 
