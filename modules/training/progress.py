@@ -27,5 +27,5 @@ class Progress(NamedTuple):
 
     def after(self, fraction: float) -> "Progress":
         """The same moment as a training sees it that began after `fraction` of this one; updates count as before."""
-        skipped = int(fraction * self.total_samples)
+        skipped = round(fraction * self.total_samples)  # 0.57 * 100 is 56.99… in floats
         return self._replace(samples=max(0, self.samples - skipped), total_samples=max(1, self.total_samples - skipped))

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 from modules.training.progress import Progress
 
-REVISION = 1
+REVISION = 2
 
 _FIRST = 1e-3  # so that the first update is not lost
 

@@ -245,6 +245,11 @@ def test_a_warm_up_rises_in_a_straight_line_to_1(name, scale, percent, data):
     assert schedule.factor(Progress(end, total, 0)) == 1.0
 
 
+def test_what_comes_after_a_warm_up_begins_at_the_very_sample():
+    for percent in range(100):
+        assert Progress(percent, 100, 7).after(percent / 100) == Progress(0, 100 - percent, 7)
+
+
 @pytest.mark.parametrize(
     ("schedule", "argument"),
     [
