@@ -1,3 +1,5 @@
+from itertools import islice
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -72,15 +74,20 @@ POLICY = (
 )
 
 
-def batches(home, record, batch_size, count, first_sample=0):
+def source_of(home, record, batch_size=16, first_sample=0, mixing=None, most_at_once=None):
     arrays = open_arrays(home, record)
-    source = TrainingData(
-        arrays, arrays.indices("train"), build_policy(POLICY), 5, batch_size, first_sample, batches_per_epoch=count
-    )
-    found = list(source)
-    images = np.concatenate([images.numpy() for images, _ in found])
-    labels = np.concatenate([labels.numpy() for _, labels in found])
-    return images, labels
+    policy = build_policy(POLICY)
+    return TrainingData(arrays, arrays.indices("train"), policy, mixing, 5, batch_size, first_sample, most_at_once)
+
+
+def joined(batches):
+    """The images and labels of all pieces of all batches."""
+    pieces = [piece for batch in batches for piece in batch]
+    return tuple(np.concatenate([each.numpy() for each in column]) for column in zip(*pieces, strict=True))
+
+
+def batches(home, record, batch_size, count, **options):
+    return joined(islice(source_of(home, record, batch_size, **options), count))
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 30, 100])
@@ -90,6 +97,17 @@ def test_augmented_images_do_not_depend_on_the_batch_size(home, data, batch_size
     others, other_labels = batches(home, data, batch_size, count)
     np.testing.assert_array_equal(others, images[: count * batch_size])
     np.testing.assert_array_equal(other_labels, labels[: count * batch_size])
+
+
+def test_the_size_may_change_before_any_batch(home, data):
+    images, labels = batches(home, data, 210, 1)
+    source, found = source_of(home, data), []
+    for size, batch in zip((7, 100, 1, 60, 42), source, strict=False):
+        assert batch.size == len(batch) == source.batch_size
+        found.append(batch)
+        source.batch_size = size
+    np.testing.assert_array_equal(joined(found)[0], images[: 16 + 7 + 100 + 1 + 60])
+    np.testing.assert_array_equal(joined(found)[1], labels[: 16 + 7 + 100 + 1 + 60])
 
 
 def test_a_slice_goes_on_where_the_last_one_stopped(home, data):
@@ -106,6 +124,20 @@ def test_images_in_another_order_of_files_make_the_same_batches(home, data):
     np.testing.assert_array_equal(reversed_labels, labels)
 
 
+@pytest.mark.parametrize(("most_at_once", "sizes"), [(1, [1] * 70), (32, [32, 32, 6]), (70, [70]), (None, [70])])
+def test_pieces_hold_no_more_than_they_may_and_make_up_the_batch(home, data, most_at_once, sizes):
+    batch = source_of(home, data, 70, most_at_once=most_at_once).next_batch()
+    assert [len(images) for images, _ in batch] == sizes
+    for one, other in zip(joined([batch]), batches(home, data, 70, 1), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_batch_can_be_gone_through_again(home, data):
+    batch = source_of(home, data, 20, most_at_once=8).next_batch()
+    for one, other in zip(joined([batch]), joined([batch]), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_batches_are_what_networks_take(home, data):
     images, labels = batches(home, data, 16, 1)
     assert images.shape == (16, 1, 8, 8)
@@ -115,8 +147,38 @@ def test_batches_are_what_networks_take(home, data):
     assert labels.dtype == np.int64
 
 
-def test_it_has_as_many_batches_as_it_says(home, data):
-    arrays = open_arrays(home, data)
-    source = TrainingData(arrays, arrays.indices("train"), build_policy(()), 0, 8, 0, batches_per_epoch=3)
-    assert len(source) == len(list(source)) == 3
-    assert source.cursor == 24
+def test_mixed_images_come_with_the_shares_of_their_classes(home, data):
+    def brighter(images, targets, draws):
+        return images + 1.0, targets * 0.5
+
+    images, shares = batches(home, data, 16, 2, mixing=brighter)
+    plain, labels = batches(home, data, 16, 2)
+    np.testing.assert_array_equal(images, plain + 1.0)
+    np.testing.assert_array_equal(shares, np.eye(3, dtype=np.float32)[labels] * 0.5)
+
+
+def test_it_has_no_end_and_no_batch_is_made_ahead(home, data):
+    source = source_of(home, data, 8)
+    assert len(source) > 10**15
+    for number, _ in enumerate(islice(source, 20), 1):
+        assert source.cursor == 8 * number
+
+
+def test_what_is_to_come_can_be_looked_at_and_still_comes(home, data):
+    source, images = source_of(home, data, 10, first_sample=50), batches(home, data, 200, 1)[0]
+    np.testing.assert_array_equal(joined([source.upcoming(64, skip=30)])[0], images[80:144])
+    assert source.cursor == 50
+    np.testing.assert_array_equal(joined([source.next_batch()])[0], images[50:60])
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_processes_share_each_batch_and_what_is_to_come_is_whole(home, data, world_size):
+    images, _ = batches(home, data, 16, 3)
+    for rank in range(world_size):
+        source = source_of(home, data)
+        source.rank, source.world_size = rank, world_size
+        for number in range(3):
+            np.testing.assert_array_equal(joined([source.upcoming(16)])[0], images[16 * number :][:16])
+            batch = source.next_batch()
+            assert batch.size == 16
+            np.testing.assert_array_equal(joined([batch])[0], images[16 * number :][:16][rank::world_size])
