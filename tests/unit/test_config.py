@@ -167,7 +167,10 @@ def test_the_study_is_named_by_what_its_results_depend_on(default):
         (["training.max_retreats=-1"], ["training.max_retreats", "from 0 to 100", "-1"]),
         (["training.target_loss=0"], ["training.target_loss", "above 0 or null", "0"]),
         (["training.find_rate=1"], ["training.find_rate", "true or false", "1"]),
-        (["training.default_learning_rate=1"], ["unknown key training.default_learning_rate", "training.learning_rate"]),
+        (
+            ["training.default_learning_rate=1"],
+            ["unknown key training.default_learning_rate", "training.learning_rate"],
+        ),
         (["trainer.strategy=fsdp"], ["trainer.strategy", "auto, ddp", "fsdp"]),
         (["fresh=1"], ["true or false", "1"]),
         (["orchestrator=airflow"], ["prefect, inline", "airflow"]),

@@ -1,5 +1,7 @@
 """What a machine is asked before a training: the range test of rates, and which batch size is fast."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ def test_the_ramp_multiplies_by_the_same_ratio_from_end_to_end():
     ramp = Ramp(1e-3, 1e2, 51)
     factors = [ramp.factor(Progress(0, 1, updates)) for updates in range(51)]
     assert (factors[0], factors[-1]) == pytest.approx((1e-3, 1e2))
-    ratios = [after / before for before, after in zip(factors, factors[1:], strict=False)]
+    ratios = [after / before for before, after in pairwise(factors)]
     assert ratios == pytest.approx([10**0.1] * 50)
 
 
