@@ -12,6 +12,7 @@ from modules.records import Part
 CONF = Path(__file__).resolve().parent.parent / "conf"
 _TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
 _REVISION = re.compile(r"^REVISION = (\d+)\b", re.MULTILINE)
+_IMPORT = re.compile(r"^ *from (modules[\w.]*) import ([^(\n]+|\([^)]*\))", re.MULTILINE)
 
 
 @cache
@@ -33,11 +34,36 @@ def resolve(target: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
+def revisions_of(*modules: str) -> dict[str, int]:
+    """The `REVISION`s that modules and all they import carry, by module, read from their sources: nothing is imported.
+
+    A part that is built from a yaml is imported by nobody, so name its module too.
+    """
+    found: dict[str, int | None] = {}
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found[module], imported = _revision_and_imports(module)
+            waiting.extend(imported)
+    return {module: revision for module, revision in sorted(found.items()) if revision is not None}
+
+
 @cache
-def revision_of(module: str) -> int:
-    """The `REVISION` that a module carries, read from its source: asking imports nothing."""
-    path = CONF.parent.joinpath(*module.split(".")).with_suffix(".py")
-    found = _REVISION.search(path.read_text())
-    if found is None:
-        raise LookupError(f"{module} carries no REVISION")
-    return int(found[1])
+def _revision_and_imports(module: str) -> tuple[int | None, tuple[str, ...]]:
+    text = _source_of(module).read_text()
+    revision = _REVISION.search(text)
+    imported = []
+    for package, names in _IMPORT.findall(text):
+        inner = [f"{package}.{name}" for name in re.findall(r"\w+", names) if _exists(f"{package}.{name}")]
+        imported.extend(inner or [package])
+    return int(revision[1]) if revision else None, tuple(imported)
+
+
+def _source_of(module: str) -> Path:
+    path = CONF.parent.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _exists(module: str) -> bool:
+    return _source_of(module).exists()

@@ -8,7 +8,7 @@ import numpy as np
 
 from modules.digests import digest_of
 from modules.evaluation.outputs import Outputs
-from modules.parts import revision_of
+from modules.parts import revisions_of
 from modules.recipe import Recipe
 from modules.records import Certificate, DataRecord, Numerics, Part, PartName, RangeTest, TrialResult
 from modules.search.judging import Evidence
@@ -22,7 +22,6 @@ from modules.workers.pool import WorkerKilledError, WorkerPool
 logger = logging.getLogger(__name__)
 
 _FEWEST_AT_ONCE = 8
-_OBSERVING = ("modules.architecture.module", "modules.evaluation.observing")
 
 
 class Inherited(NamedTuple):
@@ -96,7 +95,7 @@ class Laboratory:
     def find_rate(self, recipe: Recipe, seed: int) -> RangeTest:
         """Which learning rate a range test speaks for, from rates around the recipe's own."""
         spec = self.spec(recipe, Slice(samples=1, evaluate_every=1), seed)
-        key = digest_of({"trial": spec.key, "revision": revision_of("modules.training.range_test")})
+        key = digest_of({"trial": spec.key, "revisions": revisions_of("modules.training.range_test")})
         arguments = {"spec": spec.model_dump(mode="json"), "home": str(self.home), "key": key}
         entry = self.store.find("range_tests", key)
         record = entry.record if entry else self.pool.call("modules.training.range_test.find_rate", arguments)
@@ -123,7 +122,7 @@ class Laboratory:
                 "seed": seed,
                 "data": self.data.digest,
                 "numerics": self.numerics.model_dump(mode="json"),
-                "revisions": {name: revision_of(name) for name in (module, "modules.training.inheritance")},
+                "revisions": revisions_of(module, "modules.training.inheritance"),
             }
         )
         record = self._found_or_called(
@@ -164,7 +163,7 @@ class Laboratory:
         kind, digest = (
             ("test_openings", self.data.test_digest) if part == "test" else ("observations", self.data.digest)
         )
-        revisions = [revision_of(name) for name in _OBSERVING]
+        revisions = revisions_of("modules.evaluation.jobs")
         key = digest_of({"weights": trial.weights_sha256, "part": part, "data": digest, "revisions": revisions})
         arguments = {
             "architecture": recipe.architecture.model_dump(mode="json"),

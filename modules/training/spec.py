@@ -1,30 +1,11 @@
 """What a trial is, as data: everything its bits depend on, and therefore its key. Imports no torch."""
 
 from modules.digests import digest_of
-from modules.parts import revision_of
+from modules.parts import revisions_of
 from modules.recipe import Recipe
 from modules.records import DataRecord, Numerics, Record
 
-CORE = (
-    "modules.randomness",
-    "modules.architecture.module",
-    "modules.augmentation.policy",
-    "modules.evaluation.observing",
-    "modules.training.batches",
-    "modules.training.module",
-    "modules.training.noise_scale",
-    "modules.training.optimizer",
-    "modules.training.plateaus",
-    "modules.training.statistics",
-    "modules.training.trial",
-    "modules.training.warmup",
-    "modules.training.batching.growth",
-    "modules.training.callbacks.batch_growth",
-    "modules.training.callbacks.learning_rate_decay",
-    "modules.training.callbacks.retreat",
-    "modules.training.callbacks.steer_evaluation",
-    "modules.training.callbacks.weight_average",
-)
+_TRAINING = "modules.training.trial"
 _OURS = "modules."
 
 
@@ -68,7 +49,7 @@ class TrialSpec(Record):
     def key(self) -> str:
         """The digest of all that determines the result, the revisions of the code it passes through included."""
         recipe = self.recipe
-        modules = {*CORE, *(part.target.rpartition(".")[0] for part in recipe.parts if part.target.startswith(_OURS))}
+        parts = [part.target.rpartition(".")[0] for part in recipe.parts if part.target.startswith(_OURS)]
         return digest_of(
             {
                 "recipe": recipe.model_dump(mode="json"),
@@ -78,6 +59,6 @@ class TrialSpec(Record):
                 "numerics": self.numerics.model_dump(mode="json"),
                 "start": self.start.state_sha256 if self.start else None,
                 "most_at_once": self.most_at_once,
-                "revisions": {name: revision_of(name) for name in sorted(modules)},
+                "revisions": revisions_of(_TRAINING, *parts),
             }
         )

@@ -1,7 +1,9 @@
+import re
+
 import pytest
 
 from modules.errors import ConfigError
-from modules.parts import allowed_targets, build, resolve, revision_of
+from modules.parts import CONF, allowed_targets, build, resolve, revisions_of
 from modules.records import Part
 
 
@@ -24,9 +26,20 @@ def test_every_allowed_target_is_there():
     assert all(callable(resolve(target)) for target in allowed_targets())
 
 
-def test_a_revision_is_read_from_the_source():
+def test_revisions_are_read_from_the_sources_of_a_module_and_all_it_imports():
     from modules import randomness
+    from modules.training.batching import growth
 
-    assert revision_of("modules.randomness") == randomness.REVISION
-    with pytest.raises(LookupError, match=r"modules\.errors carries no REVISION"):
-        revision_of("modules.errors")
+    found = revisions_of("modules.training.batching.milestones", "modules.training.batches")
+    assert found["modules.randomness"] == randomness.REVISION
+    assert found["modules.training.batching.growth"] == growth.REVISION
+    assert "modules.errors" not in found
+    assert list(found) == sorted(found)
+
+
+@pytest.mark.parametrize("group", ["initialisation", "optimizer", "schedule", "batching", "averaging", "mixing"])
+def test_every_part_of_a_recipe_carries_a_revision(group):
+    targets = re.findall(r"_target_: (modules[\w.]+)", "".join(path.read_text() for path in (CONF / group).iterdir()))
+    assert targets or group == "optimizer"
+    for module in {target.rpartition(".")[0] for target in targets}:
+        assert module in revisions_of(module)

@@ -6,7 +6,7 @@ from tiny_study import ADAMW, schedule, tiny_architecture, tiny_recipe, tiny_spe
 
 from modules.records import Part
 from modules.training import spec as spec_module
-from modules.training.spec import CORE, Start, TrialSpec
+from modules.training.spec import Start, TrialSpec
 
 START = Start(kind="trials", key="a" * 32, state_sha256="b" * 64)
 
@@ -101,21 +101,43 @@ PARTS = (
 )
 
 
+CORE = (
+    "modules.randomness",
+    "modules.architecture.module",
+    "modules.augmentation.policy",
+    "modules.evaluation.observing",
+    "modules.training.batches",
+    "modules.training.module",
+    "modules.training.noise_scale",
+    "modules.training.optimizer",
+    "modules.training.trial",
+    "modules.training.warmup",
+    "modules.training.callbacks.learning_rate_decay",
+    "modules.training.callbacks.weight_average",
+)
+
+
+def with_raised(monkeypatch, module: str) -> None:
+    real = spec_module.revisions_of
+
+    def raised(*modules):
+        return {name: revision + (name == module) for name, revision in real(*modules).items()}
+
+    monkeypatch.setattr(spec_module, "revisions_of", raised)
+
+
 @pytest.mark.parametrize("module", [*CORE, *PARTS])
 def test_every_revision_changes_the_key(data, monkeypatch, module):
     spec = tiny_spec(data)
     before = spec.key
-    real = spec_module.revision_of
-    monkeypatch.setattr(spec_module, "revision_of", lambda name: real(name) + (name == module))
+    with_raised(monkeypatch, module)
     assert spec.key != before
 
 
 def test_the_revision_of_a_part_that_is_not_used_changes_nothing(data, monkeypatch):
     spec = tiny_spec(data)
     before = spec.key
-    real = spec_module.revision_of
-    unused = "modules.training.schedules.linear"
-    monkeypatch.setattr(spec_module, "revision_of", lambda name: real(name) + (name == unused))
+    with_raised(monkeypatch, "modules.training.schedules.linear")
     assert spec.key == before
     assert spec.updated(recipe=tiny_recipe(schedule=schedule("Linear"))).key != before
 

@@ -173,9 +173,8 @@ def test_golden_trajectory(home, data):
     }
     for name, values in GOLDEN.items():
         assert found[name] == pytest.approx(values, rel=1e-4), (
-            f"the {name} of a training have changed: raise REVISION in the module whose results did (see CORE in "
-            "modules/training/spec.py, and the parts that this recipe names), so that stored trials are not taken for "
-            f"these; then put the new values here: {found}"
+            f"the {name} of a training have changed: raise REVISION in the module whose results did, so that stored "
+            f"trials are not taken for these; then put the new values here: {found}"
         )
 
 
