@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from modules.architecture.module import Network
 
-REVISION = 1  # raise it with those of orthogonal.py and unit_variance.py too
+REVISION = 1
 
 
 class Lsuv:

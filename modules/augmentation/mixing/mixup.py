@@ -5,7 +5,7 @@ from torch import Tensor
 from modules.augmentation.draws import Draws
 from modules.augmentation.mixing.partners import mix, partners, symmetric_beta
 
-REVISION = 1  # raise it with that of partners.py too
+REVISION = 1
 
 
 class Mixup:
