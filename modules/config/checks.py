@@ -41,8 +41,15 @@ def check_argument(key: str, value: Any, schema: Mapping[str, Any]) -> None:
     if many and not isinstance(value, list):
         raise _refused(key, value, schema)
     values = value if many else [value]
-    if (many and len(values) != schema["count"]) or not all(_fits(item, schema) for item in values):
+    if (many and len(values) not in _counts(schema)) or not all(_fits(item, schema) for item in values):
         raise _refused(key, value, schema)
+
+
+def _counts(schema: Mapping[str, Any]) -> range:
+    """How many entries a list may have: `count` is a number, or the fewest and the most."""
+    count = schema["count"]
+    fewest, most = (count["min"], count["max"]) if isinstance(count, Mapping) else (count, count)
+    return range(fewest, most + 1)
 
 
 def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
@@ -63,7 +70,9 @@ def _refused(key: str, value: Any, schema: Mapping[str, Any]) -> ConfigError:
         words = {"enum": schema["choices"]}
     allowed = described(words)
     if "count" in schema:
-        allowed = f"a list of {schema['count']}, each {allowed}"
+        counts = _counts(schema)
+        number = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        allowed = f"a list of {number}, each {allowed}"
     if schema.get("optional"):
         allowed += " or null"
     return ConfigError(f"{key} must be {allowed}; got {shown(value)}")

@@ -46,7 +46,11 @@ def _wrong(entry: dict[str, Any]) -> list[Any]:
     values += [] if entry.get("optional") else [None]
     values += [entry["min"] - 1] if "min" in entry else []
     values += [entry["max"] + 1] if "max" in entry else []
-    return values if "count" not in entry else [*values, *([value] * entry["count"] for value in values)]
+    if "count" not in entry:
+        return values
+    count = entry["count"]
+    most = count["max"] if isinstance(count, dict) else count
+    return [*values, [], [entry["min"]] * (most + 1), *([value] * most for value in values)]
 
 
 def test_every_group_of_parts_was_found():

@@ -338,6 +338,7 @@ def test_a_wrong_sweep_gets_one_sentence(overrides, said):
         ({"type": "str", "choices": ["a", "b"]}, ["a", "b"], ["c", 1, None]),
         ({"type": "str", "optional": True}, ["", None], [1]),
         ({"type": "float", "count": 2}, [[0.1, 2]], [0.1, [0.1], [0.1, "a"], [1, 2, 3], None]),
+        ({"type": "float", "count": {"min": 1, "max": 3}}, [[0.1], [1, 2, 3]], [0.1, [], [0.1, "a"], [1, 2, 3, 4]]),
     ],
 )
 def test_arguments_are_checked_against_their_schema(schema, good, bad):
