@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.rows import Row, print_rows
 from flows.translation import configured_data, configured_recipe
 from modules.config import resolve
+from modules.randomness import seed_for
 from modules.store import Store
 from modules.training.numerics import numerics_of_this_process
 from modules.training.optimizer import build_optimizer
@@ -43,31 +44,40 @@ class PlainLoop:
     """The updates of a trial, written out."""
 
     def __init__(self, training: Training) -> None:
-        recipe = training.spec.recipe
         self.training = training
-        self.optimizer = build_optimizer(recipe.optimizer, training.network)
+        self.optimizer = build_optimizer(training.spec.recipe.optimizer, training.network)
         self.bfloat16 = training.spec.numerics.precision == "bfloat16"
+        self.averages, self.weights = map(_floats, (training.average.network, training.network))
 
     def run(self, updates: int) -> None:
         """Train on the next batches."""
-        training, recipe = self.training, self.training.spec.recipe
-        module, network, optimizer = training.module, training.network, self.optimizer
-        for index in range(updates):
-            batch = images, labels = training.data.next_batch()
-            rate = recipe.learning_rate * training.decay.schedule.factor(module.progress)
-            for group in optimizer.param_groups:
+        training, recipe, history = self.training, self.training.spec.recipe, self.training.history
+        for _ in range(updates):
+            batch = training.data.next_batch()
+            rate = recipe.learning_rate * training.decay.schedule.factor(history.progress)
+            for group in self.optimizer.param_groups:
                 group["lr"] = rate
-            module.on_train_batch_start(batch, index)  # seeds dropout
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
-                logits = network(images)
-                loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-            optimizer.zero_grad()
-            loss.backward()
+            torch.manual_seed(seed_for(training.spec.seed, "step", history.samples))  # dropout
+            self.optimizer.zero_grad()
+            total = 0.0
+            for images, targets in batch:
+                with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+                    logits = training.network(images)
+                    loss = nn.functional.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
+                    loss = loss * (len(images) / batch.size)
+                loss.backward()
+                total += float(loss.detach())
             if recipe.gradient_clip is not None:
-                nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip)
-            optimizer.step()
-            training.average.on_train_batch_end(training.trainer, module, None, batch, index)
-            module.on_train_batch_end(None, batch, index)  # counts
+                nn.utils.clip_grad_norm_(training.network.parameters(), recipe.gradient_clip)
+            self.optimizer.step()
+            history.count(batch.size, total)
+            weight = training.average.averaging.weight(batch.size, history.samples, history.progress)
+            with torch.no_grad():
+                torch._foreach_lerp_(self.averages, self.weights, weight)
+
+
+def _floats(network: nn.Module) -> list[Tensor]:
+    return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
 
 
 class TakingTurns(pl.Callback):
@@ -98,6 +108,16 @@ class TakingTurns(pl.Callback):
         """Of each block but the first, which warms up."""
         pairs = zip(self.lightning_seconds[1:], self.plain_seconds[1:], strict=False)
         return [lightning / plain - 1 for lightning, plain in pairs]
+
+
+class Timed(Training):
+    """A trial whose Trainer takes turns with a plain loop."""
+
+    turns: TakingTurns
+
+    def run_with(self, callbacks: list[pl.Callback]) -> None:
+        """Also with the callback that takes turns, before all others."""
+        super().run_with([self.turns, *callbacks])
 
 
 def main() -> None:
@@ -131,12 +151,15 @@ def _measure(network: str, root: str, home: Path, blocks: int, updates: int) -> 
     # Lightning's last block that counts ends where the plain loop's last begins, hence one block more than is counted.
     spec = _spec(network, root, home, (blocks + 2) * updates)
     store = Store(home / "store")
-    plain, lightning = (Training(spec, home, store, lambda progress: None) for _ in range(2))
-    turns = TakingTurns(PlainLoop(plain), updates)
-    lightning.trainer.callbacks.insert(0, turns)  # type: ignore[attr-defined]
+    plain, lightning = Training(spec, home, store, _silent), Timed(spec, home, store, _silent)
+    turns = lightning.turns = TakingTurns(PlainLoop(plain), updates)
     lightning.fit()
     _check_same(plain, lightning)
     return _row(network, spec, turns, updates)
+
+
+def _silent(progress: dict[str, Any]) -> None:
+    pass
 
 
 def _spec(network: str, root: str, home: Path, updates: int) -> TrialSpec:

@@ -80,7 +80,8 @@ def _measure(
     settings: Settings, home: Path, pool: WorkerPool, per_kind: int, full_samples: int, cores: int
 ) -> tuple[list[Course], list[Course]]:
     record = configured_data(settings, Store(home / "store"))
-    described = pool.call("modules.training.numerics.describe_numerics", {"precision": "auto"})
+    wished = {"precision": "auto", "accelerator": "cpu", "devices": 1, "strategy": "auto"}
+    described = pool.call("modules.training.numerics.describe_numerics", wished)
     laboratory = Laboratory(home, pool, Numerics.model_validate(described), record)
     recipe = _deepened(_first(settings, record)).updated(schedule=_CONSTANT)
     trunk = _trained(laboratory, recipe, Slice(samples=64_000, evaluate_every=16_000), 0, None)
@@ -106,7 +107,11 @@ def _measure(
 
 def _first(settings: Settings, data: DataRecord) -> Recipe:
     recipe = configured_recipe(settings, data).updated(augmentation=settings.augmentation)
-    return recipe.updated(averaging_samples=round(settings.training.ema_samples or _SLICES[0] / 8))
+    if settings.averaging.arguments.get("half_life_samples", 0) is not None:
+        return recipe
+    # The rule's half-life is a fraction of the slice of a study; here it is that of the shortest slice.
+    arguments = {**recipe.averaging.arguments, "half_life_samples": _SLICES[0] / 8}
+    return recipe.updated(averaging=recipe.averaging.updated(arguments=arguments))
 
 
 def _deepened(recipe: Recipe) -> Recipe:

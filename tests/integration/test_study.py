@@ -165,6 +165,6 @@ def test_through_prefect_and_mlflow_the_bits_are_the_same(undisturbed: Runner, r
 def test_a_name_that_other_settings_have_taken(undisturbed: Runner) -> None:
     done = undisturbed.run(*RUN, "training.learning_rate=0.02")
     assert done.returncode == 2
-    assert "training.learning_rate=0.01, now it is 0.02" in done.stderr
+    assert "training.learning_rate=null, now it is 0.02" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert undisturbed.summary("tiny")["state"] == "completed"
