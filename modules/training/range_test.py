@@ -1,7 +1,8 @@
 """The range test of learning rates: a short training at rates that grow, and the rate that its losses speak for.
 
 Smith 2017 (arXiv 1506.01186). The rate is multiplied by a constant after each update; the training loss, smoothed,
-first falls, then flattens and rises. What is picked lies a stated factor below the rate with the lowest smoothed loss.
+first falls, then flattens and rises. What is picked is the first rate at which it has fallen most of the way: the one
+with the lowest loss is about to explode.
 """
 
 import math
@@ -26,7 +27,7 @@ _LOWEST = 1e-3  # of the optimiser's default rate
 _HIGHEST = 1e2
 _SMOOTHING = 0.9
 _EXPLODED = 3.0  # times the lowest smoothed loss
-_BELOW_LOWEST_LOSS = 3.0  # the pick lies so many times below the rate with the lowest smoothed loss
+_MOST_OF_THE_WAY = 0.9
 
 
 class Ramp:
@@ -73,6 +74,7 @@ def find_rate(spec: dict[str, Any], home: str, key: str, report: Report) -> dict
     training = Training(short, Path(home), store, report)
     training.decay.schedule = Ramp(_LOWEST, _HIGHEST, UPDATES)
     losses = _Losses(training.decay, training.history)
+    # In this process alone also where trials have several: batches are the same, and so is what their losses say.
     training.run_with([training.decay, losses])
     curve = smoothed(losses.losses)
     record = {"rates": losses.rates, "losses": curve, "picked": pick_rate(losses.rates, curve)}
@@ -89,6 +91,7 @@ def smoothed(losses: Sequence[float]) -> list[float]:
 
 
 def pick_rate(rates: Sequence[float], losses: Sequence[float]) -> float:
-    """The rate that a range test speaks for, to two digits: a stated factor below that of the lowest smoothed loss."""
-    lowest = min(range(len(losses)), key=lambda index: losses[index])
-    return float(f"{rates[lowest] / _BELOW_LOWEST_LOSS:.2g}")
+    """The first rate at which the smoothed losses have fallen most of the way to their lowest, to two digits."""
+    enough = losses[0] - _MOST_OF_THE_WAY * (losses[0] - min(losses))
+    first = next(index for index, loss in enumerate(losses) if loss <= enough)
+    return float(f"{rates[first]:.2g}")

@@ -31,10 +31,17 @@ def test_the_ramp_multiplies_by_the_same_ratio_from_end_to_end():
     assert ratios == pytest.approx([10**0.1] * 50)
 
 
-def test_the_pick_lies_below_the_rate_with_the_lowest_loss():
+def test_the_pick_is_where_the_loss_has_fallen_most_of_the_way():
     rates = [10.0 ** (step / 10 - 4) for step in range(50)]
     losses = [2.3 - 0.04 * step if step <= 30 else 1.1 + 0.3 * (step - 30) for step in range(50)]
-    assert rates[30] / 30 < pick_rate(rates, losses) < rates[30]
+    assert pick_rate(rates, losses) == pytest.approx(rates[27], rel=0.01)
+
+
+@given(st.lists(st.floats(0.01, 10.0), min_size=1, max_size=50))
+def test_a_pick_is_one_of_the_rates_and_not_above_that_of_the_lowest_loss(losses):
+    rates = [0.001 * 1.5**step for step in range(len(losses))]
+    picked = pick_rate(rates, losses)
+    assert rates[0] * 0.99 <= picked <= rates[losses.index(min(losses))] * 1.05
 
 
 def test_a_range_test_finds_a_rate_that_learns_and_repeats(home, data):
