@@ -66,16 +66,33 @@ def _without_folder(argument: str) -> str:
 
 def print_rows(rows: Sequence[Row]) -> None:
     """Print what was measured, for programs and for BENCHMARKS.md."""
-    date = time.strftime("%Y-%m-%d")
     for row in rows:
-        where = {"machine": machine(), "command": command(), "date": date}
-        print(json.dumps({**{name: getattr(row, name) for name in row.__dataclass_fields__}, **where}))
-    print("\n".join([*HEADER, *(markdown(row, date) for row in rows)]))
+        print_json({name: getattr(row, name) for name in row.__dataclass_fields__})
+    print("\n".join([*HEADER, *(markdown(row, _today()) for row in rows)]))
+
+
+def print_json(measured: dict[str, Any]) -> None:
+    """Print a line for programs: what was measured, where, how and when."""
+    print(json.dumps({**measured, "machine": machine(), "command": command(), "date": _today()}), flush=True)
+
+
+def print_table(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    """Print a table for BENCHMARKS.md."""
+    rule = ["---"] * len(columns)
+    print("\n".join([f"\n### {title}\n", *(f"| {' | '.join(cells)} |" for cells in (columns, rule, *lines))]))
+    print(f"\n`{command()}`, {_place()}, {_today()}.")
+
+
+def _today() -> str:
+    return time.strftime("%Y-%m-%d")
+
+
+def _place() -> str:
+    return "{cpu}, {cores} cores, {instructions}, torch {torch}".format_map(machine())
 
 
 def markdown(row: Row, date: str) -> str:
     """The row for BENCHMARKS.md."""
-    where = "{cpu}, {cores} cores, {instructions}, torch {torch}".format_map(machine())
     met = "yes" if row.met else "no"
-    cells = (row.figure, row.target, row.shown, met, row.seeds, where, f"`{command()}`", date)
+    cells = (row.figure, row.target, row.shown, met, row.seeds, _place(), f"`{command()}`", date)
     return f"| {' | '.join(cells)} |"
