@@ -30,7 +30,8 @@ def read_state(path: Path) -> State:
 
 def write_state(path: Path, state: State) -> None:
     """Write a state file. By Python, whose errors say that a disk is full; safetensors' own are of no kind."""
-    path.write_bytes(safetensors.torch.save(state))
+    # Weights of convolutions lie in memory channels last; the file knows no layouts.
+    path.write_bytes(safetensors.torch.save({name: tensor.contiguous() for name, tensor in state.items()}))
 
 
 def section(state: State, prefix: str) -> State:

@@ -61,6 +61,12 @@ def test_a_state_is_contiguous_copies_by_name():
     assert equal(section(state, "model"), dict(network.state_dict()))
 
 
+def test_tensors_that_lie_channels_last_can_be_written(tmp_path):
+    weight = torch.arange(3.0 * 2 * 4 * 5).reshape(3, 2, 4, 5)
+    write_state(tmp_path / "state.safetensors", {"best.weight": weight.to(memory_format=torch.channels_last)})
+    assert torch.equal(read_state(tmp_path / "state.safetensors")["best.weight"], weight)
+
+
 def test_a_new_parameter_starts_without_moments():
     network, optimizer = network_and_optimizer(ADAMW)
     step(network, optimizer, 0)
