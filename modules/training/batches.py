@@ -77,6 +77,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self._indices)
 
+    def share(self, rank: int, world_size: int) -> "Batch":
+        """What one of several processes has of it: every `world_size`-th image."""
+        return Batch(self._data, self.size, self._indices[rank::world_size], self._epochs[rank::world_size])
+
     def __iter__(self) -> Iterator[Piece]:
         size = self._data.most_at_once or _MOST_AT_ONCE
         for first in range(0, len(self), size):
@@ -87,7 +91,7 @@ class Batch:
 class TrainingData(pl.LightningDataModule):
     """Augmented batches from the stream, without end; `cursor` is the position of the next one.
 
-    Of several processes that train together, each takes every `world_size`-th image of a batch.
+    Of several processes that train together, each trains on its share of a batch.
     """
 
     def __init__(
@@ -126,15 +130,14 @@ class TrainingData(pl.LightningDataModule):
             yield self.next_batch()
 
     def next_batch(self) -> Batch:
-        """The next images."""
+        """This process's share of the next images."""
         batch = self.upcoming(self.batch_size)
         self.cursor += self.batch_size
-        return batch
+        return batch.share(self.rank, self.world_size)
 
     def upcoming(self, count: int, skip: int = 0) -> Batch:
-        """The `count` images that come after the next `skip` ones; the cursor stays where it is."""
-        chosen, epochs = self.stream.piece(self.cursor + skip, count)
-        return Batch(self, count, chosen[self.rank :: self.world_size], epochs[self.rank :: self.world_size])
+        """The `count` images that come after the next `skip` ones, whole; the cursor stays where it is."""
+        return Batch(self, count, *self.stream.piece(self.cursor + skip, count))
 
     def piece(self, indices: NDArray[np.int64], epochs: NDArray[np.uint64]) -> Piece:
         """Images in [0, 1], augmented, and what they show."""

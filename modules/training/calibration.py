@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from modules.store import Store
+from modules.training.processes import training_together
 from modules.training.spec import TrialSpec
 from modules.training.trial import Training
 from modules.workers.jobs import Report, job
@@ -71,10 +72,21 @@ def pick_size(rates: Mapping[int, float]) -> int:
     return min(size for size, rate in rates.items() if rate >= _FASTEST * max(rates.values()))
 
 
-def _timed(spec: TrialSpec, home: Path, report: Report, updates: int) -> tuple[Training, float]:
-    """A training after so many updates, and the median seconds of one."""
+@job
+def time_along(spec: dict[str, Any], home: str, updates: int, rank: int, port: int, report: Report) -> dict[str, Any]:
+    """What a sibling does while updates are timed."""
+    _timed(TrialSpec.model_validate(spec), Path(home), report, updates, rank, port)
+    return {}
+
+
+def _timed(
+    spec: TrialSpec, home: Path, report: Report, updates: int, rank: int = 0, port: int = 0
+) -> tuple[Training, float]:
+    """A training after so many updates, and the median seconds of one, in as many processes as a trial has."""
     training = Training(spec, home, Store(home / "store"), report)
     stopwatch = _Stopwatch(updates)
-    training.run_with([stopwatch, training.decay, training.average])
+    along = {"spec": spec.model_dump(mode="json"), "home": str(home), "updates": updates}
+    with training_together(spec.numerics, home, "modules.training.calibration.time_along", along, rank, port):
+        training.run_with([stopwatch, training.decay, training.average])
     laps = [after - before for before, after in zip(stopwatch.marks, stopwatch.marks[1:], strict=False)]
     return training, statistics.median(laps[_WARMUP_UPDATES:])

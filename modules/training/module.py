@@ -1,10 +1,12 @@
 """The training step: a network, its loss and its optimiser."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
+from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from modules.randomness import seed_for
@@ -52,16 +54,19 @@ class TrialModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update by the mean cross-entropy of a batch."""
-        # Dropout draws from a counter as well: the position in the stream.
-        torch.manual_seed(seed_for(self.seed, "step", self.first_sample + self.history.samples))
+        # Dropout draws from a counter as well: the position in the stream of this process's first image.
+        torch.manual_seed(seed_for(self.seed, "step", self.first_sample + self.history.samples + self.global_rank))
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         optimizer.zero_grad()
-        total = 0.0
+        total, num_seen = 0.0, 0
         for images, targets in batch:
-            share = len(images) / len(batch)
-            loss = self.loss(images, targets) * share
-            self.manual_backward(loss)
+            num_seen += len(images)
+            # Gradients and losses are averaged over processes, whose shares of a batch may differ by an image.
+            share = len(images) * self.trainer.world_size / batch.size
+            with self._averaging_gradients(num_seen == len(batch)):
+                loss = self.loss(images, targets) * share
+                self.manual_backward(loss)
             total += float(loss.detach())
         if self.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)
@@ -74,8 +79,14 @@ class TrialModule(pl.LightningModule):
         smoothing = self.label_smoothing
         return nn.functional.cross_entropy(logits.float(), targets.to(self.device), label_smoothing=smoothing)
 
+    def _averaging_gradients(self, now: bool) -> AbstractContextManager[None]:
+        """Over processes; once an update, since they may have different numbers of pieces."""
+        strategy = self.trainer.strategy
+        return strategy.block_backward_sync() if isinstance(strategy, DDPStrategy) and not now else nullcontext()
+
     def _mean_over_processes(self, loss: float) -> float:
         if self.trainer.world_size == 1:
             return loss
-        mean: Any = self.trainer.strategy.reduce(torch.tensor(loss, dtype=torch.float64), reduce_op="mean")
+        own = torch.tensor(loss, dtype=torch.float64, device=self.device)
+        mean: Any = self.trainer.strategy.reduce(own, reduce_op="mean")
         return float(mean)

@@ -24,13 +24,14 @@ def numerics_of_this_process(
     """What a training here computes with.
 
     `precision` auto is bfloat16 where the processor multiplies it, else float32; `accelerator` auto is a GPU where
-    there is one. ConfigError for a device that is not there.
+    there is one; `strategy` auto is ddp for several devices, and one device needs none. ConfigError for a device that
+    is not there.
     """
     device = _device(accelerator)
-    if device == "cuda" and devices > torch.cuda.device_count():
+    there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device, devices)  # of processors, there are processes
+    if devices > there:
         raise ConfigError(
-            f"trainer.devices={devices} asks for more GPUs than there are; allowed are up to "
-            f"{torch.cuda.device_count()}"
+            f"trainer.devices={devices} asks for more GPUs than this machine has; allowed are up to {there}"
         )
     chosen: Literal["float32", "bfloat16"] = "float32"
     if precision == "bfloat16" or (precision == "auto" and _multiplies_bfloat16(device)):
@@ -43,7 +44,7 @@ def numerics_of_this_process(
         channels_last=True,
         device=device,
         devices=devices,
-        strategy=strategy,
+        strategy="ddp" if devices > 1 else "auto",
     )
 
 

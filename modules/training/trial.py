@@ -16,6 +16,7 @@ from modules.architecture.module import Network, build_module, initial_tensors
 from modules.augmentation.policy import build_policy
 from modules.data.arrays import open_arrays
 from modules.digests import sha256_of_file
+from modules.errors import ConfigError
 from modules.parts import build
 from modules.records import TrialResult
 from modules.store import Store
@@ -29,6 +30,7 @@ from modules.training.callbacks.stopping import Stopping
 from modules.training.callbacks.weight_average import WeightAverage
 from modules.training.history import History
 from modules.training.module import TrialModule
+from modules.training.processes import Siblings, num_processes, this_rank, training_together
 from modules.training.spec import Slice, TrialSpec
 from modules.training.states import State, collect_state, read_state, restore_optimizer, section, write_state
 from modules.workers.jobs import Report, job
@@ -46,12 +48,18 @@ def train_trial(spec: dict[str, Any], home: str, report: Report) -> dict[str, An
     return run_trial(TrialSpec.model_validate(spec), Path(home), report).model_dump(mode="json")
 
 
+@job
+def train_along(spec: dict[str, Any], home: str, rank: int, port: int, report: Report) -> dict[str, Any]:
+    """What a sibling does while the first process trains a trial."""
+    _train(TrialSpec.model_validate(spec), Path(home), Store(Path(home) / "store"), report, rank, port)
+    return {}
+
+
 def run_trial(spec: TrialSpec, home: Path, report: Report) -> TrialResult:
     """See `train_trial`."""
     started_at, clock = time.time(), time.monotonic()
     store = Store(home / "store")
-    training = Training(spec, home, store, report)
-    training.fit()
+    training = _train(spec, home, store, report)
     state = training.state()
     outputs = training.steer.outputs
     assert outputs is not None
@@ -71,11 +79,25 @@ def run_trial(spec: TrialSpec, home: Path, report: Report) -> TrialResult:
     return results[0]
 
 
+def _train(spec: TrialSpec, home: Path, store: Store, report: Report, rank: int = 0, port: int = 0) -> "Training":
+    training = Training(spec, home, store, report)
+    along = {"spec": spec.model_dump(mode="json"), "home": str(home)}
+    # The first has found its checkpoint, if there is one, before it asks its siblings: they find the same.
+    with training_together(spec.numerics, home, "modules.training.trial.train_along", along, rank, port):
+        training.fit()
+    return training
+
+
 class Training:
     """A network, its data and the callbacks around them, ready to fit."""
 
     def __init__(self, spec: TrialSpec, home: Path, store: Store, report: Report) -> None:
-        recipe, piece = spec.recipe, spec.slice
+        recipe, piece, devices = spec.recipe, spec.slice, spec.numerics.devices
+        if recipe.batch_size < devices:
+            raise ConfigError(
+                f"training.batch_size={recipe.batch_size} has no image for each of trainer.devices={devices}; "
+                f"allowed is {devices} or more"
+            )
         arrays = open_arrays(home, spec.data)
         train = arrays.indices("train")
         selected = train[build(recipe.selection)(arrays.labels[train], arrays.identities[train])]
@@ -131,18 +153,22 @@ class Training:
         self.run_with(
             [self.decay, self.average, self.retreat, self.steer, self.growth, self.stopping, self.checkpoints]
         )
-        if self.steer.best is not None and self.history.best_look != len(self.history.curve) - 1:
-            self.average.network.load_state_dict(self.steer.best)
+        best = self.steer.best
+        if best is not None and self.history.best_look != len(self.history.curve) - 1 and self.data.rank == 0:
+            self.average.network.load_state_dict(best)
             self.steer.observe()
 
     def run_with(self, callbacks: list[pl.Callback]) -> None:
         """Train until one of the callbacks stops it."""
         numerics = self.spec.numerics
+        self.data.rank, self.data.world_size = this_rank(), num_processes()
+        together = self.data.world_size > 1
         with quiet_lightning():
             self.trainer = pl.Trainer(
                 accelerator=numerics.device,
-                devices=numerics.devices,
-                strategy=numerics.strategy,
+                devices=self.data.world_size,
+                strategy=numerics.strategy if together else "auto",
+                plugins=[Siblings()] if together else None,
                 precision="bf16-mixed" if numerics.precision == "bfloat16" else "32-true",
                 max_steps=-1,
                 max_epochs=-1,

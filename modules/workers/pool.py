@@ -30,6 +30,10 @@ class WorkerDiedError(WorkerError):
     """The process ended without an answer."""
 
 
+class WorkerKilledError(WorkerDiedError):
+    """The process was killed from outside, as happens when memory runs out."""
+
+
 class JobTimedOutError(WorkerDiedError):
     """The process was ended because its job took longer than allowed."""
 
@@ -91,7 +95,7 @@ class Worker:
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
         except (BrokenPipeError, ValueError) as error:
-            raise WorkerDiedError(self._obituary()) from error
+            raise self._death() from error
 
     def _receive(self, job: str, report: Report) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -107,18 +111,18 @@ class Worker:
                 return value
             if kind == "user_error":
                 raise _user_error(value)
+            if value["kind"] == WorkerKilledError.__name__:  # a process that it had started itself
+                raise WorkerKilledError(value["message"])
             raise WorkerError(f"{job} failed: {value['kind']}: {value['message']}; its log is {self.log}")
-        raise WorkerDiedError(self._obituary())
+        raise self._death()
 
-    def _obituary(self) -> str:
+    def _death(self) -> WorkerDiedError:
         code = self.process.wait()
         if code == -signal.SIGKILL:
             how = "was killed (signal 9), as happens when memory runs out"
-        elif code < 0:
-            how = f"ended with signal {-code}"
-        else:
-            how = f"ended with exit code {code}"
-        return f"the worker process {how}; its log is {self.log}"
+            return WorkerKilledError(f"the worker process {how}; its log is {self.log}")
+        how = f"ended with signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return WorkerDiedError(f"the worker process {how}; its log is {self.log}")
 
     def kill(self) -> None:
         """End the process at once, whatever it is doing."""

@@ -10,6 +10,7 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -220,6 +221,13 @@ def test_budgets_that_are_too_small(shared: Runner, override: str, words: tuple[
     done = shared.run("run", *INLINE, *TINY, "study=spoiled", override)
     assert_refused(done, *words)
     assert not (shared.home / "studies" / "spoiled" / "plan.json").exists()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="may have one")
+def test_a_device_that_is_not_there(shared: Runner) -> None:
+    """Only a worker, which has torch, knows."""
+    done = shared.run("run", *INLINE, *SHORT, "study=spoiled", "trainer.accelerator=mps")
+    assert_refused(done, "trainer.accelerator=mps", "is not there", "this machine has", "cpu")
 
 
 def test_a_good_run_of_a_study_that_was_refused(finished: Runner) -> None:

@@ -4,7 +4,7 @@ import copy
 import statistics
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -76,10 +76,9 @@ class SteerEvaluation(pl.Callback):
 
     def _look(self, trainer: pl.Trainer, module: TrialModule) -> None:
         history = self.history
-        self.average.prepare(trainer.optimizers[0])
-        outputs = self.observe()
-        noise_scale = self._noise_scale(module) if self.measure_noise else None
-        loss, error, noise = _agreed(trainer, outputs.loss, outputs.error, noise_scale or 0.0)
+        # The first process looks; all that train together have its figures, so that they decide alike.
+        seen = self._figures(trainer.optimizers[0], module) if self.data.rank == 0 else _Figures()
+        loss, error, noise = _Figures(*_broadcast(seen, module.device)) if self.data.world_size > 1 else seen
         point = CurvePoint(
             samples=history.samples,
             epoch=history.progress.epochs,
@@ -96,6 +95,12 @@ class SteerEvaluation(pl.Callback):
         if self.keep_best and history.best_look == len(history.curve) - 1:
             self.best = copy.deepcopy(self.average.network.state_dict())
 
+    def _figures(self, optimizer: torch.optim.Optimizer, module: TrialModule) -> "_Figures":
+        self.average.prepare(optimizer)
+        outputs = self.observe()
+        noise_scale = self._noise_scale(module) if self.measure_noise else None
+        return _Figures(outputs.loss, outputs.error, noise_scale or 0.0)
+
     def observe(self) -> Outputs:
         """Run the averaged network, as it is now, over *steer*."""
         self.outputs = observe(self.average.network, self.arrays.images, self.arrays.labels, self.indices)
@@ -106,7 +111,7 @@ class SteerEvaluation(pl.Callback):
 
     def _probes(self) -> Iterator[Piece]:
         for probe in range(_PROBES):
-            yield from self.data.upcoming(_PROBE_IMAGES * self.data.world_size, skip=probe * _PROBE_IMAGES)
+            yield from self.data.upcoming(_PROBE_IMAGES, skip=probe * _PROBE_IMAGES)
 
     def _say(self, news: dict[str, Any]) -> None:
         self._reported = time.monotonic()
@@ -115,10 +120,14 @@ class SteerEvaluation(pl.Callback):
             self.report({**news, "total_samples": history.total_samples, "retreats": history.retreats})
 
 
-def _agreed(trainer: pl.Trainer, *figures: float) -> list[float]:
-    """The first process's figures, so that all that train together decide alike."""
-    if trainer.world_size == 1:
-        return list(figures)
-    shared = torch.tensor(figures, dtype=torch.float64)
+class _Figures(NamedTuple):
+    loss: float = 0.0
+    error: float = 0.0
+    noise_scale: float = 0.0  # 0: there is none
+
+
+def _broadcast(figures: _Figures, device: torch.device) -> list[float]:
+    """Those of the first process."""
+    shared = torch.tensor(figures, dtype=torch.float64, device=device)
     torch.distributed.broadcast(shared, src=0)
     return [float(figure) for figure in shared]
