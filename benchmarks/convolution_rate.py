@@ -50,9 +50,7 @@ class Convolutions:
     """The bare convolutions of a network: weights and inputs in the training's precision, gradients that come back."""
 
     def __init__(self, architecture: Architecture, batch_size: int, dtype: torch.dtype) -> None:
-        self.layers: list[
-            tuple[Conv, Tensor, Tensor, Tensor]
-        ] = []  # with images, weight and the gradient of the output
+        self.layers: list[tuple[Conv, Tensor, Tensor, Tensor]] = []  # with images, weight, gradient of the output
         self.flops = 0  # of one pass over all, forward and backward
         shapes = architecture.shapes()
         for node in architecture.nodes:
