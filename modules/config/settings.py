@@ -49,7 +49,7 @@ class DataSettings(Section):
 class TrainingSettings(Section):
     """How a recipe is trained. None: chosen from the data by rule."""
 
-    max_epochs: Count | None
+    max_epochs: Positive | None
     learning_rate: Positive | None
     default_learning_rate: Positive  # the optimizer's
     find_rate: bool

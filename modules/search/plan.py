@@ -68,7 +68,7 @@ class Wishes(Record):
     baseline_samples: int | None
     final_samples: int | None
     from_scratch: bool
-    max_epochs: int | None
+    max_epochs: float | None
     minutes: float | None
     trials: int | None
     samples: int | None
@@ -95,7 +95,7 @@ def slice_rule(num_train: int) -> int:
 
 def _single(wishes: Wishes, num_train: int, calibration: Calibration | None, spent_seconds: float) -> Plan:
     epochs = wishes.max_epochs or max(10, math.ceil(_SINGLE_EPOCHS_SAMPLES / num_train))
-    samples, seconds = epochs * num_train, None
+    samples, seconds = _samples(epochs, num_train), None
     if wishes.minutes is not None and calibration is not None:
         seconds = _training_seconds(wishes.minutes, spent_seconds)
         epoch_seconds = num_train / calibration.samples_per_second + calibration.evaluation_seconds
@@ -115,9 +115,13 @@ def _single(wishes: Wishes, num_train: int, calibration: Calibration | None, spe
     )
 
 
+def _samples(epochs: float, num_train: int) -> int:
+    return max(1, round(epochs * num_train))
+
+
 def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, spent_seconds: float) -> Plan:
     slice_samples = wishes.slice_samples or slice_rule(num_train)
-    ruled = wishes.max_epochs * num_train if wishes.max_epochs else _FINAL_SLICES * slice_samples
+    ruled = _samples(wishes.max_epochs, num_train) if wishes.max_epochs else _FINAL_SLICES * slice_samples
     final = wishes.final_samples or ruled
     plan = Plan(
         baseline_samples=wishes.baseline_samples or _BASELINE_SLICES * slice_samples,
@@ -162,7 +166,7 @@ def _within_minutes(plan: Plan, wishes: Wishes, num_train: int, calibration: Cal
     if final is None:
         from_scratch = wishes.from_scratch and left / 2 >= scratch_minimum
         final = int(left / 2 if from_scratch else left)
-        final = min(final, wishes.max_epochs * num_train) if wishes.max_epochs else final
+        final = min(final, _samples(wishes.max_epochs, num_train)) if wishes.max_epochs else final
     return plan.updated(
         generations=generations,
         continued_samples=final,

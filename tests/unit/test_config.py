@@ -30,7 +30,7 @@ def refusal(*overrides: str) -> str:
 
 def test_the_default_study_is_digits_without_a_budget(default):
     assert default.data.name == "digits"
-    assert default.optimizer.target == "torch.optim.AdamW"
+    assert default.optimizer.target == "modules.training.optimizers.muon.Muon"
     assert set(default.budget.model_dump().values()) == {None}
     assert default.search.kind == "edits"
     assert len(default.search.edits) == len(list(CONF.glob("edit/*.yaml")))
@@ -59,7 +59,7 @@ def test_null_batch_size_is_the_optimizers_own(default):
 
 
 def test_parts_carry_no_schemas_and_no_settings_of_ours(default):
-    assert set(default.optimizer.arguments) == {"betas", "eps", "weight_decay"}
+    assert set(resolve(["optimizer=adamw"]).optimizer.arguments) == {"betas", "eps", "weight_decay"}
     assert "_schema_" not in default.model_dump_json()
     assert "_schema_" not in config_text()
 
@@ -142,7 +142,7 @@ def test_the_study_is_named_by_what_its_results_depend_on(default):
         ),
         (["foo=3"], ["unknown key foo", "allowed: ", "training"]),
         (["training={batch_siz: 3}"], ["unknown key training.batch_siz", "training.batch_size"]),
-        (["optimizer.momentum=0.9"], ["unknown key optimizer.momentum", "optimizer.weight_decay"]),
+        (["optimizer=adamw", "optimizer.momentum=0.9"], ["unknown key optimizer.momentum", "optimizer.weight_decay"]),
         (["data.split_seed.x=3"], ["data.split_seed", "no keys of its own"]),
         (["~augmentation.transforms.rotat"], ["did you mean augmentation.transforms.rotate"]),
         (["optimizer=adan"], ["optimizer: adan", "did you mean adam or nadam?", "momentum, muon"]),
@@ -182,14 +182,14 @@ def test_the_study_is_named_by_what_its_results_depend_on(default):
         (["trainer.devices=0"], ["trainer.devices", "from 1 to 64", "0"]),
         (["trainer.precision=float16"], ["auto, float32, bfloat16", "float16"]),
         (["optimizer.weight_decay=-1"], ["optimizer.weight_decay", "from 0.0", "-1"]),
-        (["optimizer.betas=[0.9]"], ["a list of 2"]),
-        (["optimizer.betas={}"], ["optimizer.betas={} is of another kind", "allowed"]),
+        (["optimizer=adamw", "optimizer.betas=[0.9]"], ["a list of 2"]),
+        (["optimizer=adamw", "optimizer.betas={}"], ["optimizer.betas={} is of another kind", "allowed"]),
         (["augmentation.transforms.shift=[]"], ["augmentation.transforms.shift=[] is of another kind", "allowed"]),
-        (["optimizer.betas=[0.9,2]"], ["each a number from 0.0"]),
+        (["optimizer=adamw", "optimizer.betas=[0.9,2]"], ["each a number from 0.0"]),
         (["data=mnist", "data.root=[1]"], ["data.root", "a text"]),
         (["augmentation.transforms=null"], ["augmentation.transforms", "null"]),
         (["augmentation.transforms.shift=null"], ["augmentation.transforms.shift", "null"]),
-        (["augmentation.transforms.shift=${optimizer}"], ["torch.optim.AdamW", "modules.augmentation.shift.Shift"]),
+        (["augmentation.transforms.shift=${optimizer}"], ["muon.Muon", "modules.augmentation.shift.Shift"]),
         (["study=../x"], ["study", "letters, digits", "../x"]),
         (["study=a/b"], ["a/b"]),
         (["study=.hidden"], [".hidden"]),
@@ -269,7 +269,7 @@ def test_any_text_is_read_or_refused(text):
 )
 def test_any_value_is_taken_or_refused(key, value):
     override = f"{key}={value}"
-    refused = refusal_of(lambda: resolve([override]))
+    refused = refusal_of(lambda: resolve(["optimizer=adamw", override]))
     if refused:
         assert key.split(".")[0] in refused
         assert "\n" not in refused
