@@ -30,7 +30,7 @@ def refusal(*overrides: str) -> str:
 
 def test_the_default_study_is_digits_without_a_budget(default):
     assert default.data.name == "digits"
-    assert default.optimizer.target == "modules.training.optimizers.muon.Muon"
+    assert default.optimizer.target == "torch.optim.AdamW"
     assert set(default.budget.model_dump().values()) == {None}
     assert default.search.kind == "edits"
     assert len(default.search.edits) == len(list(CONF.glob("edit/*.yaml")))
@@ -189,7 +189,7 @@ def test_the_study_is_named_by_what_its_results_depend_on(default):
         (["data=mnist", "data.root=[1]"], ["data.root", "a text"]),
         (["augmentation.transforms=null"], ["augmentation.transforms", "null"]),
         (["augmentation.transforms.shift=null"], ["augmentation.transforms.shift", "null"]),
-        (["augmentation.transforms.shift=${optimizer}"], ["muon.Muon", "modules.augmentation.shift.Shift"]),
+        (["augmentation.transforms.shift=${optimizer}"], ["torch.optim.AdamW", "modules.augmentation.shift.Shift"]),
         (["study=../x"], ["study", "letters, digits", "../x"]),
         (["study=a/b"], ["a/b"]),
         (["study=.hidden"], [".hidden"]),
