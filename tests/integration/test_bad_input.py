@@ -348,3 +348,17 @@ def test_other_files_that_cannot_be_predicted(
 @pytest.mark.parametrize("command", [("predict", "other", "a.png"), ("report", "other"), ("report", "../other")])
 def test_studies_that_are_not_there(finished: Runner, in_process: InProcess, command: tuple[str, ...]) -> None:
     assert_refused(in_process(finished).run(*command), "unknown study", "other", "allowed: spoiled")
+
+
+def test_a_rate_that_makes_the_loss_explode_at_once(shared: Runner) -> None:
+    """In a process: the training goes back as often as it may, then the study ends; nothing is kept of it."""
+    rate = ("optimizer=sgd", "averaging=none", "search=none", "training.learning_rate=1e30", "training.max_retreats=2")
+    done = shared.run("run", *INLINE, "study=exploding", *rate)
+    assert_refused(done, "diverged", "training.learning_rate=1e+30", "2 times", "smaller")
+    assert (shared.home / "studies" / "exploding" / "summary.json").exists()
+    assert "failed" in (shared.home / "studies" / "exploding" / "summary.json").read_text()
+
+
+def test_a_batch_larger_than_the_data(shared: Runner) -> None:
+    done = shared.run("run", *INLINE, "study=large", "training.batch_size=65536")
+    assert_refused(done, "training.batch_size=65536", "larger than the training data", "allowed is up to")
