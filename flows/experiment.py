@@ -26,7 +26,7 @@ from modules.recipe import Recipe
 from modules.records import DataRecord, Part, TrialResult
 from modules.report.table import study_markdown
 from modules.search.final import Final, Finalist, choose_final
-from modules.search.first_recipe import batch_limit
+from modules.search.first_recipe import batch_limit, range_test_fits
 from modules.search.generation import (
     Child,
     Confirmation,
@@ -128,7 +128,8 @@ def tune_recipe(study: Study, recipe: Recipe) -> Recipe:
         largest = batch_limit(study.laboratory.data.num_images["train"])
         recipe = recipe.updated(batch_size=study.laboratory.measure_batch_size(recipe, largest))
         study.progress.say(f"batches of {recipe.batch_size}: no larger one is much faster on this machine")
-    if training.learning_rate is None and training.find_rate:
+    fits = range_test_fits(recipe.batch_size, study.laboratory.data.num_images["train"])
+    if training.learning_rate is None and training.find_rate and fits:
         found = study.laboratory.find_rate(recipe, study.settings.seed)
         recipe = recipe.updated(learning_rate=found.picked)
         reporting.keep_rate(study, found)

@@ -7,7 +7,9 @@ from modules.parts import build
 from modules.recipe import Recipe
 from modules.records import DataRecord, Part
 from modules.search.plan import slice_rule
+from modules.training.spec import RANGE_TEST_UPDATES
 
+_LONGEST_RANGE_TEST = 20  # epochs; a full batch at each update would take longer than the training
 _AVERAGES_A_SLICE = 8  # the average's half-life is this fraction of a slice, so that a slice's end is what it shows
 
 
@@ -66,6 +68,11 @@ def _batch_size(wished: int | Literal["all", "measured"] | None, num_train: int)
             f"training.batch_size={wished} is larger than the training data; allowed is up to {num_train}, or all"
         )
     return wished
+
+
+def range_test_fits(batch_size: int, num_train: int) -> bool:
+    """Whether a range test is short enough to be worth it."""
+    return RANGE_TEST_UPDATES * batch_size <= _LONGEST_RANGE_TEST * num_train
 
 
 def batch_rule(num_train: int) -> int:

@@ -16,13 +16,13 @@ from modules.store import Store
 from modules.training.callbacks.learning_rate_decay import LearningRateDecay
 from modules.training.history import History
 from modules.training.progress import Progress
+from modules.training.spec import RANGE_TEST_UPDATES as UPDATES
 from modules.training.spec import TrialSpec
 from modules.training.trial import Training
 from modules.workers.jobs import Report, job
 
 REVISION = 1
 
-UPDATES = 120
 _LOWEST = 1e-3  # of the optimiser's default rate
 _HIGHEST = 1e2
 _SMOOTHING = 0.9

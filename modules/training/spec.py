@@ -5,6 +5,8 @@ from modules.parts import revisions_of
 from modules.recipe import Recipe
 from modules.records import DataRecord, Numerics, Record
 
+RANGE_TEST_UPDATES = 120
+
 _TRAINING = "modules.training.trial"
 _OURS = "modules."
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from modules.errors import ConfigError
 from modules.records import DataRecord, Part
-from modules.search.first_recipe import batch_rule, first_recipe
+from modules.search.first_recipe import batch_rule, first_recipe, range_test_fits
 
 
 def data(num_train: int) -> DataRecord:
@@ -83,3 +83,9 @@ def test_a_batch_may_be_all_of_the_data_but_not_more():
     assert recipe(1000, batch_size=1000).batch_size == 1000
     with pytest.raises(ConfigError, match=r"training.batch_size=1001 is larger .* up to 1000, or all$"):
         recipe(1000, batch_size=1001)
+
+
+def test_a_range_test_of_full_batches_is_not_worth_it():
+    assert range_test_fits(128, 48_000)
+    assert range_test_fits(64, 1_066)
+    assert not range_test_fits(48_000, 48_000)
