@@ -5,6 +5,7 @@ reports, keeps checkpoints and stores. Siblings stay warm from job to job, and e
 its parent.
 """
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from modules.workers.pool import Worker
 REVISION = 1
 
 _HERE = "127.0.0.1"
+_THREADS = "OMP_NUM_THREADS"
 _SECONDS_TO_SAY_WHY = 5.0
 _siblings: dict[int, Worker] = {}  # by rank
 
@@ -137,8 +139,9 @@ def _threads(numerics: Numerics) -> int:
 def _group(numerics: Numerics, rank: int, store: distributed.TCPStore) -> Iterator[None]:
     # Formed here and not by Lightning, which would do it by environment variables that stay, at a port that may be
     # taken by the time it is used.
-    threads = torch.get_num_threads()
+    threads, environment = torch.get_num_threads(), os.environ.get(_THREADS)
     torch.set_num_threads(_threads(numerics))
+    os.environ[_THREADS] = str(_threads(numerics))  # Lightning would set it to a number of its own
     backend = "nccl" if numerics.device == "cuda" else "gloo"
     try:
         distributed.init_process_group(backend, store=store, rank=rank, world_size=numerics.devices)
@@ -147,6 +150,9 @@ def _group(numerics: Numerics, rank: int, store: distributed.TCPStore) -> Iterat
         if distributed.is_initialized():
             distributed.destroy_process_group()
         torch.set_num_threads(threads)
+        os.environ.pop(_THREADS)
+        if environment is not None:
+            os.environ[_THREADS] = environment
 
 
 def _ready(rank: int) -> str:

@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
 from tiny_study import NUMERICS, make_data, tiny_recipe
 
+from modules.search import laboratory as laboratory_module
 from modules.search.laboratory import Laboratory
 from modules.training.spec import Slice
 from modules.workers.pool import WorkerKilledError, WorkerPool
@@ -48,7 +49,8 @@ def test_half_as_many_at_once_until_they_fit(tmp_path, pool):
     assert laboratory.found(spec) == result
 
 
-def test_there_is_an_end_to_it(tmp_path, pool):
+def test_there_is_an_end_to_it(tmp_path, pool, monkeypatch):
+    monkeypatch.setattr(laboratory_module, "_FEWEST_AT_ONCE", 16)  # as many as there are in a batch
     laboratory = Laboratory(tmp_path, pool, NUMERICS, make_data(tmp_path))
     spec = laboratory.spec(tiny_recipe(), Slice(samples=3200, evaluate_every=80), seed=0)
     with pytest.raises(WorkerKilledError, match="memory runs out"):

@@ -128,6 +128,7 @@ def test_they_go_back_together_when_the_loss_explodes(home, data):
     assert result.curve[-1].learning_rate == pytest.approx(1e4 * 0.5**result.retreats)
 
 
+@pytest.mark.full
 def test_a_training_that_diverges_is_said_once_and_in_one_sentence(home, data):
     recipe = tiny_recipe(learning_rate=1e30, optimizer=Part(target="torch.optim.SGD"), averaging=NO_AVERAGE)
     with pytest.raises(TrainingError, match="the training diverged"):
@@ -204,6 +205,7 @@ def test_a_killed_sibling_ends_the_training_within_seconds(home, data):
     assert Store(home / "store").find("trials", long_spec(data).key) is None
 
 
+@pytest.mark.full
 def test_a_sibling_that_fails_before_it_trains_is_not_waited_for(home):
     numerics = NUMERICS.updated(devices=2, strategy="ddp")
     with (
@@ -214,6 +216,7 @@ def test_a_sibling_that_fails_before_it_trains_is_not_waited_for(home):
     assert "Traceback" in (home / "logs" / "rank-1.log").read_text()
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_a_killed_sibling_is_to_the_pool_a_killed_worker_and_one_ends_when_its_worker_does(home, data, caplog):
     family = []
