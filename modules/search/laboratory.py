@@ -88,28 +88,29 @@ class Laboratory:
 
     def calibrate(self, recipe: Recipe) -> Calibration:
         """How fast this machine trains a recipe."""
-        spec = self.spec(recipe, Slice(samples=1, evaluate_every=1), seed=0)
-        arguments = {"spec": spec.model_dump(mode="json"), "home": str(self.home)}
+        arguments = {"spec": self._open_ended(recipe, 0).model_dump(mode="json"), "home": str(self.home)}
         return Calibration.model_validate(self.pool.call("modules.training.calibration.calibrate", arguments))
 
     def find_rate(self, recipe: Recipe, seed: int) -> RangeTest:
         """Which learning rate a range test speaks for, from rates around the recipe's own."""
-        spec = self.spec(recipe, Slice(samples=1, evaluate_every=1), seed)
+        spec = self._open_ended(recipe, seed)
         key = digest_of({"trial": spec.key, "revisions": revisions_of("modules.training.range_test")})
-        arguments = {"spec": spec.model_dump(mode="json"), "home": str(self.home), "key": key}
-        entry = self.store.find("range_tests", key)
-        record = entry.record if entry else self.pool.call("modules.training.range_test.find_rate", arguments)
-        return RangeTest.model_validate(record)
+        arguments = {"spec": spec.model_dump(mode="json")}
+        return RangeTest.model_validate(
+            self._found_or_called("range_tests", key, "modules.training.range_test.find_rate", arguments)
+        )
 
     def measure_batch_size(self, recipe: Recipe, largest: int) -> int:
         """The smallest batch size that this machine trains a recipe nearly as fast with as with any; measured once."""
-        spec = self.spec(recipe, Slice(samples=1, evaluate_every=1), seed=0)
+        spec = self._open_ended(recipe, 0)
         key = digest_of({"trial": spec.key, "largest": largest})
-        entry = self.store.find("batch_sizes", key)
-        arguments = {"spec": spec.model_dump(mode="json"), "home": str(self.home), "key": key, "largest": largest}
+        arguments = {"spec": spec.model_dump(mode="json"), "largest": largest}
         job = "modules.training.calibration.measure_batch_sizes"
-        record = entry.record if entry else self.pool.call(job, arguments)
-        return int(record["picked"])
+        return int(self._found_or_called("batch_sizes", key, job, arguments)["picked"])
+
+    def _open_ended(self, recipe: Recipe, seed: int) -> TrialSpec:
+        """A recipe for a job that decides itself how long it trains."""
+        return self.spec(recipe, Slice(samples=1, evaluate_every=1), seed)
 
     def inherit(self, edit: Part, recipe: Recipe, parent: TrialResult, seed: int) -> Inherited | Refused:
         """Apply an edit to a trained parent, or find that it was refused."""
@@ -134,6 +135,7 @@ class Laboratory:
                 "recipe": recipe.model_dump(mode="json"),
                 "trial": parent.key,
                 "seed": seed,
+                **self._on_data,
             },
         )
         if "refused" in record:
@@ -149,7 +151,8 @@ class Laboratory:
     def diagnose(self, recipe: Recipe, trial: TrialResult) -> Diagnosis:
         """Look at a trained network's fit and layers."""
         key = digest_of({"weights": trial.weights_sha256, "data": self.data.digest})
-        arguments = {"architecture": recipe.architecture.model_dump(mode="json"), "trial": trial.key}
+        architecture = recipe.architecture.model_dump(mode="json")
+        arguments = {"architecture": architecture, "trial": trial.key, **self._on_data}
         return Diagnosis.model_validate(
             self._found_or_called("diagnoses", key, "modules.evaluation.jobs.diagnose", arguments)
         )
@@ -170,6 +173,7 @@ class Laboratory:
             "trial": trial.key,
             "part": part,
             "kind": kind,
+            **self._on_data,
         }
         self._found_or_called(kind, key, "modules.evaluation.jobs.observe_part", arguments)
         outputs = self._read(kind, key, "outputs.safetensors")
@@ -183,14 +187,16 @@ class Laboratory:
         entries = (self.store.find("test_openings", key) for key in self.store.keys("test_openings"))
         return sum(entry is not None and entry.record["test_digest"] == self.data.test_digest for entry in entries)
 
-    def _found_or_called(
-        self, kind: str, key: str, job: str, arguments: dict[str, Any], **extra: Any
-    ) -> dict[str, Any]:
+    @property
+    def _on_data(self) -> dict[str, Any]:
+        return {"data": self.data.model_dump(mode="json")}
+
+    def _found_or_called(self, kind: str, key: str, job: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The record that a job stored under a key, or stores now."""
         entry = self.store.find(kind, key)
         if entry is not None:
             return entry.record
-        shared = {"data": self.data.model_dump(mode="json"), "key": key, "home": str(self.home)}
-        return self.pool.call(job, {**arguments, **shared})
+        return self.pool.call(job, {**arguments, "key": key, "home": str(self.home)})
 
     def _read(self, kind: str, key: str, name: str) -> Outputs:
         return Outputs.read(self.store.folder(kind, key) / name)

@@ -10,6 +10,7 @@ from modules.records import CurvePoint
 from modules.training.progress import Progress
 
 _RECENT = 20  # updates
+_RETREAT = 0.5  # what remains of the rate each time the training went back
 
 
 @dataclass
@@ -20,7 +21,7 @@ class History:
     epoch_samples: int
     samples: int = 0
     updates: int = 0
-    retreats: int = 0  # how often it went back to its last good state, each time with half the rate
+    retreats: int = 0  # how often it went back to its last good state, each time with a smaller rate
     losses_since_look: list[float] = field(default_factory=list)
     recent_losses: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     curve: list[CurvePoint] = field(default_factory=list)
@@ -42,6 +43,11 @@ class History:
             steer_losses=tuple(point.steer_loss for point in self.curve),
             noise_scales=tuple(point.noise_scale for point in self.curve),
         )
+
+    @property
+    def rate_factor(self) -> float:
+        """What its retreats have left of the learning rate."""
+        return _RETREAT**self.retreats
 
     @property
     def recent_loss(self) -> float:

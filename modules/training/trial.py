@@ -269,9 +269,8 @@ def checkpoint_samples(architecture: Architecture) -> int:
 def fit_initialisation(network: Network, initialiser: Any, data: TrainingData) -> None:
     """Let an initialiser that looks at the data see some images."""
     if hasattr(initialiser, "fit"):
-        for images, _ in data.upcoming(_INITIALISING_IMAGES):
-            initialiser.fit(network, images)
-            break
+        images, _ = next(iter(data.upcoming(_INITIALISING_IMAGES)))
+        initialiser.fit(network, images)
 
 
 def _start_state(spec: TrialSpec, store: Store) -> State | None:

@@ -1,4 +1,4 @@
-"""Settings of the property tests; being here also puts `random_networks` on the import path."""
+"""Settings of the property tests; being here also puts `random_networks` and `tiny_study` on the import path."""
 
 from hypothesis import settings
 

@@ -9,8 +9,6 @@ from modules.training.progress import Progress
 
 REVISION = 2
 
-_RETREAT = 0.5  # what remains of the rate after the loss exploded
-
 
 class Schedule(Protocol):
     """A factor on the learning rate for each moment of a training."""
@@ -33,7 +31,7 @@ class LearningRateDecay(pl.Callback):
     ) -> None:
         """Set the rate of the update that follows."""
         history = self.history
-        self.current = self.learning_rate * self.schedule.factor(history.progress) * _RETREAT**history.retreats
+        self.current = self.learning_rate * self.schedule.factor(history.progress) * history.rate_factor
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.current

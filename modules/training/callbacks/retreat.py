@@ -38,7 +38,7 @@ class Retreat(pl.Callback):
             return
         retreats = self.history.retreats
         if retreats >= self.most:
-            rate = self.learning_rate * 0.5**retreats
+            rate = self.learning_rate * self.history.rate_factor
             raise TrainingError(
                 f"the training diverged: the loss became {self.history.recent_losses[-1]:.3g} at "
                 f"training.learning_rate={self.learning_rate:g}, and still at {rate:g} after going back "

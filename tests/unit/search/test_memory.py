@@ -1,12 +1,6 @@
 """A worker that is killed, as when memory runs out, is followed by smaller pieces of the same batches."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-
 from tiny_study import NUMERICS, make_data, tiny_recipe
 
 from modules.search import laboratory as laboratory_module
