@@ -19,24 +19,19 @@ Both train as `experiment=classic_cnn` says.
 
 import argparse
 import statistics
-import time
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
 from benchmarks.keras_classic import run_keras
 from benchmarks.rows import Row, print_rows
 from benchmarks.trainings import Bench, add_arguments, opened_benches, say, split_arguments
+from benchmarks.turns import TakingTurns
 from modules.architecture.description import Architecture, Conv
-from modules.store import Store
-from modules.training.numerics import numerics_of_this_process
-from modules.training.spec import Slice, TrialSpec
-from modules.training.trial import Training
+from modules.training.spec import TrialSpec
 
 _CLASSIC = "experiment=classic_cnn"
 _LEAST_SHARE = 0.6
@@ -61,47 +56,16 @@ class Convolutions:
                 self.layers.append((node, images, weight, _random((batch_size, *output), dtype)))
                 self.flops += _FORWARD_AND_BACKWARD * batch_size * node.product_flops(shape, output)
 
-    def run(self) -> None:
-        """Each of them once, forward and backward."""
-        for node, images, weight, gradient in self.layers:
-            output = nn.functional.conv2d(images, weight, stride=node.stride, padding=node.padding)
-            torch.autograd.grad(output, [each for each in (images, weight) if each.requires_grad], gradient)
+    def run(self, times: int) -> None:
+        """Each of them so many times, forward and backward."""
+        for _ in range(times):
+            for node, images, weight, gradient in self.layers:
+                output = nn.functional.conv2d(images, weight, stride=node.stride, padding=node.padding)
+                torch.autograd.grad(output, [each for each in (images, weight) if each.requires_grad], gradient)
 
 
 def _random(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     return torch.randn(shape).to(dtype).to(memory_format=torch.channels_last)
-
-
-class TakingTurns(pl.Callback):
-    """Times blocks of updates, and before each as many passes of the bare convolutions."""
-
-    def __init__(self, convolutions: Convolutions, updates: int, blocks: int) -> None:
-        self.convolutions = convolutions
-        self.updates = updates
-        self.blocks = blocks
-        self.bare_seconds: list[float] = []
-        self.training_seconds: list[float] = []
-        self._since = 0.0
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """At the border of two blocks."""
-        if batch_idx % self.updates:
-            return
-        start = time.perf_counter()
-        if batch_idx:
-            self.training_seconds.append(start - self._since)
-        for _ in range(self.updates):
-            self.convolutions.run()
-        self._since = time.perf_counter()
-        self.bare_seconds.append(self._since - start)
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """One block more than is counted warms up; the last is ended by the border behind it."""
-        trainer.should_stop = len(self.training_seconds) == self.blocks + 1
 
 
 def main() -> None:
@@ -125,27 +89,20 @@ def main() -> None:
 
 
 def _measure_share(bench: Bench, updates: int, blocks: int) -> Row:
-    recipe, home = bench.recipe(_CLASSIC).updated(batch_size=_BATCH_SIZE), bench.laboratory.home
-    samples = (blocks + 3) * updates * recipe.batch_size
-    spec = TrialSpec(
-        recipe=recipe,
-        slice=Slice(samples=samples, evaluate_every=samples),
-        seed=_SEED,
-        data=bench.laboratory.data,
-        numerics=numerics_of_this_process(),
-    )
+    training = bench.training(bench.recipe(_CLASSIC).updated(batch_size=_BATCH_SIZE), (blocks + 3) * updates, _SEED)
+    spec = training.spec
     dtype = torch.bfloat16 if spec.numerics.precision == "bfloat16" else torch.float32
-    training = Training(spec, home, Store(home / "store"), lambda progress: None)
-    turns = TakingTurns(Convolutions(recipe.architecture, recipe.batch_size, dtype), updates, blocks)
+    convolutions = Convolutions(spec.recipe.architecture, spec.recipe.batch_size, dtype)
+    turns = TakingTurns(convolutions.run, updates, blocks)
     training.run_with([turns, training.decay, training.average])
-    return _share_row(bench, spec, turns)
+    return _share_row(bench, spec, convolutions, turns)
 
 
-def _share_row(bench: Bench, spec: TrialSpec, turns: TakingTurns) -> Row:
+def _share_row(bench: Bench, spec: TrialSpec, convolutions: Convolutions, turns: TakingTurns) -> Row:
     batch_size = spec.recipe.batch_size
     training_flops = _FORWARD_AND_BACKWARD * batch_size * spec.recipe.architecture.product_flops * turns.updates
-    bare_flops = turns.convolutions.flops * turns.updates
-    bare = [bare_flops / seconds for seconds in turns.bare_seconds[1:]]
+    bare_flops = convolutions.flops * turns.updates
+    bare = [bare_flops / seconds for seconds in turns.other_seconds[1:]]
     reached = [training_flops / seconds for seconds in turns.training_seconds[1:]]
     shares = [one / other for one, other in zip(reached, bare, strict=False)]
     share, (low, high) = statistics.median(shares), np.percentile(shares, [25, 75])
@@ -159,7 +116,7 @@ def _share_row(bench: Bench, spec: TrialSpec, turns: TakingTurns) -> Row:
         met=share >= _LEAST_SHARE,
         seeds=f"seed {spec.seed}, {len(shares)} blocks of {turns.updates} updates",
         details={
-            "bare_seconds": [round(each, 5) for each in turns.bare_seconds],
+            "bare_seconds": [round(each, 5) for each in turns.other_seconds],
             "training_seconds": [round(each, 5) for each in turns.training_seconds],
             "numerics": spec.numerics.model_dump(mode="json"),
         },

@@ -20,11 +20,8 @@ import torch
 
 from benchmarks.rows import Row, print_rows
 from benchmarks.trainings import Bench, add_arguments, opened_benches
-from modules.store import Store
 from modules.training.batches import TrainingData
-from modules.training.numerics import numerics_of_this_process
-from modules.training.spec import Slice, TrialSpec
-from modules.training.trial import Training
+from modules.training.spec import TrialSpec
 
 _MOST_SHARE = 0.1
 _SEED = 0
@@ -86,19 +83,10 @@ def main() -> None:
 
 
 def _measure(bench: Bench, updates: int, blocks: int) -> Row:
-    recipe, home = bench.recipe(), bench.laboratory.home
-    samples = (blocks + 2) * updates * recipe.batch_size
-    spec = TrialSpec(
-        recipe=recipe,
-        slice=Slice(samples=samples, evaluate_every=samples),
-        seed=_SEED,
-        data=bench.laboratory.data,
-        numerics=numerics_of_this_process(),
-    )
-    training = Training(spec, home, Store(home / "store"), lambda progress: None)
+    training = bench.training(bench.recipe(), (blocks + 2) * updates, _SEED)
     stopwatch = Stopwatch(training.data, updates, blocks)
     training.run_with([training.decay, training.average, training.growth, stopwatch])
-    return _row(bench.name, spec, stopwatch)
+    return _row(bench.name, training.spec, stopwatch)
 
 
 def _row(name: str, spec: TrialSpec, stopwatch: Stopwatch) -> Row:

@@ -15,7 +15,6 @@ import os
 import statistics
 import struct
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.rows import Row, print_rows
+from benchmarks.turns import TakingTurns
 from flows.translation import configured_data, configured_recipe
 from modules.config import resolve
 from modules.randomness import seed_for
@@ -80,36 +80,6 @@ def _floats(network: nn.Module) -> list[Tensor]:
     return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
 
 
-class TakingTurns(pl.Callback):
-    """Times Lightning's blocks, and before each the same block of the plain loop."""
-
-    def __init__(self, plain: PlainLoop, updates: int) -> None:
-        self.plain = plain
-        self.updates = updates
-        self.plain_seconds: list[float] = []
-        self.lightning_seconds: list[float] = []
-        self._since = 0.0
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """At the border of two blocks: end Lightning's, do the plain loop's. The last block of Lightning ends here."""
-        if batch_idx % self.updates:
-            return
-        start = time.perf_counter()
-        if batch_idx:
-            self.lightning_seconds.append(start - self._since)
-        self.plain.run(self.updates)
-        self._since = time.perf_counter()
-        self.plain_seconds.append(self._since - start)
-
-    @property
-    def overheads(self) -> list[float]:
-        """Of each block but the first, which warms up."""
-        pairs = zip(self.lightning_seconds[1:], self.plain_seconds[1:], strict=False)
-        return [lightning / plain - 1 for lightning, plain in pairs]
-
-
 class Timed(Training):
     """A trial whose Trainer takes turns with a plain loop."""
 
@@ -152,7 +122,7 @@ def _measure(network: str, root: str, home: Path, blocks: int, updates: int) -> 
     spec = _spec(network, root, home, (blocks + 2) * updates)
     store = Store(home / "store")
     plain, lightning = Training(spec, home, store, _silent), Timed(spec, home, store, _silent)
-    turns = lightning.turns = TakingTurns(PlainLoop(plain), updates)
+    turns = lightning.turns = TakingTurns(PlainLoop(plain).run, updates)
     lightning.fit()
     _check_same(plain, lightning)
     return _row(network, spec, turns, updates)
@@ -180,19 +150,20 @@ def _check_same(plain: Training, lightning: Training) -> None:
 
 
 def _row(network: str, spec: TrialSpec, turns: TakingTurns, updates: int) -> Row:
-    overhead = statistics.median(turns.overheads)
-    low, high = np.percentile(turns.overheads, [25, 75])
-    update_ms = 1000 * statistics.median(turns.plain_seconds[1:]) / updates
+    overheads = [ratio - 1 for ratio in turns.ratios()]
+    overhead = statistics.median(overheads)
+    low, high = np.percentile(overheads, [25, 75])
+    update_ms = 1000 * statistics.median(turns.other_seconds[1:]) / updates
     return Row(
         figure=f"Lightning over a plain loop, model={network}, batches of {spec.recipe.batch_size}",
         target=f"≤ {_MOST_OVERHEAD:.0%}",
         value=round(overhead, 5),
         shown=f"{overhead:.1%} (quartiles {low:.1%} to {high:.1%}) of {update_ms:.2f} ms an update",
         met=overhead <= _MOST_OVERHEAD,
-        seeds=f"seed {spec.seed}, {len(turns.overheads)} blocks of {updates} updates",
+        seeds=f"seed {spec.seed}, {len(overheads)} blocks of {updates} updates",
         details={
-            "lightning_seconds": [round(each, 5) for each in turns.lightning_seconds],
-            "plain_seconds": [round(each, 5) for each in turns.plain_seconds],
+            "lightning_seconds": [round(each, 5) for each in turns.training_seconds],
+            "plain_seconds": [round(each, 5) for each in turns.other_seconds],
             "numerics": spec.numerics.model_dump(mode="json"),
             "params": spec.recipe.architecture.params,
         },

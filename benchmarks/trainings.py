@@ -18,7 +18,9 @@ from modules.recipe import Recipe
 from modules.records import Numerics, RangeTest, TrialResult
 from modules.search.laboratory import Laboratory
 from modules.store import Store
+from modules.training.numerics import numerics_of_this_process
 from modules.training.spec import Slice
+from modules.training.trial import Training
 from modules.workers.pool import WorkerPool
 
 _DATA = {"mnist": "mnist", "fashion": "fashion_mnist"}  # what the command line says, and the yaml
@@ -47,6 +49,14 @@ class Bench:
     def range_test(self, recipe: Recipe, seed: int) -> RangeTest:
         """The rates that were tried for a recipe and the one that was picked."""
         return self.laboratory.find_rate(recipe, seed)
+
+    def training(self, recipe: Recipe, updates: int, seed: int) -> Training:
+        """A training in this process, for those who time what happens within it; nothing of it is stored."""
+        samples = updates * recipe.batch_size
+        home = self.laboratory.home
+        spec = self.laboratory.spec(recipe, Slice(samples=samples, evaluate_every=samples), seed)
+        spec = spec.updated(numerics=numerics_of_this_process())
+        return Training(spec, home, Store(home / "store"), lambda progress: None)
 
     def train(self, what: str, recipe: Recipe, seed: int, epochs: float, looks: int = 1) -> TrialResult | None:
         """Train for so many epochs with some looks at *steer*; says how it went. None: the loss exploded."""
