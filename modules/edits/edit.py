@@ -8,7 +8,7 @@ from modules.architecture.description import Architecture, Conv, Dense, Norm
 from modules.edits.changes import Array, TensorChange
 
 EditKind = Literal["exact", "approximate", "lossy"]
-Want = Literal["seed"]  # what `apply` can be given besides
+Want = Literal["seed", "effects"]  # what `apply` can be given besides; effects: see effects.py, None without labels
 
 
 @dataclass(frozen=True)
