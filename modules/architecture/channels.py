@@ -5,10 +5,22 @@ spreads each over several features; a sum joins the channels of both its inputs 
 dense layer consumes them.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from modules.architecture.description import IMAGE, Add, Architecture, Conv, Dense, Flatten, Node, Norm, Standardise
+from modules.architecture.description import (
+    IMAGE,
+    Add,
+    Architecture,
+    Conv,
+    Dense,
+    Flatten,
+    GroupNorm,
+    Node,
+    Norm,
+    Standardise,
+)
 
 
 class Slot(NamedTuple):
@@ -29,6 +41,7 @@ class ChannelGroup:
     made: tuple[Slot, ...]
     carried: tuple[Slot, ...]
     consumed: tuple[Slot, ...]
+    block: int  # consecutive channels that can only come and go together: those that are normalised together
     fixed: str | None  # why their number cannot change, if so
 
 
@@ -49,6 +62,7 @@ class _Groups:
         self.outputs: dict[str, _Channels] = {IMAGE: _Channels(IMAGE, 1)}
         self.slots: dict[str, list[tuple[str, Slot]]] = {"made": [], "carried": [], "consumed": []}
         self.filters: list[tuple[str, str]] = []
+        self.blocks: list[tuple[str, int]] = []
         self.fixed: list[tuple[str, str]] = [(IMAGE, "they are the image's")]
         for node in architecture.nodes:
             self.outputs[node.name] = self._visit(node, self.outputs[node.inputs[0]])
@@ -67,6 +81,9 @@ class _Groups:
                 self._collect("carried", node, channels)
             case Conv() | Dense():
                 return self._make(node, channels)
+            case GroupNorm():
+                self.blocks.append((channels.maker, node.group_size))
+                self._collect("carried", node, channels)
             case Norm():
                 self._collect("carried", node, channels)
             case Flatten():
@@ -118,6 +135,7 @@ class _Groups:
             made=of_group(self.slots["made"]),
             carried=of_group(self.slots["carried"]),
             consumed=of_group(self.slots["consumed"]),
+            block=math.lcm(*(size for maker, size in self.blocks if self.find(maker) == representative)),
             fixed=reasons[0] if reasons else None,
         )
 

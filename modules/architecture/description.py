@@ -158,6 +158,36 @@ class Norm(BaseNode):
         return 2 * _size(output)
 
 
+class GroupNorm(BaseNode):
+    """Normalisation of each image over groups of `group_size` consecutive channels (Wu and He 2018, arXiv:1803.08494).
+
+    A size, not a number of groups: whole groups can then come and go without any effect on the others.
+    """
+
+    op: Literal["group_norm"] = "group_norm"
+    group_size: PositiveInt
+    eps: PositiveFloat = 1e-5
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """As the input, an image whose channels make whole groups of more than one element."""
+        channels, height, width = self._image(shapes[0])
+        if channels % self.group_size:
+            raise ValueError(
+                f"node {self.name!r} has groups of {self.group_size} channels; its {channels} must be a multiple of it"
+            )
+        if self.group_size * height * width == 1:
+            raise ValueError(f"node {self.name!r} normalises single elements, of which nothing would be left")
+        return shapes[0]
+
+    def tensors(self, shape: Shape) -> dict[str, TensorSpec]:
+        """`weight` and `bias`, an entry a channel."""
+        return dict.fromkeys(("weight", "bias"), TensorSpec(shape[:1], True))
+
+    def element_flops(self, shape: Shape, output: Shape) -> int:
+        """A sum, a sum of squares, then the difference, the quotient, a scale and a shift an element."""
+        return 7 * _size(output)
+
+
 ActivationKind = Literal["relu", "gelu", "silu"]
 
 
@@ -278,7 +308,18 @@ class Add(BaseNode):
 
 
 Node = Annotated[
-    Standardise | Conv | Norm | Activation | MaxPool | AvgPool | GlobalPool | Flatten | Dense | Dropout | Add,
+    Standardise
+    | Conv
+    | Norm
+    | GroupNorm
+    | Activation
+    | MaxPool
+    | AvgPool
+    | GlobalPool
+    | Flatten
+    | Dense
+    | Dropout
+    | Add,
     Field(discriminator="op"),
 ]
 

@@ -133,6 +133,8 @@ def _module(node: Node, shape: Shape) -> nn.Module:
             )
         case description.Norm():
             return _Norm(shape[0], node.eps)
+        case description.GroupNorm():
+            return nn.GroupNorm(shape[0] // node.group_size, shape[0], node.eps)
         case description.Activation():
             return _Function(_ACTIVATIONS[node.kind])
         case description.MaxPool():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from modules.architecture import description
-from modules.architecture.description import IMAGE, Architecture, Node
+from modules.architecture.description import IMAGE, Architecture, Node, Shape
 
 REVISION = 1
 
@@ -34,7 +34,7 @@ def onnx_model(
     architecture: Architecture, tensors: Mapping[str, NDArray[np.float32]], classes: Sequence[str]
 ) -> onnx.ModelProto:
     """The model; the names of the classes are in its metadata, as JSON."""
-    graph = _Graph(tensors)
+    graph = _Graph(architecture.shapes(), tensors)
     for node in architecture.nodes:
         graph.add_node(node)
     graph.add("Softmax", OUTPUT, [graph.values[architecture.nodes[-1].name]], axis=-1)
@@ -58,7 +58,8 @@ def onnx_model(
 class _Graph:
     """Operators and constants, and under which name each node's output is found."""
 
-    def __init__(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+    def __init__(self, shapes: Mapping[str, Shape], tensors: Mapping[str, NDArray[np.float32]]) -> None:
+        self.shapes = shapes
         self.tensors = tensors
         self.operators: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
@@ -71,9 +72,9 @@ class _Graph:
         self.operators.append(helper.make_node(operator, list(inputs), [output], name=output, **attributes))
         return output
 
-    def constant(self, name: str, values: Any) -> str:
+    def constant(self, name: str, values: Any, dtype: type[np.generic] = np.float32) -> str:
         """Append a constant; returns its name."""
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values, dtype=np.float32), name))
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values, dtype=dtype), name))
         return name
 
     def weights(self, node: Node, *parameters: str) -> list[str]:
@@ -105,6 +106,8 @@ class _Graph:
             case description.Norm():
                 parameters = self.weights(node, "weight", "bias", "running_mean", "running_var")
                 return self.add("BatchNormalization", name, inputs + parameters, epsilon=node.eps)
+            case description.GroupNorm():
+                return self._group_norm(node, inputs)
             case description.Activation():
                 return self._activation(node, inputs)
             case description.MaxPool() | description.AvgPool():
@@ -121,6 +124,22 @@ class _Graph:
                 return inputs[0]
             case description.Add():
                 return self.add("Add", name, inputs)
+
+    def _group_norm(self, node: description.GroupNorm, inputs: list[str]) -> str:
+        """Groups as the channels of an instance normalisation: an operator of its own came with a later opset."""
+        name, shape = node.name, self.shapes[node.name]
+        groups = shape[0] // node.group_size
+        apart = self.constant(f"{name}.apart", [0, groups, -1], np.int64)  # 0: as many images as there are
+        together = self.constant(f"{name}.together", [0, *shape], np.int64)
+        neutral = [self.constant(f"{name}.ones", np.ones(groups)), self.constant(f"{name}.zeros", np.zeros(groups))]
+        groups_apart = self.add("Reshape", f"{name}.groups", [*inputs, apart])
+        normal = self.add("InstanceNormalization", f"{name}.normal", [groups_apart, *neutral], epsilon=node.eps)
+        planes = self.add("Reshape", f"{name}.planes", [normal, together])
+        weight, bias = (
+            self.constant(f"{name}.{parameter}", self.tensors[f"{name}.{parameter}"].reshape(-1, 1, 1))
+            for parameter in ("weight", "bias")
+        )
+        return self.add("Add", name, [self.add("Mul", f"{name}.scaled", [planes, weight]), bias])
 
     def _activation(self, node: description.Activation, inputs: list[str]) -> str:
         if node.kind == "silu":

@@ -4,7 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from modules.architecture.description import Activation, Add, Architecture, AvgPool, Conv, Dense, MaxPool, Node, Norm
+from modules.architecture.description import (
+    Activation,
+    Add,
+    Architecture,
+    AvgPool,
+    Conv,
+    Dense,
+    GroupNorm,
+    MaxPool,
+    Node,
+    Norm,
+)
 from modules.edits.changes import Array
 from modules.edits.edit import Edited, EditKind, SetNorm
 from modules.edits.insertion import created
@@ -53,7 +64,7 @@ def _ends(architecture: Architecture, source: Node) -> list[Node]:
     return [
         node
         for node in architecture.nodes[:-1]
-        if isinstance(node, Norm | Activation)
+        if isinstance(node, Norm | GroupNorm | Activation)
         and 1 <= away.get(node.name, 0) <= _LONGEST
         and shapes[node.name] == shapes[source.name]
         and not _joined(architecture, away, node)

@@ -5,8 +5,8 @@ from torch import Tensor
 
 from modules.architecture.description import Norm
 from modules.architecture.module import Network
-from modules.edits.changes import Assign, Shift, TensorChange
-from modules.edits.edit import Calibration, KeepMean, NeutralNorm, SetNorm
+from modules.edits.changes import Assign, Scale, Shift, TensorChange
+from modules.edits.edit import Calibration, KeepMean, KeepSpread, NeutralNorm, SetNorm
 
 REVISION = 2
 
@@ -30,6 +30,23 @@ def measured_changes(calibration: Calibration, before: Network, after: Network, 
         case KeepMean(node):
             shift = _mean(_outputs(before, images)[node]) - _mean(_outputs(after, images)[node])
             return [Shift(tensor=f"{node}.bias", values=tuple(shift.tolist()))]
+        case KeepSpread(node):
+            return _spread_changes(node, _outputs(before, images)[node].double(), after, images)
+
+
+def _spread_changes(node: str, wanted: Tensor, after: Network, images: Tensor) -> list[TensorChange]:
+    """Scales and shifts that give the output of a normalisation the wanted deviations and means."""
+    found = _outputs(after, images)[node].double()
+    dims = _all_but_channels(found)
+    deviation = found.var(dim=dims, correction=0).sqrt()
+    floor = _SILENCE**0.5 * deviation.square().mean().sqrt()
+    scale = torch.where(deviation > floor, wanted.var(dim=dims, correction=0).sqrt() / deviation, torch.ones(()))
+    bias = after.get_parameter(f"{node}.bias").detach().double()
+    shift = wanted.mean(dims) - (scale * (found.mean(dims) - bias) + bias)
+    return [
+        Scale(tensor=f"{node}.weight", values=tuple(scale.tolist())),
+        Shift(tensor=f"{node}.bias", values=tuple(shift.tolist())),
+    ]
 
 
 def _moments(node: str, network: Network, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -245,8 +245,56 @@ class Shift(_Change):
         tensors[self.tensor] = tensors[self.tensor] + np.asarray(self.values, dtype=np.float32)
 
 
+class Scale(_Change):
+    """Factors measured on data that a vector is multiplied by."""
+
+    op: Literal["scale"] = "scale"
+    values: tuple[float, ...]
+
+    def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
+        """Multiply by them."""
+        tensors[self.tensor] = tensors[self.tensor] * np.asarray(self.values, dtype=np.float32)
+
+    def apply_to_moments(self, moments: Tensors) -> None:
+        """Start without."""
+        moments.pop(self.tensor, None)
+
+
+class FoldNorm(_Change):
+    """A batch normalisation's statistics, scale and shift as part of the layer before it, whose weight is `tensor`.
+
+    Each copy of the weights by its own statistics, so that it computes what it did.
+    """
+
+    op: Literal["fold_norm"] = "fold_norm"
+    norm: str
+    eps: float
+
+    def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
+        """Scale the weights and put the rest into the bias, which may be new."""
+        weight, bias, mean, variance = (
+            tensors.pop(f"{self.norm}.{parameter}").astype(np.float64)
+            for parameter in ("weight", "bias", "running_mean", "running_var")
+        )
+        scale = weight / np.sqrt(variance + self.eps)
+        old = tensors[self.tensor]
+        tensors[self.tensor] = (old * scale.reshape(-1, *[1] * (old.ndim - 1))).astype(np.float32)
+        tensors[self._bias] = (bias + (tensors.get(self._bias, 0.0) - mean) * scale).astype(np.float32)
+
+    def apply_to_moments(self, moments: Tensors) -> None:
+        """Start without, but for the shift: the bias takes its place and has the same gradient."""
+        for name in (self.tensor, self._bias, f"{self.norm}.weight"):
+            moments.pop(name, None)
+        if f"{self.norm}.bias" in moments:
+            moments[self._bias] = moments.pop(f"{self.norm}.bias")
+
+    @property
+    def _bias(self) -> str:
+        return f"{self.tensor.rpartition('.')[0]}.bias"
+
+
 TensorChange = Annotated[
-    Create | Append | Select | Pad | Crop | Drop | Rename | Factorise | SumBlocks | Assign | Shift,
+    Create | Append | Select | Pad | Crop | Drop | Rename | Factorise | SumBlocks | Assign | Shift | Scale | FoldNorm,
     Field(discriminator="op"),
 ]
 

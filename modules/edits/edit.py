@@ -33,7 +33,14 @@ class KeepMean:
     node: str
 
 
-Calibration = SetNorm | NeutralNorm | KeepMean
+@dataclass(frozen=True)
+class KeepSpread:
+    """Scale and shift what a normalisation gives so that the mean and the deviation of each channel stay."""
+
+    node: str
+
+
+Calibration = SetNorm | NeutralNorm | KeepMean | KeepSpread
 
 
 @dataclass(frozen=True)

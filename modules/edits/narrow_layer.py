@@ -11,7 +11,7 @@ from modules.architecture.channels import ChannelGroup, Slot, group_made_by, res
 from modules.architecture.description import Architecture
 from modules.edits.changes import Array
 from modules.edits.edit import Edited, EditKind, Want, downstream_calibrations
-from modules.edits.selecting import select_channels
+from modules.edits.selecting import select_blocks, single_block
 
 REVISION = 2
 
@@ -32,7 +32,7 @@ class NarrowLayer:
     @classmethod
     def sites(cls, architecture: Architecture) -> tuple[dict[str, Any], ...]:
         """A site for each group of at least two channels whose number is free."""
-        return tuple({"node": group.makers[0]} for group in resizable_groups(architecture) if group.size > 1)
+        return tuple({"node": group.makers[0]} for group in resizable_groups(architecture) if group.size > group.block)
 
     def apply(
         self, architecture: Architecture, weights: Mapping[str, Array], effects: Mapping[str, Array] | None = None
@@ -41,14 +41,16 @@ class NarrowLayer:
         if not 0 < self.factor < 1:
             raise ValueError(f"factor must lie between 0 and 1 to narrow, got {self.factor}")
         group = group_made_by(architecture, self.node)
-        if group.size < 2:
-            raise ValueError(f"{self.node!r} has a single channel, which cannot be taken away")
-        size = _narrowed(group.size, self.factor)
-        kept = np.sort(np.argsort(-importance(group, weights, effects), kind="stable")[:size])
+        if group.size == group.block:
+            raise single_block(group, self.node, "of which nothing can be taken away")
+        blocks = max(1, _narrowed(group.size, self.factor) // group.block)
+        size = blocks * group.block
+        by_block = importance(group, weights, effects).reshape(-1, group.block).sum(axis=1)
+        kept = np.sort(np.argsort(-by_block, kind="stable")[:blocks])
         after = resized(architecture, group, size)
         return Edited(
             after,
-            select_channels(group, kept),
+            select_blocks(group, kept),
             f"narrow {' and '.join(group.makers)} from {group.size} to {size} channels",
             downstream_calibrations(architecture, after, group.makers[0]),
         )

@@ -10,7 +10,7 @@ from modules.architecture.channels import group_made_by, resizable_groups
 from modules.architecture.description import Architecture
 from modules.edits.changes import Array
 from modules.edits.edit import Edited, EditKind, Want
-from modules.edits.selecting import select_channels
+from modules.edits.selecting import select_blocks, single_block
 from modules.randomness import uniform
 
 REVISION = 1
@@ -29,13 +29,13 @@ class PlaceboPermute:
     @classmethod
     def sites(cls, architecture: Architecture) -> tuple[dict[str, Any], ...]:
         """A site for each group of at least two channels that are not the image's or the classes."""
-        return tuple({"node": group.makers[0]} for group in resizable_groups(architecture) if group.size > 1)
+        return tuple({"node": group.makers[0]} for group in resizable_groups(architecture) if group.size > group.block)
 
     def apply(self, architecture: Architecture, weights: Mapping[str, Array], seed: int) -> Edited:
         """Select all channels in a random order."""
         group = group_made_by(architecture, self.node)
-        if group.size < 2:
-            raise ValueError(f"{self.node!r} has a single channel, of which there is one order")
-        luck = uniform(seed, "permute", self.node, np.arange(group.size, dtype=np.uint64))
+        if group.size == group.block:
+            raise single_block(group, self.node, "of which there is one order")
+        luck = uniform(seed, "permute", self.node, np.arange(group.size // group.block, dtype=np.uint64))
         order = np.argsort(luck, kind="stable")
-        return Edited(architecture, select_channels(group, order), f"permute the channels of {self.node} (a placebo)")
+        return Edited(architecture, select_blocks(group, order), f"permute the channels of {self.node} (a placebo)")

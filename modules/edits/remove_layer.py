@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from modules.architecture.description import Activation, Add, Architecture, Conv, Dense, Node, Norm
+from modules.architecture.description import Activation, Add, Architecture, Conv, Dense, GroupNorm, Node, Norm
 from modules.edits.changes import Array, Drop
 from modules.edits.edit import Edited, EditKind, downstream_calibrations
 from modules.edits.sums import branches, only_for
@@ -68,7 +68,7 @@ def _layer(architecture: Architecture, layer: Node) -> dict[str, str]:
     chain: list[Node] = [layer]
     while len(readers := architecture.readers(chain[-1].name)) == 1:
         follower = readers[0]
-        if not isinstance(follower, Norm | Activation) or type(follower) in map(type, chain):
+        if not isinstance(follower, Norm | GroupNorm | Activation) or type(follower) in map(type, chain):
             break
         chain.append(follower)
     readers = architecture.readers(chain[-1].name)

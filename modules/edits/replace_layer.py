@@ -1,10 +1,12 @@
 """Put another kind of layer in the place of one, as close to it as its weights can be made."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from modules.architecture.description import (
+    IMAGE,
     Activation,
     ActivationKind,
     Architecture,
@@ -14,22 +16,39 @@ from modules.architecture.description import (
     Dropout,
     Flatten,
     GlobalPool,
+    GroupNorm,
     MaxPool,
     Node,
+    Norm,
 )
-from modules.edits.changes import Array, Create, Factorise, Rename, SumBlocks, TensorChange
-from modules.edits.edit import Edited, EditKind, downstream_calibrations
+from modules.edits.changes import Array, Create, Drop, Factorise, FoldNorm, Rename, SumBlocks, TensorChange
+from modules.edits.edit import Calibration, Edited, EditKind, KeepSpread, SetNorm, downstream_calibrations
 
 REVISION = 1
 
-Replacement = Literal["relu", "gelu", "silu", "avg_pool", "strided_conv", "separable_conv", "global_pool"]
+Replacement = Literal[
+    "relu",
+    "gelu",
+    "silu",
+    "avg_pool",
+    "max_pool",
+    "strided_conv",
+    "separable_conv",
+    "global_pool",
+    "group_norm",
+    "batch_norm",
+    "bias",
+]
+
+_GROUP = 8  # channels that are normalised together at most: groups of few are as good, and leave widths nearly free
+_FEWEST = 16  # elements that are normalised together at least: of two, little more than their order is left
 
 _ACTIVATIONS: tuple[ActivationKind, ...] = ("relu", "gelu", "silu")
 
 
 @dataclass(frozen=True)
 class ReplaceLayer:
-    """Replaces `node` by another kind of layer: activations, max-pools, convolutions and flattenings have some."""
+    """Replaces `node` by another kind of layer: activation, max-pool, convolution, normalisation or flattening."""
 
     kind: ClassVar[EditKind] = "approximate"
     site_arguments: ClassVar[tuple[str, ...]] = ("node", "by")
@@ -53,14 +72,22 @@ class ReplaceLayer:
         if self.by not in allowed:
             others = ", ".join(allowed) or "nothing"
             raise ValueError(f"{node.name!r} ({node.op}) cannot be replaced by {self.by!r}; by what it can: {others}")
-        nodes, changes = _replaced(architecture, node, self.by)
-        after = architecture.replaced(node.name, nodes)
+        after, first, changes, calibrations = _replaced(architecture, node, self.by)
         return Edited(
             after,
             tuple(changes),
             f"replace {node.name} ({node.op}) by {self.by}",
-            downstream_calibrations(architecture, after, nodes[0].name),
+            (*calibrations, *(downstream_calibrations(architecture, after, first) if first else ())),
         )
+
+
+class _Replaced(NamedTuple):
+    """The architecture, its first node that computes something else, if any, and what becomes of the tensors."""
+
+    architecture: Architecture
+    first: str | None
+    changes: Sequence[TensorChange] = ()
+    calibrations: tuple[Calibration, ...] = ()
 
 
 def _replacements(architecture: Architecture, node: Node) -> tuple[Replacement, ...]:
@@ -69,12 +96,44 @@ def _replacements(architecture: Architecture, node: Node) -> tuple[Replacement, 
             return tuple(kind for kind in _ACTIVATIONS if kind != node.kind)
         case MaxPool():
             return ("avg_pool", "strided_conv")
-        case Conv() if node.groups == 1 and node.kernel > 1 and architecture.input_shape(node.name)[0] > 1:
-            return ("separable_conv",)
+        case Conv():
+            pool: tuple[Replacement, ...] = ("max_pool",) if _is_like_a_pool(architecture, node) else ()
+            separable: tuple[Replacement, ...] = ("separable_conv",) if _is_separable(architecture, node) else ()
+            return pool + separable
+        case Norm():
+            bias: tuple[Replacement, ...] = ("bias",) if _layer_before(architecture, node) else ()
+            return (*(("group_norm",) if _group_size(architecture, node) > 1 else ()), *bias)
+        case GroupNorm():
+            return ("batch_norm",)
         case Flatten() if _planes(architecture, node) > 1 and _weights_behind(architecture, node.name):
             return ("global_pool",)
         case _:
             return ()
+
+
+def _is_like_a_pool(architecture: Architecture, conv: Conv) -> bool:
+    """Whether each channel comes from windows side by side, as in the pool that a strided convolution replaced."""
+    same = conv.channels == architecture.input_shape(conv.name)[0]
+    return same and conv.padding == 0 and conv.kernel == conv.stride > 1
+
+
+def _is_separable(architecture: Architecture, conv: Conv) -> bool:
+    return conv.groups == 1 and conv.kernel > 1 and architecture.input_shape(conv.name)[0] > 1
+
+
+def _group_size(architecture: Architecture, norm: Norm) -> int:
+    """How many channels can be normalised together; 1 where that makes no sense."""
+    shape = architecture.input_shape(norm.name)
+    size = math.gcd(shape[0], _GROUP) if len(shape) == 3 else 1
+    return size if size * math.prod(shape[1:]) >= _FEWEST else 1
+
+
+def _layer_before(architecture: Architecture, norm: Norm) -> Conv | Dense | None:
+    """The layer that a normalisation can be folded into: the one before it, if nothing else reads that."""
+    (source,) = norm.inputs
+    before = architecture.node(source) if source != IMAGE else None
+    alone = len(architecture.readers(source)) == 1
+    return before if isinstance(before, Conv | Dense) and alone else None
 
 
 def _planes(architecture: Architecture, flatten: Flatten) -> int:
@@ -97,36 +156,66 @@ def _weights_behind(architecture: Architecture, name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _replaced(architecture: Architecture, node: Node, by: Replacement) -> tuple[list[Node], list[TensorChange]]:
-    """The nodes that come in the place of `node` and what becomes of the tensors."""
+def _replaced(architecture: Architecture, node: Node, by: Replacement) -> _Replaced:
     match node, by:
         case Activation(), "relu" | "gelu" | "silu":
-            return [node.updated(kind=by)], []
+            return _with(architecture, node, [node.updated(kind=by)])
         case MaxPool(), "avg_pool":
             name = architecture.fresh_name("pool")
-            return [AvgPool(name=name, inputs=node.inputs, kernel=node.kernel, stride=node.stride)], []
+            pool = AvgPool(name=name, inputs=node.inputs, kernel=node.kernel, stride=node.stride)
+            return _with(architecture, node, [pool])
         case MaxPool(), "strided_conv":
-            return _strided_conv(architecture, node)
+            return _by_strided_conv(architecture, node)
+        case Conv(), "max_pool":
+            name = architecture.fresh_name("pool")
+            largest = MaxPool(name=name, inputs=node.inputs, kernel=node.kernel, stride=node.stride)
+            return _with(architecture, node, [largest], _dropped(node, "weight", *["bias"] * node.bias))
         case Conv(), "separable_conv":
-            return _separable_conv(architecture, node)
+            return _by_separable_conv(architecture, node)
+        case Norm(), "bias":
+            return _by_bias(architecture, node)
+        case Norm(), "group_norm":
+            size = _group_size(architecture, node)
+            group_norm = GroupNorm(name=node.name, inputs=node.inputs, group_size=size, eps=node.eps)
+            changes = _dropped(node, "running_mean", "running_var")
+            return _with(architecture, node, [group_norm], changes, (KeepSpread(node.name),))
+        case GroupNorm(), "batch_norm":
+            return _by_batch_norm(architecture, node)
         case Flatten(), "global_pool":
-            pool = GlobalPool(name=architecture.fresh_name("global"), inputs=node.inputs, kind="avg")
+            mean = GlobalPool(name=architecture.fresh_name("global"), inputs=node.inputs, kind="avg")
             block = _planes(architecture, node)
             weights = _weights_behind(architecture, node.name)
-            return [pool], [SumBlocks(tensor=weight, dim=1, block=block) for weight in weights]
+            return _with(
+                architecture, node, [mean], [SumBlocks(tensor=weight, dim=1, block=block) for weight in weights]
+            )
     raise AssertionError(f"{by} is not a replacement of {node.op}")
 
 
-def _strided_conv(architecture: Architecture, pool: MaxPool) -> tuple[list[Node], list[TensorChange]]:
+def _with(
+    architecture: Architecture,
+    node: Node,
+    nodes: list[Node],
+    changes: Sequence[TensorChange] = (),
+    calibrations: tuple[Calibration, ...] = (),
+) -> _Replaced:
+    """With a chain of nodes in the place of `node`."""
+    return _Replaced(architecture.replaced(node.name, nodes), nodes[0].name, changes, calibrations)
+
+
+def _dropped(node: Node, *parameters: str) -> list[TensorChange]:
+    return [Drop(tensor=f"{node.name}.{parameter}") for parameter in parameters]
+
+
+def _by_strided_conv(architecture: Architecture, pool: MaxPool) -> _Replaced:
     channels, name = architecture.input_shape(pool.name)[0], architecture.fresh_name("conv")
     conv = Conv(
         name=name, inputs=pool.inputs, channels=channels, kernel=pool.kernel, stride=pool.stride, padding=0, bias=False
     )
     shape = (channels, channels, pool.kernel, pool.kernel)
-    return [conv], [Create(tensor=f"{name}.weight", shape=shape, fill="window_mean")]
+    return _with(architecture, pool, [conv], [Create(tensor=f"{name}.weight", shape=shape, fill="window_mean")])
 
 
-def _separable_conv(architecture: Architecture, conv: Conv) -> tuple[list[Node], list[TensorChange]]:
+def _by_separable_conv(architecture: Architecture, conv: Conv) -> _Replaced:
     channels = architecture.input_shape(conv.name)[0]
     first, second = architecture.fresh_names("conv", 2)
     depthwise = conv.updated(name=first, channels=channels, groups=channels, bias=False)
@@ -136,4 +225,22 @@ def _separable_conv(architecture: Architecture, conv: Conv) -> tuple[list[Node],
     ]
     if conv.bias:
         changes.append(Rename(tensor=f"{conv.name}.bias", to=f"{second}.bias"))
-    return [depthwise, pointwise], changes
+    return _with(architecture, conv, [depthwise, pointwise], changes)
+
+
+def _by_bias(architecture: Architecture, norm: Norm) -> _Replaced:
+    """The same function by the layer before it; from now on nothing normalises."""
+    layer = _layer_before(architecture, norm)
+    assert layer is not None
+    after = architecture.with_changed({layer.name: {"bias": True}}).without({norm.name: layer.name})
+    return _Replaced(after, None, [FoldNorm(tensor=f"{layer.name}.weight", norm=norm.name, eps=norm.eps)])
+
+
+def _by_batch_norm(architecture: Architecture, norm: GroupNorm) -> _Replaced:
+    shape = architecture.input_shape(norm.name)[:1]
+    changes = [
+        Create(tensor=f"{norm.name}.{parameter}", shape=shape, fill="neutral")
+        for parameter in ("running_mean", "running_var")
+    ]
+    batch_norm = Norm(name=norm.name, inputs=norm.inputs, eps=norm.eps)
+    return _with(architecture, norm, [batch_norm], changes, (SetNorm(norm.name), KeepSpread(norm.name)))

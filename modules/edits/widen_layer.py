@@ -1,5 +1,6 @@
 """Give a layer more channels: random on the way in, zero on the way out, so that the function stays and they learn."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -36,7 +37,7 @@ class WidenLayer:
         if self.factor <= 1:
             raise ValueError(f"factor must be above 1 to widen, got {self.factor}")
         group = group_made_by(architecture, self.node)
-        size = _widened(group.size, self.factor)
+        size = math.ceil(_widened(group.size, self.factor) / group.block) * group.block
         extra = size - group.size
         changes = [_entering(slot, extra, weights) for slot in (*group.made, *group.carried)]
         changes += [

@@ -53,6 +53,13 @@ def _put_conv(draw: st.DrawFn, sketch: _Sketch) -> None:
     )
 
 
+def _put_group_norm(draw: st.DrawFn, sketch: _Sketch) -> None:
+    channels, height, width = sketch.shape
+    sizes = [size for size in range(1, channels + 1) if channels % size == 0 and size * height * width >= 8]
+    if sizes:
+        sketch.put(description.GroupNorm, group_size=draw(st.sampled_from(sizes)))
+
+
 def _put_residual(draw: st.DrawFn, sketch: _Sketch) -> None:
     skip, is_image = sketch.last, len(sketch.shape) == 3
     for _ in range(draw(st.integers(1, 2))):
@@ -78,7 +85,7 @@ def architectures(draw: st.DrawFn) -> Architecture:
     sketch = _Sketch((channels, draw(st.integers(4, 8)), draw(st.integers(4, 8))))
     if draw(st.booleans()):
         sketch.put(description.Standardise, mean=(0.3,) * channels, std=(0.5,) * channels)
-    for step in draw(st.lists(st.sampled_from("cccnnaaprd"), max_size=7)):
+    for step in draw(st.lists(st.sampled_from("cccnnaaprdg"), max_size=7)):
         _put(draw, sketch, step)
     if draw(st.booleans()):
         sketch.put(description.Flatten)
@@ -96,6 +103,8 @@ def _put(draw: st.DrawFn, sketch: _Sketch, step: str) -> None:
             _put_conv(draw, sketch)
         case "n":
             sketch.put(description.Norm)
+        case "g":
+            _put_group_norm(draw, sketch)
         case "a":
             sketch.put(description.Activation, kind=draw(_KINDS))
         case "p":

@@ -4,12 +4,13 @@ from random_networks import architectures
 
 from modules.architecture.channels import channel_groups, group_made_by, resizable_groups, resized
 from modules.architecture.classic import classic_architecture
+from modules.architecture.description import IMAGE, Architecture, Conv, Dense, GlobalPool, GroupNorm
 
 
 @given(architectures())
 def test_slots_are_just_what_changes_with_a_group(architecture):
     for group in resizable_groups(architecture):
-        for size in {group.size + 2, max(1, group.size - 1)}:
+        for size in {group.size + 2 * group.block, max(group.block, group.size - group.block)}:
             expected = {name: list(spec.shape) for name, spec in architecture.tensors().items()}
             for slot in (*group.made, *group.carried, *group.consumed):
                 expected[slot.tensor][slot.dim] += slot.repeat * (size - group.size)
@@ -44,3 +45,19 @@ def test_groups_that_cannot_change_say_why(node, sentence):
     classic = classic_architecture((1, 28, 28), 10, 1000, (0.1,), (0.3,))
     with pytest.raises(ValueError, match=sentence):
         group_made_by(classic, node)
+
+
+def test_channels_that_are_normalised_together_come_and_go_together():
+    nodes = (
+        Conv(name="conv1", inputs=(IMAGE,), channels=12, kernel=1),
+        GroupNorm(name="norm1", inputs=("conv1",), group_size=4),
+        GroupNorm(name="norm2", inputs=("norm1",), group_size=6),
+        GlobalPool(name="global1", inputs=("norm2",)),
+        Dense(name="dense1", inputs=("global1",), units=2),
+    )
+    architecture = Architecture(image_shape=(1, 4, 4), num_classes=2, nodes=nodes)
+    group = group_made_by(architecture, "conv1")
+    assert group.block == 12
+    assert [slot.tensor for slot in group.carried] == ["norm1.weight", "norm1.bias", "norm2.weight", "norm2.bias"]
+    with pytest.raises(ValueError, match="'norm1' has groups of 4 channels; its 14 must be a multiple"):
+        resized(architecture, group, 14)

@@ -15,6 +15,7 @@ from modules.architecture.description import (
     Dropout,
     Flatten,
     GlobalPool,
+    GroupNorm,
     MaxPool,
     Norm,
     Standardise,
@@ -53,7 +54,8 @@ def test_flops_by_hand():
             Standardise(name="standardise1", inputs=(IMAGE,), mean=(0, 0), std=(1, 1)),
             Conv(name="conv1", inputs=("standardise1",), channels=5, kernel=3),
             Norm(name="norm1", inputs=("conv1",)),
-            Activation(name="activation1", inputs=("norm1",)),
+            GroupNorm(name="norm2", inputs=("norm1",), group_size=5),
+            Activation(name="activation1", inputs=("norm2",)),
             Add(name="add1", inputs=("activation1", "norm1")),
             MaxPool(name="pool1", inputs=("add1",), kernel=2, stride=2),
             GlobalPool(name="global1", inputs=("pool1",)),
@@ -61,10 +63,10 @@ def test_flops_by_hand():
             Dense(name="dense1", inputs=("dropout1",), units=3),
         ),
     )
-    standardise, conv, norm = 2 * 32, 2 * 5 * 4 * 18 + 20, 2 * 20
+    standardise, conv, norm = 2 * 32, 2 * 5 * 4 * 18 + 20, 2 * 20 + 7 * 20
     activation, add, pool, last_pool, dense = 20, 20, 5 * 4, 5, 2 * 5 * 3 + 3
     assert architecture.flops == standardise + conv + norm + activation + add + pool + last_pool + dense
-    assert architecture.params == 5 * 2 * 9 + 5 + 2 * 5 + 5 * 3 + 3
+    assert architecture.params == 5 * 2 * 9 + 5 + 2 * 5 + 2 * 5 + 5 * 3 + 3
 
 
 CONV = Conv(name="conv1", inputs=(IMAGE,), channels=4, kernel=3)
@@ -82,6 +84,14 @@ LAST = Dense(name="dense1", inputs=("global1",), units=2)
         ((CONV, Add(name="global1", inputs=("conv1",)), LAST), "'global1' .add. takes 2 inputs, got 1"),
         ((CONV, LAST.updated(inputs=("conv1",))), "'dense1' .Dense. needs features"),
         ((CONV, POOL, POOL.updated(name="global2", inputs=("global1",)), LAST), "needs channels, height and width"),
+        (
+            (CONV, GroupNorm(name="norm1", inputs=("conv1",), group_size=3), POOL, LAST),
+            "groups of 3 channels; its 4 must",
+        ),
+        (
+            (CONV.updated(kernel=6), GroupNorm(name="norm1", inputs=("conv1",), group_size=1), POOL, LAST),
+            "'norm1' normalises single elements",
+        ),
         ((CONV.updated(kernel=9), POOL, LAST), "a window of 9 with padding 0; its input is 6 x 6"),
         ((CONV.updated(groups=3), POOL, LAST), "3 groups, which must divide its 1 inputs and 4 outputs"),
         ((CONV, POOL, Flatten(name="flatten1", inputs=("conv1",)), LAST), "'flatten1' is read by no other node"),

@@ -7,7 +7,7 @@ from random_networks import architectures, random_images, random_network
 from torch import nn
 
 from modules.architecture.classic import classic_architecture
-from modules.architecture.description import IMAGE, Architecture, Dense, Flatten, Norm
+from modules.architecture.description import IMAGE, Architecture, Dense, Flatten, GroupNorm, Norm
 from modules.architecture.module import build_module
 
 
@@ -57,6 +57,21 @@ def test_normalisation_is_torchs(flat):
     images = torch.rand(5, 18) if flat else torch.rand(5, 2, 3, 3)
     torch.testing.assert_close(ours.train()(images), reference.train()(images))
     torch.testing.assert_close(ours.eval()(images), reference.eval()(images))
+
+
+def test_normalisation_in_groups_is_by_image_and_group():
+    nodes = (
+        GroupNorm(name="norm1", inputs=(IMAGE,), group_size=2, eps=0.1),
+        Flatten(name="flatten1", inputs=("norm1",)),
+        Dense(name="dense1", inputs=("flatten1",), units=2),
+    )
+    network = random_network(Architecture(image_shape=(6, 3, 3), num_classes=2, nodes=nodes))
+    images = torch.rand(5, 6, 3, 3)
+    groups = images.unflatten(1, (3, 2)).flatten(2)
+    mean, variance = groups.mean(2, keepdim=True), groups.var(2, keepdim=True, correction=0)
+    expected = ((groups - mean) / (variance + 0.1).sqrt()).view(5, 6, 3, 3)
+    weight, bias = (network.get_parameter(f"norm1.{name}").view(-1, 1, 1) for name in ("weight", "bias"))
+    torch.testing.assert_close(network.norm1(images), expected * weight + bias)
 
 
 def test_state_holds_no_more_than_the_tensors():

@@ -5,9 +5,12 @@ from modules.edits.changes import (
     Append,
     Assign,
     Create,
+    Crop,
     Drop,
     Factorise,
+    Pad,
     Rename,
+    Scale,
     Select,
     Shift,
     SumBlocks,
@@ -79,6 +82,24 @@ def test_factors_are_the_nearest_and_those_of_the_judged_weights():
         "p.weight": (5, 4, 1, 1),
     }
     np.testing.assert_allclose(result["p.weight"] * result["d.weight"].swapaxes(0, 1), exact, atol=1e-5)
+
+
+def test_borders_and_factors():
+    window = np.arange(9, dtype=np.float32).reshape(1, 1, 3, 3)
+    padded = after(Pad(tensor="c.weight", width=1), weights={"c.weight": window})["c.weight"]
+    assert padded.shape == (1, 1, 5, 5)
+    assert padded.sum() == 36
+    cropped = after(Crop(tensor="c.weight", width=1), weights={"c.weight": padded})["c.weight"]
+    np.testing.assert_array_equal(cropped, window)
+    np.testing.assert_array_equal(after(Scale(tensor="a.bias", values=(2.0, 3.0)))["a.bias"], [2, 3])
+
+
+@pytest.mark.parametrize(("shape", "centre"), [((3, 3), ()), ((3, 3, 1, 1), (0, 0)), ((3, 3, 5, 5), (2, 2))])
+def test_an_identity_is_one_at_the_centre(shape, centre):
+    created = after(Create(tensor="c.weight", shape=shape, fill="identity"))["c.weight"]
+    np.testing.assert_array_equal(created[(..., *centre)], np.eye(3))
+    assert created.sum() == 3
+    assert created.dtype == np.float32
 
 
 def test_moments_of_what_is_new_or_rewritten_are_none_or_zero():

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from modules.architecture.channels import group_made_by
 from modules.architecture.classic import classic_architecture
-from modules.architecture.description import IMAGE, Architecture, Conv, Dense, Flatten, GlobalPool
+from modules.architecture.description import IMAGE, Architecture, Conv, Dense, Flatten, GlobalPool, GroupNorm
+from modules.architecture.module import build_module
 from modules.architecture.start import first_architecture
 from modules.edits.add_layer import AddLayer
 from modules.edits.editing import apply_edit
@@ -18,6 +19,7 @@ from modules.edits.effects import first_order_effects
 from modules.edits.narrow_layer import NarrowLayer, importance, magnitude, worth_to_loss
 from modules.edits.remove_layer import RemoveLayer
 from modules.edits.replace_layer import ReplaceLayer
+from modules.edits.widen_layer import WidenLayer
 
 START = first_architecture((1, 8, 8), 10, 50_000, (0.2,), (0.3,))
 CLASSIC = classic_architecture((1, 16, 16), 10, 1000, (0.2,), (0.3,))
@@ -191,9 +193,75 @@ def test_a_branch_that_others_read_is_no_site():
 def test_every_kind_of_replacement_has_a_site():
     sites = [*ReplaceLayer.sites(CLASSIC), *ReplaceLayer.sites(START)]
     kinds = {site["by"] for site in sites}
-    assert kinds == {"gelu", "silu", "avg_pool", "strided_conv", "separable_conv", "global_pool"}
-    gelu = applied(ReplaceLayer, START, node="activation1", by="gelu").recipe.architecture
-    assert {"node": "activation1", "by": "relu"} in ReplaceLayer.sites(gelu)
+    there = {"gelu", "silu", "avg_pool", "strided_conv", "separable_conv", "global_pool", "group_norm", "bias"}
+    assert kinds == there
+    for node, by, new, back in (
+        ("activation1", "gelu", "activation1", "relu"),
+        ("pool1", "strided_conv", "conv5", "max_pool"),
+        ("norm1", "group_norm", "norm1", "batch_norm"),
+    ):
+        replaced = applied(ReplaceLayer, START, node=node, by=by)
+        assert {"node": new, "by": back} in ReplaceLayer.sites(replaced.recipe.architecture)
+        undone = applied(ReplaceLayer, replaced.recipe.architecture, replaced.state, node=new, by=back)
+        assert len(undone.recipe.architecture.nodes) == len(START.nodes)
+        assert undone.recipe.architecture.tensors() == START.tensors()
+
+
+def spread(values):
+    return values.mean((0, 2, 3)), values.std((0, 2, 3), correction=0)
+
+
+@pytest.mark.parametrize("by", ["group_norm", "batch_norm"])
+def test_another_normalisation_leaves_each_channel_its_mean_and_deviation(by):
+    start, state = START, random_state(START)
+    if by == "batch_norm":
+        start = START.replaced("norm3", [GroupNorm(name="norm3", inputs=("conv3",), group_size=8)])
+        state = random_state(start)
+    outcome = applied(ReplaceLayer, start, state, node="norm3", by=by)
+    images = random_images(start, 16)
+    before = random_network(start).outputs(images)["norm3"].detach()
+    after = network_of(outcome).outputs(images)["norm3"].detach()
+    for found, expected in zip(spread(after), spread(before), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    assert torch.equal(outcome.state["optimizer.exp_avg.norm3.bias"], state["optimizer.exp_avg.norm3.bias"])
+    assert "optimizer.exp_avg.norm3.weight" not in outcome.state
+    assert ("ema.norm3.running_mean" in outcome.state) == (by == "batch_norm")
+
+
+def test_a_folded_normalisation_leaves_all_copies_of_the_weights_what_they_compute():
+    state = random_state(START)
+    outcome = applied(ReplaceLayer, START, state, node="norm2", by="bias")
+    assert outcome.description == "replace norm2 (norm) by bias"
+    assert outcome.certificate.max_logit_change < 1e-5
+    assert outcome.certificate.params_after == START.params - 32
+    assert not [name for name in outcome.state if "norm2" in name]
+    assert torch.equal(outcome.state["optimizer.exp_avg.conv2.bias"], state["optimizer.exp_avg.norm2.bias"])
+    images = random_images(START, 7, seed=5)
+    raw = build_module(START).eval()
+    raw.load_state_dict({name.removeprefix("model."): x for name, x in state.items() if name.startswith("model.")})
+    torch.testing.assert_close(network_of(outcome, "model")(images), raw(images), rtol=1e-4, atol=1e-4)
+
+
+def test_a_normalisation_is_only_folded_into_a_layer_that_nothing_else_reads():
+    added = applied(AddLayer, START, node="activation2").recipe.architecture
+    folded = [site["node"] for site in ReplaceLayer.sites(added) if site["by"] == "bias"]
+    assert folded == ["norm1", "norm2", "norm3", "norm4"]  # norm5 reads an activation
+
+
+def test_channels_that_are_normalised_together_widen_exactly_and_narrow_together():
+    start = START.replaced("norm3", [GroupNorm(name="norm3", inputs=("conv3",), group_size=16)])
+    wider = applied(WidenLayer, start, node="conv3", factor=1.1)
+    assert wider.recipe.architecture.node("conv3").channels == 80
+    assert wider.certificate.max_logit_change < 1e-5
+    outcome = applied(NarrowLayer, start, labels=True, node="conv3", factor=0.7)
+    assert outcome.recipe.architecture.node("conv3").channels == 32
+    rows, before = outcome.state["ema.conv3.weight"], random_weights(start)["conv3.weight"]
+    blocks = [block for block in range(4) if np.array_equal(rows[:16], before[16 * block : 16 * block + 16])]
+    assert len(blocks) == 1
+    single = start.with_changed({"norm3": {"group_size": 64}})
+    assert {"node": "conv3"} not in NarrowLayer.sites(single)
+    with pytest.raises(ValueError, match="the 64 channels of 'conv3' are normalised together, of which nothing can"):
+        applied(NarrowLayer, single, node="conv3")
 
 
 def test_a_strided_convolution_starts_as_the_mean():
