@@ -18,7 +18,7 @@ from modules.architecture.description import (
     Standardise,
 )
 
-_STEM_CHANNELS = 24
+_STEM_CHANNELS = 16  # of one channel, processors make 16 four times as fast as 24
 _FIRST_CHANNELS = 32
 _MOST_CHANNELS = 128
 _LARGE_SIDE = 16  # images from this side on are halved by the stem
