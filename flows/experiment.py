@@ -25,6 +25,7 @@ from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
 from modules.records import DataRecord, Part, TrialResult
 from modules.report.table import study_markdown
+from modules.search.diagnosis import Diagnosis
 from modules.search.final import Final, Finalist, choose_final
 from modules.search.first_recipe import batch_limit, range_test_fits
 from modules.search.generation import (
@@ -40,9 +41,10 @@ from modules.search.generation import (
     record_generation,
 )
 from modules.search.laboratory import Inherited, Refused, evidence_of
+from modules.search.limits import Limits
 from modules.search.plan import CONTROL_SEEDS, Plan
 from modules.search.plan import make_plan as new_plan
-from modules.search.proposal import Diagnosis, Proposal, propose
+from modules.search.proposal import Knowledge, Proposal, propose
 from modules.search.stopping import final_samples, why_stop
 from modules.store import Store
 from modules.training.spec import Slice, Start, TrialSpec
@@ -209,17 +211,19 @@ def run_generation(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trunk
 def evaluate(study: Study, trunk: Trunk, number: int) -> Diagnosis:
     """Look at how well the parent fits and at what its layers do."""
     diagnosis = study.laboratory.diagnose(trunk.trained.recipe, trunk.trained.first)
-    study.progress.say(f"generation {number}: {diagnosis.reason}", "bold")
+    study.progress.say(f"generation {number}: {diagnosis.headline(trunk.trained.recipe.architecture)}", "bold")
     return diagnosis
 
 
 @task("propose edits, generation {number}")
 def propose_edits(study: Study, plan: Plan, trunk: Trunk, diagnosis: Diagnosis, number: int) -> tuple[Proposal, ...]:
-    """A few edits that fit; search=random does not ask the evaluation."""
-    search = study.settings.search
-    informed = diagnosis if search.kind == "edits" else None
+    """A few edits that fit; search=random asks neither the evaluation nor the ledger."""
+    search, objective = study.settings.search, study.settings.objective
+    limits = Limits(max_params=objective.max_params, max_flops=objective.max_flops)
+    rows = tuple(row for generation in trunk.generations for row in generation.rows)
+    knowledge = Knowledge(diagnosis=diagnosis, rows=rows, limits=limits) if search.kind == "edits" else None
     architecture = trunk.trained.recipe.architecture
-    return propose(search.edits, architecture, informed, plan.edits_per_generation, study.settings.seed, number)
+    return propose(search.edits, architecture, knowledge, plan.edits_per_generation, study.settings.seed, number)
 
 
 def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trained:

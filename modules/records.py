@@ -119,6 +119,31 @@ class TrialResult(Record):
     curve: tuple[CurvePoint, ...]
 
 
+class LayerMeasures(Record):
+    """What a layer of a trained network does, seen on some training images; fractions are of its channels."""
+
+    node: str  # its convolution, dense layer or sum
+    output: str  # the node at which its output was looked at: with its normalisation and activation
+    channels: int
+    silent: float  # hardly vary
+    duplicated: float  # vary, but follow an earlier channel
+    effective_rank: float  # exp of the entropy of the channel covariance's eigenvalues (Roy and Vetterli 2007)
+    full_rank: int  # the largest that it could be: the channels, or the values seen of each where those are fewer
+    similarity: float  # of its input to its output: linear CKA (Kornblith et al. 2019, arXiv:1905.00414)
+    agreement: float | None  # cosine of the two around each channel's mean; None where their shapes differ
+    gradient_norm: float | None  # of its weights; None for a sum, which has none
+
+    @property
+    def redundant(self) -> float:
+        """The fraction of channels that the network would hardly miss."""
+        return self.silent + self.duplicated
+
+    @property
+    def fullness(self) -> float:
+        """The effective rank as a fraction of what it could be."""
+        return self.effective_rank / self.full_rank
+
+
 class Certificate(Record):
     """What an edit did to the function and the cost of a network, measured before any training."""
 
@@ -166,6 +191,8 @@ class LedgerRow(Record):
     flops: int
     seconds: float
     energy_wh: float | None = None
+    proposed: Part | None = None  # the edit with its arguments
+    parent_architecture: str | None = None  # digest of what it was applied to
 
 
 class GenerationRecord(Record):

@@ -217,6 +217,8 @@ def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -
         params=recipe.architecture.params,
         flops=recipe.architecture.flops,
         seconds=sum(trial.seconds for trial in trials),
+        proposed=child.proposal.edit,
+        parent_architecture=parent.architecture.content_digest,
     )
 
 

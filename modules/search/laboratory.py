@@ -11,9 +11,9 @@ from modules.evaluation.outputs import Outputs
 from modules.parts import revisions_of
 from modules.recipe import Recipe
 from modules.records import Certificate, DataRecord, Numerics, Part, PartName, RangeTest, TrialResult
+from modules.search.diagnosis import Diagnosis
 from modules.search.judging import Evidence
 from modules.search.plan import Calibration
-from modules.search.proposal import Diagnosis
 from modules.store import Store
 from modules.training.spec import Slice, Start, TrialSpec
 from modules.workers.jobs import Report
@@ -150,11 +150,12 @@ class Laboratory:
 
     def diagnose(self, recipe: Recipe, trial: TrialResult) -> Diagnosis:
         """Look at a trained network's fit and layers."""
-        key = digest_of({"weights": trial.weights_sha256, "data": self.data.digest})
+        revisions = revisions_of("modules.evaluation.diagnosing")
+        key = digest_of({"weights": trial.weights_sha256, "data": self.data.digest, "revisions": revisions})
         architecture = recipe.architecture.model_dump(mode="json")
         arguments = {"architecture": architecture, "trial": trial.key, **self._on_data}
         return Diagnosis.model_validate(
-            self._found_or_called("diagnoses", key, "modules.evaluation.jobs.diagnose", arguments)
+            self._found_or_called("diagnoses", key, "modules.evaluation.diagnosing.diagnose", arguments)
         )
 
     def steer_evidence(self, trials: list[TrialResult]) -> Evidence:
