@@ -19,13 +19,20 @@ class SetNorm:
 
 
 @dataclass(frozen=True)
+class NeutralNorm:
+    """Take a normalisation's statistics from data, and its scale and shift so that it gives back what it gets."""
+
+    node: str
+
+
+@dataclass(frozen=True)
 class KeepMean:
     """Shift a layer's bias so that the mean of what it gives, over data, stays what it was."""
 
     node: str
 
 
-Calibration = SetNorm | KeepMean
+Calibration = SetNorm | NeutralNorm | KeepMean
 
 
 @dataclass(frozen=True)

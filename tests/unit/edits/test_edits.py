@@ -1,6 +1,7 @@
 """What holds for every edit at every site of any architecture."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -16,14 +17,18 @@ from modules.architecture.description import Architecture
 from modules.architecture.module import build_module
 from modules.architecture.start import first_architecture
 from modules.edits.add_layer import AddLayer
+from modules.edits.add_skip import AddSkip
 from modules.edits.changes import TensorChange
 from modules.edits.editing import AppliedEdit, apply_edit, replayed
-from modules.edits.narrow_layer import NarrowLayer
-from modules.edits.remove_layer import RemoveLayer
 from modules.edits.replace_layer import ReplaceLayer
 from modules.edits.widen_layer import WidenLayer
+from modules.parts import CONF, resolve
 
-EDITS = (AddLayer, WidenLayer, RemoveLayer, NarrowLayer, ReplaceLayer)
+EDITS = tuple(
+    resolve(match[1])
+    for path in sorted((CONF / "edit").glob("*.yaml"))
+    if (match := re.search(r"^_target_: (.*)$", path.read_text(), re.MULTILINE))
+)
 
 
 @settings(max_examples=40)
@@ -112,14 +117,14 @@ def test_each_edit_fits_somewhere_in_a_first_architecture_that_grew(edit):
 @given(architectures(), st.sampled_from(EDITS))
 def test_a_place_that_is_no_site_is_refused_in_a_sentence(architecture, edit):
     sites = [site["node"] for site in edit.sites(architecture)]
-    others = {"by": "relu"} if edit is ReplaceLayer else {}
+    others = {ReplaceLayer: {"by": "relu"}, AddSkip: {"source": architecture.nodes[0].name}}.get(edit, {})
     makers = {name for site in sites for name in _makers(architecture, site)}
     for node in architecture.nodes:
         if node.name not in {*sites, *makers}:
             with pytest.raises(ValueError, match=node.name):
-                edit(node.name, **others).apply(architecture, random_weights(architecture))
+                edit(node=node.name, **others).apply(architecture, random_weights(architecture))
     with pytest.raises(ValueError, match="nowhere"):
-        edit("nowhere", **others).apply(architecture, random_weights(architecture))
+        edit(node="nowhere", **others).apply(architecture, random_weights(architecture))
 
 
 def _makers(architecture: Architecture, node: str) -> tuple[str, ...]:

@@ -8,12 +8,15 @@ from modules.parts import allowed_targets, resolve
 from modules.records import Part
 from modules.search.proposal import Diagnosis, propose
 
-EDITS = tuple(Part(target=name) for name in sorted(allowed_targets()) if name.startswith("modules.edits."))
+EDITS = tuple(
+    Part(target=name)
+    for name in sorted(allowed_targets())
+    if name.startswith("modules.edits.") and not name.startswith("modules.edits.placebo_")
+)
 ARCHITECTURE = first_architecture((1, 28, 28), 10, 50_000, (0.1,), (0.3,))
 SEEDS = st.integers(0, 2**62)
-
-
 FITTING = tuple(edit for edit in EDITS if resolve(edit.target).sites(ARCHITECTURE))
+FOUR = tuple(edit for edit in EDITS if edit.name in ("AddLayer", "WidenLayer", "ReplaceLayer", "NarrowLayer"))
 
 
 def diagnosis(train_loss=0.10, steer_loss=0.11, **silent) -> Diagnosis:
@@ -26,7 +29,7 @@ def test_the_edits_of_the_program_are_found():
     assert len(EDITS) >= 5
 
 
-@given(SEEDS, st.integers(1, 9), st.integers(0, 8))
+@given(SEEDS, st.integers(1, 9), st.integers(0, 16))
 @settings(max_examples=50)
 def test_the_same_seed_proposes_the_same_and_another_generation_something_else(seed, generation, count):
     first, again = (propose(EDITS, ARCHITECTURE, diagnosis(), count, seed, generation) for _ in range(2))
@@ -72,13 +75,13 @@ def test_arguments_of_the_configuration_are_kept():
 
 
 def first_kinds(informed, runs=500):
-    kinds = [resolve(propose(EDITS, ARCHITECTURE, informed, 1, seed, 1)[0].edit.target).kind for seed in range(runs)]
+    kinds = [resolve(propose(FOUR, ARCHITECTURE, informed, 1, seed, 1)[0].edit.target).kind for seed in range(runs)]
     return {kind: kinds.count(kind) / runs for kind in ("exact", "approximate", "lossy")}
 
 
 def test_the_diagnosis_leans_and_random_search_does_not():
     """Two exact, an approximate and a lossy edit fit: the first drawn is of a kind in proportion to its weight."""
-    assert sorted(resolve(edit.target).kind for edit in FITTING) == ["approximate", "exact", "exact", "lossy"]
+    assert sorted(resolve(edit.target).kind for edit in FOUR) == ["approximate", "exact", "exact", "lossy"]
     grown = first_kinds(diagnosis())
     assert grown["exact"] == pytest.approx(6 / 8, abs=0.07)
     shrunk = first_kinds(diagnosis(act1=0.5))
