@@ -11,6 +11,7 @@ Each stage is a function that hands on small records; with the decorators taken 
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,16 +19,17 @@ from flows import reporting
 from flows.opening import opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
 from flows.study import Study
-from flows.translation import configured_data, configured_recipe, configured_wishes
+from flows.translation import configured_data, configured_limits, configured_recipe, configured_wishes
+from modules.architecture.description import Architecture
 from modules.config import Settings, home_folder, resolve
-from modules.errors import TrainingError
+from modules.errors import ConfigError, TrainingError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
 from modules.records import DataRecord, Part, TrialResult
 from modules.report.table import study_markdown
 from modules.search.diagnosis import Diagnosis
 from modules.search.final import Final, Finalist, choose_final
-from modules.search.first_recipe import batch_limit, range_test_fits
+from modules.search.first_recipe import batch_limit, leaves_width_open, model_of, range_test_fits
 from modules.search.generation import (
     Child,
     Confirmation,
@@ -41,10 +43,11 @@ from modules.search.generation import (
     record_generation,
 )
 from modules.search.laboratory import Inherited, Refused, evidence_of
-from modules.search.limits import Limits
-from modules.search.plan import CONTROL_SEEDS, Plan
+from modules.search.limits import Cost, Limits
+from modules.search.plan import CONTROL_SEEDS, Plan, training_seconds
 from modules.search.plan import make_plan as new_plan
 from modules.search.proposal import Knowledge, Proposal, propose
+from modules.search.sizing import affordable_flops, fitting_width
 from modules.search.stopping import final_samples, why_stop
 from modules.store import Store
 from modules.training.spec import Slice, Start, TrialSpec
@@ -53,6 +56,7 @@ from modules.workers.pool import WorkerDiedError
 _CONSTANT = "modules.training.schedules.constant.Constant"
 _LINEAR = "modules.training.schedules.linear.Linear"
 _TRUNK_WARMUP = 0.1  # of the baseline
+_PROPOSED = 4  # times as many edits as a generation tries, since some may not fit
 
 
 def experiment(overrides: Sequence[str] = (), command: str | None = None) -> Path:
@@ -79,7 +83,8 @@ def run_study(settings: Settings, command: str) -> Path:
 def plan_study(settings: Settings, home: Path) -> None:
     """Say what a study would train and with what it would start; nothing but a calibration is trained."""
     with opened_study(settings, home, "espalier plan", tracked=False) as study:
-        recipe = tune_recipe(study, augment_data(study, select_data(study, load_data(study))))
+        recipe = augment_data(study, select_data(study, load_data(study)))
+        recipe = tune_recipe(study, size_network(study, recipe))
         plan = make_plan(study, recipe)
         reporting.say_plan(study, plan)
 
@@ -87,7 +92,8 @@ def plan_study(settings: Settings, home: Path) -> None:
 def study_flow(study: Study) -> None:
     """From the images to the report."""
     data = load_data(study)
-    recipe = tune_recipe(study, augment_data(study, select_data(study, data)))
+    recipe = augment_data(study, select_data(study, data))
+    recipe = tune_recipe(study, size_network(study, recipe))
     plan = make_plan(study, recipe)
     trunk = train_baseline(study, recipe, plan)
     for number in range(1, plan.generations + 1):
@@ -117,9 +123,46 @@ def select_data(study: Study, data: DataRecord) -> Recipe:
 @task("augment training images")
 def augment_data(study: Study, recipe: Recipe) -> Recipe:
     """The recipe with what its training images go through."""
-    recipe = recipe.updated(augmentation=study.settings.augmentation)
+    return recipe.updated(augmentation=study.settings.augmentation)
+
+
+@task("size the first network")
+def size_network(study: Study, recipe: Recipe) -> Recipe:
+    """The recipe with a network within the limits and, under a clock, as wide as the time pays for."""
+    settings, data = study.settings, study.laboratory.data
+    limits = configured_limits(settings)
+    if leaves_width_open(settings.model) and (settings.budget.minutes is not None or any(limits.given())):
+        width = study.decided("width of the first network", lambda: _fitting_width(study, recipe, limits))
+        recipe = recipe.updated(architecture=model_of(settings.model, data, width))
+    _check_limits(study, recipe.architecture, limits)
     reporting.say_recipe(study, recipe)
     return recipe
+
+
+def _fitting_width(study: Study, recipe: Recipe, limits: Limits) -> float:
+    settings, laboratory = study.settings, study.laboratory
+    minutes, searched, most = settings.budget.minutes, settings.search.kind != "none", None
+    if minutes is not None:
+        num_train = laboratory.data.num_images["train"]
+        seconds = training_seconds(minutes, study.clock.seconds)
+        most = affordable_flops(recipe.architecture, laboratory.calibrate(recipe), num_train, seconds, searched)
+    build = partial(model_of, settings.model, laboratory.data)
+    return fitting_width(build, limits, most, laboratory.latency_ms)
+
+
+def _check_limits(study: Study, architecture: Architecture, limits: Limits) -> None:
+    """A first network beyond the limits can only be shrunk, so where nothing is searched it is refused."""
+    objection = limits.objection(_cost_of(study, architecture, limits))
+    if objection is None:
+        return
+    if study.settings.search.kind == "none":
+        raise ConfigError(f"{objection}: allowed is search=edits, which can shrink it, model=auto or another width")
+    study.progress.say(f"{objection}: it has to shrink first", "yellow")
+
+
+def _cost_of(study: Study, architecture: Architecture, limits: Limits) -> Cost:
+    measured = limits.max_latency_ms is not None
+    return Cost.of(architecture, study.laboratory.latency_ms(architecture) if measured else None)
 
 
 @task("batch size and learning rate")
@@ -200,11 +243,12 @@ def run_generation(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trunk
     diagnosis = evaluate(study, trunk, number)
     proposals = propose_edits(study, plan, trunk, diagnosis, number)
     control = train_control(study, plan, trunk, number)
-    children = [train_child(study, plan, trunk, proposal, number) for proposal in proposals]
+    fitting, refused = fit_edits(study, trunk, proposals, plan.edits_per_generation, number)
+    children = [train_child(study, plan, trunk, proposal, inherited, number) for proposal, inherited in fitting]
     chosen = favourite(children, control, trunk, study.settings.objective.margin)
     if chosen is not None:
         children[chosen] = train_again(study, plan, trunk, children[chosen], number)
-    return judge_edits(study, trunk, control, children, number)
+    return judge_edits(study, trunk, control, [*children, *refused], number)
 
 
 @task("evaluate, generation {number}")
@@ -217,13 +261,14 @@ def evaluate(study: Study, trunk: Trunk, number: int) -> Diagnosis:
 
 @task("propose edits, generation {number}")
 def propose_edits(study: Study, plan: Plan, trunk: Trunk, diagnosis: Diagnosis, number: int) -> tuple[Proposal, ...]:
-    """A few edits that fit; search=random asks neither the evaluation nor the ledger."""
-    search, objective = study.settings.search, study.settings.objective
-    limits = Limits(max_params=objective.max_params, max_flops=objective.max_flops)
+    """Edits in the order in which to try them; search=random asks neither the evaluation nor the ledger."""
+    search = study.settings.search
+    limits = configured_limits(study.settings)
     rows = tuple(row for generation in trunk.generations for row in generation.rows)
     knowledge = Knowledge(diagnosis=diagnosis, rows=rows, limits=limits) if search.kind == "edits" else None
     architecture = trunk.trained.recipe.architecture
-    return propose(search.edits, architecture, knowledge, plan.edits_per_generation, study.settings.seed, number)
+    count = _PROPOSED * plan.edits_per_generation
+    return propose(search.edits, architecture, knowledge, count, study.settings.seed, number)
 
 
 def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trained:
@@ -238,22 +283,39 @@ def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Traine
     return _trained(study, recipe, *trials)
 
 
-def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, number: int) -> Child:
-    """The edit applied to the parent and trained for a slice; a Child with a reason where it does not fit."""
-    parent = trunk.trained
-    inherited = apply_edit(study, proposal, parent.recipe, parent.first, study.seed(0), number)
-    if not isinstance(inherited, Inherited):
-        return Child(proposal, proposal.name, refused=inherited.reason)
-    objection = _over_limits(study, inherited)
-    if objection:
-        return Child(proposal, inherited.description, certificate=inherited.certificate, refused=objection)
+def fit_edits(
+    study: Study, trunk: Trunk, proposals: Sequence[Proposal], count: int, number: int
+) -> tuple[list[tuple[Proposal, Inherited]], list[Child]]:
+    """The first `count` proposals that fit the parent and the limits, applied; and those refused on the way."""
+    limits, parent = configured_limits(study.settings), trunk.trained
+    before = _cost_of(study, parent.recipe.architecture, limits)
+    fitting: list[tuple[Proposal, Inherited]] = []
+    refused: list[Child] = []
+    for proposal in proposals:
+        if len(fitting) == count:
+            break
+        inherited = apply_edit(study, proposal, parent.recipe, parent.first, study.seed(0), number)
+        if not isinstance(inherited, Inherited):
+            refused.append(Child(proposal, proposal.name, refused=inherited.reason))
+            continue
+        after = _cost_of(study, inherited.recipe.architecture, limits)
+        if limits.allows(before, after):
+            fitting.append((proposal, inherited))
+        else:
+            objection = limits.objection(after)
+            refused.append(Child(proposal, inherited.description, None, inherited.certificate, objection))
+    return fitting, refused
+
+
+def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, number: int) -> Child:
+    """The edited network trained for a slice; a Child with a reason where that fails, as when memory runs out."""
+    child = Child(proposal, inherited.description, certificate=inherited.certificate)
     try:
         trial = _train_edited(study, plan, trunk, proposal, inherited, 0, number)
     except (TrainingError, WorkerDiedError) as error:
         study.failed += 1
-        return Child(proposal, inherited.description, certificate=inherited.certificate, refused=str(error))
-    recipe = _at_constant_rate(inherited.recipe)
-    return Child(proposal, inherited.description, _trained(study, recipe, trial), inherited.certificate)
+        return replace(child, refused=str(error))
+    return replace(child, trained=_trained(study, _at_constant_rate(inherited.recipe), trial))
 
 
 def train_again(study: Study, plan: Plan, trunk: Trunk, child: Child, number: int) -> Child:
@@ -376,17 +438,6 @@ def _piece(study: Study, samples: int, evaluate_every: int, first_sample: int = 
 
 def _at_constant_rate(recipe: Recipe) -> Recipe:
     return recipe.updated(schedule=Part(target=_CONSTANT, arguments={"warmup_fraction": 0.0}))
-
-
-def _over_limits(study: Study, inherited: Inherited) -> str | None:
-    architecture, objective = inherited.recipe.architecture, study.settings.objective
-    for name, cost, limit in (
-        ("max_params", architecture.params, objective.max_params),
-        ("max_flops", architecture.flops, objective.max_flops),
-    ):
-        if limit is not None and cost > limit:
-            return f"it would have {cost:,}, above objective.{name}={limit:,}"
-    return None
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from modules.data.load import load_data
 from modules.recipe import Recipe
 from modules.records import DataRecord
 from modules.search.first_recipe import first_recipe
+from modules.search.limits import Limits
 from modules.search.plan import Wishes
 from modules.store import Store
 
@@ -34,6 +35,11 @@ def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
         label_smoothing=training.label_smoothing,
         gradient_clip=training.gradient_clip,
     )
+
+
+def configured_limits(settings: Settings) -> Limits:
+    """What a model may cost."""
+    return Limits(**settings.objective.model_dump(include=set(Limits.model_fields)))
 
 
 def configured_wishes(settings: Settings) -> Wishes:

@@ -54,7 +54,9 @@ def first_architecture(
         nodes.append(MaxPool(name=f"pool{pools}", inputs=(nodes[-1].name,), kernel=2, stride=2))
         side, channels = side // 2, min(2 * channels, most_channels)
         _append_stage(nodes, scaled(channels, width), 3, 1)
-    _append_stage(nodes, scaled(channels, width), 3, 1, padded=side <= _SMALLEST_SIDE)  # unpadded on 7 x 7 it costs half
+    _append_stage(
+        nodes, scaled(channels, width), 3, 1, padded=side <= _SMALLEST_SIDE
+    )  # unpadded on 7 x 7 it costs half
     nodes.append(GlobalPool(name="global1", inputs=(nodes[-1].name,), kind="max"))
     if num_images < _FEW_IMAGES:
         nodes.append(Dropout(name="dropout1", inputs=(nodes[-1].name,), rate=_DROPOUT))

@@ -107,6 +107,7 @@ class ObjectiveSettings(Section):
     margin: Annotated[float, Field(ge=0.0, le=1.0)]  # a fraction of the best mean cross-entropy
     max_params: Count | None
     max_flops: Count | None
+    max_latency_ms: Positive | None  # of one image, exported, on one thread
 
 
 class BudgetSettings(Section):

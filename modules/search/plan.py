@@ -97,7 +97,7 @@ def _single(wishes: Wishes, num_train: int, calibration: Calibration | None, spe
     epochs = wishes.max_epochs or max(10, math.ceil(_SINGLE_EPOCHS_SAMPLES / num_train))
     samples, seconds = _samples(epochs, num_train), None
     if wishes.minutes is not None and calibration is not None:
-        seconds = _training_seconds(wishes.minutes, spent_seconds)
+        seconds = training_seconds(wishes.minutes, spent_seconds)
         epoch_seconds = num_train / calibration.samples_per_second + calibration.evaluation_seconds
         affordable = max(1, int(seconds / epoch_seconds * num_train))
         samples = min(samples, affordable) if wishes.max_epochs else affordable
@@ -146,7 +146,7 @@ def _between_looks(num_train: int, final_samples: int) -> int:
 def _within_minutes(plan: Plan, wishes: Wishes, num_train: int, calibration: Calibration, spent_seconds: float) -> Plan:
     """What there is time for: a wished final training is kept, wished generations are the most there will be."""
     assert wishes.minutes is not None
-    seconds, rate = _training_seconds(wishes.minutes, spent_seconds), calibration.samples_per_second
+    seconds, rate = training_seconds(wishes.minutes, spent_seconds), calibration.samples_per_second
     slice_seconds = plan.slice_samples / rate + calibration.evaluation_seconds + _TRIAL_OVERHEAD_SECONDS
     generation = plan.trials_per_generation * slice_seconds * rate  # this and the following in samples
     room = seconds * rate - plan.baseline_samples
@@ -214,7 +214,8 @@ def _shortfall(plan: Plan, generations: int | None) -> str:
     return f"; the budget leaves no room for search.generations={generations}"
 
 
-def _training_seconds(minutes: float, spent_seconds: float) -> float:
+def training_seconds(minutes: float, spent_seconds: float) -> float:
+    """What is left for training of so many minutes; ConfigError where nothing is."""
     seconds = (minutes * 60 - spent_seconds - RESERVED_SECONDS) * _SAFETY
     if seconds <= 0:
         raise ConfigError(

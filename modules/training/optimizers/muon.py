@@ -95,7 +95,7 @@ class Muon(torch.optim.Optimizer):
             state["step"] += 1
         states = [self.state[parameter] for parameter in parameters]
         steps = [float(state["step"]) for state in states]  # new tensors of an edited network have taken fewer
-        gradients = [parameter.grad for parameter in parameters]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]  # all have one
         means, squares = ([state[slot] for state in states] for slot in ("exp_avg", "exp_avg_sq"))
         torch._foreach_lerp_(means, gradients, 1 - beta1)
         torch._foreach_mul_(squares, beta2)
