@@ -25,9 +25,10 @@ from modules.config import Settings, home_folder, resolve
 from modules.errors import ConfigError, TrainingError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
-from modules.records import DataRecord, Part, TrialResult
+from modules.records import DataRecord, Part, Step, TrialResult
 from modules.report.table import study_markdown
 from modules.search.diagnosis import Diagnosis
+from modules.search.earlier import EarlierWinner, read_earlier_winner
 from modules.search.final import Final, Finalist, choose_final
 from modules.search.first_recipe import batch_limit, leaves_width_open, model_of, range_test_fits
 from modules.search.generation import (
@@ -84,7 +85,7 @@ def plan_study(settings: Settings, home: Path) -> None:
     """Say what a study would train and with what it would start; nothing but a calibration is trained."""
     with opened_study(settings, home, "espalier plan", tracked=False) as study:
         recipe = augment_data(study, select_data(study, load_data(study)))
-        recipe = tune_recipe(study, size_network(study, recipe))
+        recipe = tune_recipe(study, size_network(study, recipe, find_earlier_winner(study)))
         plan = make_plan(study, recipe)
         reporting.say_plan(study, plan)
 
@@ -93,9 +94,10 @@ def study_flow(study: Study) -> None:
     """From the images to the report."""
     data = load_data(study)
     recipe = augment_data(study, select_data(study, data))
-    recipe = tune_recipe(study, size_network(study, recipe))
+    earlier = find_earlier_winner(study)
+    recipe = tune_recipe(study, size_network(study, recipe, earlier))
     plan = make_plan(study, recipe)
-    trunk = train_baseline(study, recipe, plan)
+    trunk = train_baseline(study, recipe, plan, earlier.start if earlier else None)
     for number in range(1, plan.generations + 1):
         if stop_reason(study, plan, trunk, number) is not None:
             break
@@ -126,12 +128,27 @@ def augment_data(study: Study, recipe: Recipe) -> Recipe:
     return recipe.updated(augmentation=study.settings.augmentation)
 
 
+@task("find the earlier winner")
+def find_earlier_winner(study: Study) -> EarlierWinner | None:
+    """The network and the state that search.start names; the one that was found at first, should that study change."""
+    name = study.settings.search.start
+    if name is None:
+        return None
+    found = study.decided("start", lambda: read_earlier_winner(study.home, name).model_dump(mode="json"))
+    earlier = EarlierWinner.model_validate(found)
+    earlier.check_suits(study.laboratory.data)
+    study.progress.say(f"goes on from the winner of study {name}")
+    return earlier
+
+
 @task("size the first network")
-def size_network(study: Study, recipe: Recipe) -> Recipe:
+def size_network(study: Study, recipe: Recipe, earlier: EarlierWinner | None) -> Recipe:
     """The recipe with a network within the limits and, under a clock, as wide as the time pays for."""
     settings, data = study.settings, study.laboratory.data
     limits = configured_limits(settings)
-    if leaves_width_open(settings.model) and (settings.budget.minutes is not None or any(limits.given())):
+    if earlier is not None:
+        recipe = recipe.updated(architecture=earlier.architecture)
+    elif leaves_width_open(settings.model) and (settings.budget.minutes is not None or any(limits.given())):
         width = study.decided("width of the first network", lambda: _fitting_width(study, recipe, limits))
         recipe = recipe.updated(architecture=model_of(settings.model, data, width))
     _check_limits(study, recipe.architecture, limits)
@@ -206,7 +223,7 @@ def train_trial(
     return study.trial(spec, role, generation, edit)
 
 
-def train_baseline(study: Study, recipe: Recipe, plan: Plan) -> Trunk:
+def train_baseline(study: Study, recipe: Recipe, plan: Plan, start: Start | None = None) -> Trunk:
     """The first model: the trunk of the generations, at a constant rate, or all there is where nothing is searched."""
     training = study.settings.training
     piece = _piece(study, plan.baseline_samples, plan.evaluate_every)
@@ -218,8 +235,9 @@ def train_baseline(study: Study, recipe: Recipe, plan: Plan) -> Trunk:
             target_loss=training.target_loss,
             target_error=study.settings.budget.target_error,
         )
-    trial = train_trial(study, study.laboratory.spec(recipe, piece, study.seed(0)), "baseline")
-    return Trunk(trained=_trained(study, recipe, trial), position=trial.samples)
+    spec = study.laboratory.spec(recipe, piece, study.seed(0), start)
+    trial = train_trial(study, spec, "baseline")
+    return Trunk(trained=_trained(study, recipe, trial), position=trial.samples, lineage=(_first_step(spec, trial),))
 
 
 def stop_reason(study: Study, plan: Plan, trunk: Trunk, number: int) -> str | None:
@@ -231,6 +249,8 @@ def stop_reason(study: Study, plan: Plan, trunk: Trunk, number: int) -> str | No
             study.clock.seconds,
             trunk.trained.evidence.error,
             study.settings.budget.target_error,
+            trunk.generations_in_vain,
+            study.settings.search.patience,
         ),
     )
     if reason:
@@ -248,7 +268,7 @@ def run_generation(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trunk
     chosen = favourite(children, control, trunk, study.settings.objective.margin)
     if chosen is not None:
         children[chosen] = train_again(study, plan, trunk, children[chosen], number)
-    return judge_edits(study, trunk, control, [*children, *refused], number)
+    return judge_edits(study, plan, trunk, control, [*children, *refused], number)
 
 
 @task("evaluate, generation {number}")
@@ -345,13 +365,16 @@ def apply_edit(
 
 
 @task("judge generation {number}")
-def judge_edits(study: Study, trunk: Trunk, control: Trained, children: Sequence[Child], number: int) -> Trunk:
+def judge_edits(
+    study: Study, plan: Plan, trunk: Trunk, control: Trained, children: Sequence[Child], number: int
+) -> Trunk:
     """Judge on *steer*, open *confirm* for what is kept, write the ledger."""
     margin = study.settings.objective.margin
     judged = judge_generation(children, control, trunk, margin)
     confirmation = _confirm(study, control, children, judged)
     record = record_generation(number, children, control, judged, confirmation, margin)
-    trunk = next_trunk(trunk, children, control, judged, record)
+    piece = _slice(study, plan, trunk).model_dump(mode="json")
+    trunk = next_trunk(trunk, children, control, judged, record, piece)
     reporting.write_ledger(study, trunk)
     reporting.say_generation(study, record)
     return trunk
@@ -374,26 +397,29 @@ def train_final(study: Study, plan: Plan, trunk: Trunk, first: Recipe) -> Final:
     """The winner's recipe, continued from its inherited weights and from scratch; *confirm* decides."""
     recipe, trial = trunk.trained.recipe, trunk.trained.first
     if not plan.continued_samples:
-        return confirm_final(study, trunk, {"baseline": (recipe, trial)})
+        return confirm_final(study, trunk, {"baseline": (recipe, trial, trunk.lineage)})
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
-    trials = {}
     cooling = recipe.updated(schedule=Part(target=_LINEAR, arguments={"final_factor": 0.0}))
     piece = _piece(study, samples, plan.evaluate_every, trunk.position)
     spec = study.laboratory.spec(cooling, piece, study.seed(0), _start_of(trial))
-    trials["continued"] = (cooling, train_trial(study, spec, "final: continued"))
+    done = train_trial(study, spec, "final: continued")
+    trained = {"continued": (cooling, done, (*trunk.lineage, _next_step(spec, done)))}
     if plan.scratch_samples:
         anew = recipe.updated(schedule=first.schedule)
         spec = study.laboratory.spec(anew, piece.updated(first_sample=0), study.seed(0))
-        trials["from scratch"] = (anew, train_trial(study, spec, "final: from scratch"))
-    return confirm_final(study, trunk, trials)
+        done = train_trial(study, spec, "final: from scratch")
+        trained["from scratch"] = (anew, done, (_first_step(spec, done),))
+    return confirm_final(study, trunk, trained)
 
 
 @task("confirm final training")
-def confirm_final(study: Study, trunk: Trunk, trials: dict[str, tuple[Recipe, TrialResult]]) -> Final:
+def confirm_final(
+    study: Study, trunk: Trunk, trained: dict[str, tuple[Recipe, TrialResult, tuple[Step, ...]]]
+) -> Final:
     """Open *confirm* for the final trainings and choose."""
     finalists = {
-        name: Finalist(name, recipe, trial, study.laboratory.observe(recipe, trial, "confirm"))
-        for name, (recipe, trial) in trials.items()
+        name: Finalist(name, recipe, trial, study.laboratory.observe(recipe, trial, "confirm"), lineage)
+        for name, (recipe, trial, lineage) in trained.items()
     }
     final = choose_final(finalists, noise_of(trunk.trained, trunk))
     for row in final.rows:
@@ -415,8 +441,21 @@ def write_report(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Out
 
 
 def _affordable(study: Study, plan: Plan, trunk: Trunk) -> int:
-    latest = trunk.trained.first
-    return final_samples(plan, study.clock.seconds, latest.seconds / latest.samples)
+    """Under a clock, a search that stopped early leaves its time to the final training."""
+    latest, settings = trunk.trained.first, study.settings
+    wished = settings.search.final_samples is not None or settings.training.max_epochs is not None
+    stopped_early = len(trunk.generations) < plan.generations and not wished
+    return final_samples(plan, study.clock.seconds, latest.seconds / latest.samples, may_grow=stopped_early)
+
+
+def _first_step(spec: TrialSpec, trial: TrialResult) -> Step:
+    recipe, start = spec.recipe.model_dump(mode="json"), spec.start.model_dump(mode="json") if spec.start else None
+    return _next_step(spec, trial).updated(recipe=recipe, start=start)
+
+
+def _next_step(spec: TrialSpec, trial: TrialResult) -> Step:
+    piece = spec.slice.model_dump(mode="json")
+    return Step(trial=trial.key, seed=spec.seed, slice=piece, schedule=spec.recipe.schedule)
 
 
 def _trained(study: Study, recipe: Recipe, *trials: TrialResult) -> Trained:

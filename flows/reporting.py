@@ -17,7 +17,7 @@ from modules.deployment.onnx_export import export_onnx
 from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
-from modules.records import DataRecord, GenerationRecord, Ledger, LedgerRow, RangeTest
+from modules.records import DataRecord, GenerationRecord, Ledger, RangeTest
 from modules.report.report import draw_figures, write_figures
 from modules.report.report import write_report as write_html
 from modules.report.summary import Champion, Counts, summary_of
@@ -82,10 +82,16 @@ def track_start(study: Study, recipe: Recipe) -> None:
     )
 
 
-def write_ledger(study: Study, trunk: Trunk, final: tuple[LedgerRow, ...] = ()) -> Ledger:
+def write_ledger(study: Study, trunk: Trunk, final: Final | None = None) -> Ledger:
     """The ledger as far as it goes."""
     baseline = next(key for key, run in study.runs.items() if run.role == "baseline")
-    ledger = Ledger(study=study.name, baseline=baseline, generations=trunk.generations, final=final)
+    ledger = Ledger(
+        study=study.name,
+        baseline=baseline,
+        generations=trunk.generations,
+        final=final.rows if final else (),
+        lineage=final.winner.lineage if final else trunk.lineage,
+    ).sealed()
     write_text(study.folder.path / "ledger.json", ledger.model_dump_json(indent=1))
     return ledger
 
@@ -97,7 +103,7 @@ def write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outp
 
 
 def _write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> StudyView:
-    ledger = write_ledger(study, trunk, final.rows)
+    ledger = write_ledger(study, trunk, final)
     latency_ms = _keep_champion(study, final)
     champion = _champion(final, test, latency_ms)
     summary = _summary(study, "completed", champion)

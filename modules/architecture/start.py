@@ -44,7 +44,7 @@ def first_architecture(
     width = 1.0 if width is None else width
     nodes: list[Node] = [Standardise(name="standardise1", inputs=(IMAGE,), mean=mean, std=std)]
     side = min(image_shape[1:])
-    kernel, stride = _stem(side)
+    kernel, stride = stem(side)
     _append_stage(nodes, scaled(_STEM_CHANNELS, width), kernel, stride)
     _append_stage(nodes, scaled(_FIRST_CHANNELS, width), 3, 1)
     side, channels, pools = side // stride, _FIRST_CHANNELS, 0
@@ -70,8 +70,8 @@ def scaled(channels: int, width: float) -> int:
     return max(2, round(size)) if size < 16 else 8 * round(size / 8)
 
 
-def _stem(side: int) -> tuple[int, int]:
-    """Kernel and stride of the first convolution."""
+def stem(side: int) -> tuple[int, int]:
+    """Kernel and stride of the first convolution, for images of that side."""
     if side >= _HUGE_SIDE:
         return 8, 4
     return (4, 2) if side >= _LARGE_SIDE else (3, 1)

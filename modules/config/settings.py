@@ -84,6 +84,9 @@ class SearchSettings(Section):
     baseline_samples: Count | None
     final_samples: Count | None
     from_scratch: bool
+    patience: Count | None  # generations in a row without a kept edit after which the search gives up
+    least_images: Annotated[int, Field(ge=0)]
+    start: StudyName | None  # a study whose winner this one goes on from
 
     @model_validator(mode="after")
     def _kind_agrees(self) -> Self:

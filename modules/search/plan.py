@@ -22,6 +22,10 @@ _SCRATCH_EPOCHS = 20  # under a clock, the final training is only done from scra
 _SAFETY = 0.88  # of the time there is, what is planned: edits may make the network slower
 RESERVED_SECONDS = 12.0  # for the test, the export and the report
 _TRIAL_OVERHEAD_SECONDS = 0.8
+_TOO_FEW = (
+    "; nothing is searched, as {:,} training images are fewer than search.least_images={}: what an edit does could not "
+    "be told from chance; search.generations=N searches all the same"
+)
 
 
 class Calibration(Record):
@@ -68,6 +72,7 @@ class Wishes(Record):
     baseline_samples: int | None
     final_samples: int | None
     from_scratch: bool
+    least_images: int = 0  # below so many training images nothing is searched unless generations are asked for
     max_epochs: float | None
     minutes: float | None
     trials: int | None
@@ -79,13 +84,17 @@ def make_plan(wishes: Wishes, num_train: int, calibration: Calibration | None, s
 
     `spent_seconds` have passed since the command started. ConfigError where the budget is too small for anything.
     """
+    too_few = wishes.search != "none" and wishes.generations is None and num_train < wishes.least_images
+    if too_few:
+        wishes = wishes.updated(generations=0)
     if wishes.search == "none":
         plan = _single(wishes, num_train, calibration, spent_seconds)
     else:
         plan = _study(wishes, num_train, calibration, spent_seconds)
     if wishes.samples is not None:
         plan = _within_samples(plan, wishes.samples)
-    return plan.updated(note=_note(plan, num_train) + _shortfall(plan, wishes.generations))
+    reason = _TOO_FEW.format(num_train, wishes.least_images) if too_few else ""
+    return plan.updated(note=_note(plan, num_train) + _shortfall(plan, wishes.generations) + reason)
 
 
 def slice_rule(num_train: int) -> int:
