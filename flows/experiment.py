@@ -31,6 +31,7 @@ from modules.search.diagnosis import Diagnosis
 from modules.search.earlier import EarlierWinner, read_earlier_winner
 from modules.search.final import Final, Finalist, choose_final
 from modules.search.first_recipe import batch_limit, leaves_width_open, model_of, range_test_fits
+from modules.search.front import Member, confirmed_front, grown_front, next_parent, spaced, trunk_at
 from modules.search.generation import (
     Child,
     Confirmation,
@@ -98,11 +99,12 @@ def study_flow(study: Study) -> None:
     recipe = tune_recipe(study, size_network(study, recipe, earlier))
     plan = make_plan(study, recipe)
     trunk = train_baseline(study, recipe, plan, earlier.start if earlier else None)
+    front: tuple[Member, ...] = (Member(trunk.trained, trunk.position, trunk.lineage),)
     for number in range(1, plan.generations + 1):
         if stop_reason(study, plan, trunk, number) is not None:
             break
-        trunk = run_generation(study, plan, trunk, number)
-    final = train_final(study, plan, trunk, recipe)
+        trunk, front = run_generation(study, plan, trunk, front, number)
+    final = train_final(study, plan, trunk, front, recipe)
     test = open_test(study, final)
     write_report(study, plan, trunk, final, test)
 
@@ -258,8 +260,15 @@ def stop_reason(study: Study, plan: Plan, trunk: Trunk, number: int) -> str | No
     return reason
 
 
-def run_generation(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trunk:
-    """A control and a few edits, trained for one slice from the same parent; the control wins unless one earns it."""
+def run_generation(
+    study: Study, plan: Plan, trunk: Trunk, front: tuple[Member, ...], number: int
+) -> tuple[Trunk, tuple[Member, ...]]:
+    """A control and a few edits, trained for one slice from the same parent; the control wins unless one earns it.
+
+    Under objective=pareto the parent is a member of the front, and all that were trained may join it.
+    """
+    if _is_pareto(study):
+        trunk = trunk_at(trunk, next_parent(front))
     diagnosis = evaluate(study, trunk, number)
     proposals = propose_edits(study, plan, trunk, diagnosis, number)
     control = train_control(study, plan, trunk, number)
@@ -268,7 +277,13 @@ def run_generation(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trunk
     chosen = favourite(children, control, trunk, study.settings.objective.margin)
     if chosen is not None:
         children[chosen] = train_again(study, plan, trunk, children[chosen], number)
-    return judge_edits(study, plan, trunk, control, [*children, *refused], number)
+    children += refused
+    front = grown_front(front, trunk, control, children, _slice(study, plan, trunk).model_dump(mode="json"))
+    return judge_edits(study, plan, trunk, control, children, number), front
+
+
+def _is_pareto(study: Study) -> bool:
+    return study.settings.objective.kind == "pareto"
 
 
 @task("evaluate, generation {number}")
@@ -393,23 +408,44 @@ def _confirm(study: Study, control: Trained, children: Sequence[Child], judged: 
     return Confirmation(*seen)
 
 
-def train_final(study: Study, plan: Plan, trunk: Trunk, first: Recipe) -> Final:
+def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member], first: Recipe) -> Final:
     """The winner's recipe, continued from its inherited weights and from scratch; *confirm* decides."""
     recipe, trial = trunk.trained.recipe, trunk.trained.first
+    if _is_pareto(study) and plan.continued_samples:
+        return train_front(study, plan, trunk, front)
     if not plan.continued_samples:
         return confirm_final(study, trunk, {"baseline": (recipe, trial, trunk.lineage)})
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
-    cooling = recipe.updated(schedule=Part(target=_LINEAR, arguments={"final_factor": 0.0}))
-    piece = _piece(study, samples, plan.evaluate_every, trunk.position)
-    spec = study.laboratory.spec(cooling, piece, study.seed(0), _start_of(trial))
-    done = train_trial(study, spec, "final: continued")
-    trained = {"continued": (cooling, done, (*trunk.lineage, _next_step(spec, done)))}
+    trained = {"continued": _cool_down(study, plan, trunk, samples, "final: continued")}
     if plan.scratch_samples:
         anew = recipe.updated(schedule=first.schedule)
-        spec = study.laboratory.spec(anew, piece.updated(first_sample=0), study.seed(0))
+        spec = study.laboratory.spec(anew, _piece(study, samples, plan.evaluate_every), study.seed(0))
         done = train_trial(study, spec, "final: from scratch")
         trained["from scratch"] = (anew, done, (_first_step(spec, done),))
     return confirm_final(study, trunk, trained)
+
+
+def train_front(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member]) -> Final:
+    """Some members of the front, spread over their costs, cooled down; *confirm* says which of them stay on it."""
+    samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
+    members = spaced(front, study.settings.objective.front_size)
+    each = max(plan.slice_samples, (samples + bool(plan.scratch_samples) * samples) // len(members))
+    trained = {
+        f"front {number}": _cool_down(study, plan, member, each, f"final: front {number}")
+        for number, member in enumerate(members, start=1)
+    }
+    return confirm_final(study, trunk, trained)
+
+
+def _cool_down(
+    study: Study, plan: Plan, start: Trunk | Member, samples: int, role: str
+) -> tuple[Recipe, TrialResult, tuple[Step, ...]]:
+    """Trained on from the weights it has, with a rate that ends at zero."""
+    cooling = start.trained.recipe.updated(schedule=Part(target=_LINEAR, arguments={"final_factor": 0.0}))
+    piece = _piece(study, samples, plan.evaluate_every, start.position)
+    spec = study.laboratory.spec(cooling, piece, study.seed(0), _start_of(start.trained.first))
+    done = train_trial(study, spec, role)
+    return cooling, done, (*start.lineage, _next_step(spec, done))
 
 
 @task("confirm final training")
@@ -422,6 +458,8 @@ def confirm_final(
         for name, (recipe, trial, lineage) in trained.items()
     }
     final = choose_final(finalists, noise_of(trunk.trained, trunk))
+    if _is_pareto(study):
+        final = replace(final, front=confirmed_front(finalists.values()))
     for row in final.rows:
         study.progress.say(f"{row.edit}: {row.verdict}")
     return final

@@ -106,11 +106,12 @@ class SearchSettings(Section):
 class ObjectiveSettings(Section):
     """What counts as better, and what a model may cost."""
 
-    kind: Literal["accuracy", "balanced_accuracy"]
+    kind: Literal["accuracy", "balanced_accuracy", "pareto"]
     margin: Annotated[float, Field(ge=0.0, le=1.0)]  # a fraction of the best mean cross-entropy
     max_params: Count | None
     max_flops: Count | None
     max_latency_ms: Positive | None  # of one image, exported, on one thread
+    front_size: Count  # members of the front that get a final training, under objective=pareto
 
 
 class BudgetSettings(Section):

@@ -27,6 +27,7 @@ class Final:
 
     winner: Finalist
     rows: tuple[LedgerRow, ...]
+    front: tuple[Finalist, ...] = ()  # under objective=pareto
 
 
 def choose_final(finalists: Mapping[str, Finalist], noise: Noise) -> Final:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modules.recipe import Recipe
-from modules.records import Certificate, GenerationRecord, LedgerRow, Step, TrialResult
+from modules.records import Certificate, GenerationRecord, LedgerRow, Part, Step, TrialResult
 from modules.search.judging import (
     Candidate,
     Evidence,
@@ -230,6 +230,12 @@ def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -
     )
 
 
+def step_of(trained: Trained, piece: dict[str, Any], edit: Part | None) -> Step:
+    """The step to a child of a generation, or to its control."""
+    first = trained.first
+    return Step(trial=first.key, seed=first.seed, slice=piece, schedule=trained.recipe.schedule, edit=edit)
+
+
 def next_trunk(
     trunk: Trunk,
     children: Sequence[Child],
@@ -241,13 +247,7 @@ def next_trunk(
     """What the next generation starts from; `piece` is the slice that all were trained for."""
     winner = control if judged.kept is None else children[judged.kept].trained
     assert winner is not None
-    step = Step(
-        trial=winner.first.key,
-        seed=winner.first.seed,
-        slice=piece,
-        schedule=winner.recipe.schedule,
-        edit=None if judged.kept is None else children[judged.kept].proposal.edit,
-    )
+    step = step_of(winner, piece, None if judged.kept is None else children[judged.kept].proposal.edit)
     reference = best_evidence(control, trunk)
     replicated = [*trunk.replicated, tuple(map(float, control.evidence.losses.mean(axis=1)))]
     for child in children:
