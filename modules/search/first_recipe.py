@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import ValidationError
+
 from modules.architecture.description import Architecture
 from modules.errors import ConfigError
 from modules.parts import build
@@ -55,14 +57,20 @@ def model_of(model: Part, data: DataRecord, width: float | None = None) -> Archi
     """What a model's rule gives for this data, at a width where one is given."""
     if width is not None:
         model = model.updated(arguments={**model.arguments, "width": width})
-    architecture: Architecture = build(
-        model,
-        image_shape=data.image_shape,
-        num_classes=len(data.classes),
-        num_images=data.num_images["train"],
-        mean=data.mean,
-        std=data.std,
-    )
+    try:
+        architecture: Architecture = build(
+            model,
+            image_shape=data.image_shape,
+            num_classes=len(data.classes),
+            num_images=data.num_images["train"],
+            mean=data.mean,
+            std=data.std,
+        )
+    except ValidationError as error:
+        shape, reason = " x ".join(map(str, data.image_shape)), error.errors()[0]["msg"]
+        raise ConfigError(
+            f"model={model.name} does not fit images of {shape}: {reason}; allowed is another model, such as auto"
+        ) from None
     return architecture
 
 

@@ -77,7 +77,8 @@ def _result(runner: Runner, key: str) -> Path:
         (("search.start=nobody",), "there is no finished study of that name"),
         (("objective.max_params=10",), "the smallest network here has"),
         (("objective.max_latency_ms=1e-6",), "the smallest network here has"),
-        (("model=classic", "search=none", "objective.max_params=50"), "allowed is search=edits"),
+        (("model.width=1.0", "search=none", "objective.max_params=50"), "allowed is search=edits"),
+        (("model=classic",), "does not fit images of 1 x 8 x 8"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(runner: Runner, overrides: tuple[str, ...], said: str) -> None:

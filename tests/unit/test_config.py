@@ -149,7 +149,7 @@ def test_the_study_is_named_by_what_its_results_depend_on(default):
         (["data=cifar"], ["data: cifar", "digits, fashion_mnist, mnist"]),
         (["runner=dask"], ["runner: dask", "serial"]),
         (["objective=paretto"], ["objective: paretto", "accuracy, balanced_accuracy, pareto"]),
-        (["objective.max_bytes=3"], ["objective.max_latency_ms", "objective.max_flops, objective.max_params"]),
+        (["objective.max_bytes=3"], ["objective.max_bytes", "objective.max_flops, objective.max_latency_ms"]),
         (["budget.wh=3"], ["budget.wh", "budget.minutes"]),
         (["search=null"], ["search: null", "edits, none, random"]),
         (["schedule=cosin"], ["did you mean cosine", "one_cycle, plateau, step"]),
