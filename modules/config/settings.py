@@ -175,6 +175,15 @@ class Settings(Section):
     study: StudyName | None
     fresh: bool
 
+    @model_validator(mode="after")
+    def _objective_is_searched_for(self) -> Self:
+        if self.objective.kind == "pareto" and self.search.kind == "none":
+            raise ValueError(
+                "objective=pareto contradicts search=none, which trains a single network; allowed is search=edits or "
+                "search=random, or objective=accuracy"
+            )
+        return self
+
     @property
     def content(self) -> dict[str, Any]:
         """All that a study's results depend on: not how it is orchestrated, run, shown or named."""

@@ -150,6 +150,7 @@ def test_the_study_is_named_by_what_its_results_depend_on(default):
         (["runner=dask"], ["runner: dask", "serial"]),
         (["objective=paretto"], ["objective: paretto", "accuracy, balanced_accuracy, pareto"]),
         (["objective.max_bytes=3"], ["objective.max_bytes", "objective.max_flops, objective.max_latency_ms"]),
+        (["objective=pareto", "search=none"], ["objective=pareto contradicts search=none", "allowed is search=edits"]),
         (["budget.wh=3"], ["budget.wh", "budget.minutes"]),
         (["search=null"], ["search: null", "edits, none, random"]),
         (["schedule=cosin"], ["did you mean cosine", "one_cycle, plateau, step"]),
