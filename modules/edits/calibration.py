@@ -8,9 +8,10 @@ from modules.architecture.module import Network
 from modules.edits.changes import Assign, Shift, TensorChange
 from modules.edits.edit import Calibration, KeepMean, NeutralNorm, SetNorm
 
-REVISION = 1
+REVISION = 2
 
 _SILENCE = 1e-4  # of the mean variance: a channel that these images hardly move must not explode on others
+_CONSTANT = 1e-12  # of the mean square: a variance that rounding makes of values that are all the same
 
 
 def measured_changes(calibration: Calibration, before: Network, after: Network, images: Tensor) -> list[TensorChange]:
@@ -35,7 +36,10 @@ def _moments(node: str, network: Network, images: Tensor) -> tuple[Tensor, Tenso
     """Mean and variance of each channel that a normalisation gets."""
     values = _outputs(network, images)[network.architecture.node(node).inputs[0]].double()
     variance, mean = torch.var_mean(values, dim=_all_but_channels(values), correction=0)
-    return mean, variance.clamp(min=_SILENCE * float(variance.mean()))
+    typical = float(variance.mean())
+    if typical <= _CONSTANT * float(values.square().mean()):  # dead: several such norms would blow up rounding errors
+        return mean, torch.ones_like(variance)
+    return mean, variance.clamp(min=_SILENCE * typical)
 
 
 def _statistics(node: str, start: int, mean: Tensor, variance: Tensor) -> list[TensorChange]:

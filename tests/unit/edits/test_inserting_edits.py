@@ -174,3 +174,10 @@ def test_only_relu_is_deepened(kind):
     assert {"node": "activation2"} not in DeepenLayer.sites(architecture)
     with pytest.raises(ValueError, match="behind a ReLU, and 'activation2' is none"):
         applied(DeepenLayer, architecture, node="activation2")
+
+
+def test_a_dead_layer_does_not_make_a_normalisation_explode():
+    state = random_state(START)
+    state["ema.norm2.bias"] -= 1e4  # nothing passes the ReLU behind it
+    outcome = applied(AddBlock, START, state, node="activation2")
+    assert (outcome.state["ema.norm5.running_var"] == 1).all()
