@@ -13,7 +13,11 @@ from modules.search.diagnosis import Diagnosis
 from modules.search.limits import Cost, Limits
 from modules.search.proposal import Knowledge, propose
 
-EDITS = tuple(Part(target=name) for name in sorted(allowed_targets()) if name.startswith("modules.edits."))
+EDITS = tuple(
+    Part(target=name)
+    for name in sorted(allowed_targets())
+    if name.startswith("modules.edits.") and "placebo" not in name
+)
 ARCHITECTURE = first_architecture((1, 28, 28), 10, 50_000, (0.1,), (0.3,))
 DEEPENED = AddLayer(node="activation2").apply(ARCHITECTURE, {}).architecture
 SEEDS = st.integers(0, 2**62)
