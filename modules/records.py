@@ -119,6 +119,31 @@ class TrialResult(Record):
     curve: tuple[CurvePoint, ...]
 
 
+class LayerMeasures(Record):
+    """What a layer of a trained network does, seen on some training images; fractions are of its channels."""
+
+    node: str  # its convolution, dense layer or sum
+    output: str  # the node at which its output was looked at: with its normalisation and activation
+    channels: int
+    silent: float  # hardly vary
+    duplicated: float  # vary, but follow an earlier channel
+    effective_rank: float  # exp of the entropy of the channel covariance's eigenvalues (Roy and Vetterli 2007)
+    full_rank: int  # the largest that it could be: the channels, or the values seen of each where those are fewer
+    similarity: float  # of its input to its output: linear CKA (Kornblith et al. 2019, arXiv:1905.00414)
+    agreement: float | None  # cosine of the two around each channel's mean; None where their shapes differ
+    gradient_norm: float | None  # of its weights; None for a sum, which has none
+
+    @property
+    def redundant(self) -> float:
+        """The fraction of channels that the network would hardly miss."""
+        return self.silent + self.duplicated
+
+    @property
+    def fullness(self) -> float:
+        """The effective rank as a fraction of what it could be."""
+        return self.effective_rank / self.full_rank
+
+
 class Certificate(Record):
     """What an edit did to the function and the cost of a network, measured before any training."""
 
@@ -166,6 +191,8 @@ class LedgerRow(Record):
     flops: int
     seconds: float
     energy_wh: float | None = None
+    proposed: Part | None = None  # the edit with its arguments
+    parent_architecture: str | None = None  # digest of what it was applied to
 
 
 class GenerationRecord(Record):
@@ -180,14 +207,41 @@ class GenerationRecord(Record):
     noise: float  # standard deviation between seeds of a trial's mean cross-entropy on steer
 
 
-class Ledger(Record):
-    """All generations of a study and its final candidates."""
+class Step(Record):
+    """A step from the first network to the winner: perhaps an edit, then a training; enough to take it again.
 
-    schema_version: int = 1
+    A step with a `recipe` begins with it, with weights that its initialisation draws, or with those of an earlier
+    study's winner; one without goes on from the step before.
+    """
+
+    trial: str  # key of the training
+    seed: int
+    slice: dict[str, Any]
+    schedule: Part
+    edit: Part | None = None
+    recipe: dict[str, Any] | None = None
+    start: dict[str, Any] | None = None  # the state that a first step began with
+
+
+class Ledger(Record):
+    """All generations of a study, its final candidates, and the way to its winner."""
+
+    schema_version: int = 2
     study: str
     baseline: str  # trial key
     generations: tuple[GenerationRecord, ...] = ()
     final: tuple[LedgerRow, ...] = ()
+    lineage: tuple[Step, ...] = ()
+    seal: str = ""  # digest of all else: a ledger that was changed by hand is known by it
+
+    @property
+    def expected_seal(self) -> str:
+        """What the seal should be."""
+        return digest_of(self.model_dump(mode="json", exclude={"seal"}))
+
+    def sealed(self) -> Self:
+        """With its seal."""
+        return self.updated(seal=self.expected_seal)
 
     def write(self, path: Path) -> None:
         """As readable JSON."""

@@ -146,6 +146,13 @@ def channel_groups(architecture: Architecture) -> tuple[ChannelGroup, ...]:
     return tuple(groups.group(name) for name in groups.parents if groups.find(name) == name)
 
 
+def groups_by_node(architecture: Architecture) -> dict[str, ChannelGroup]:
+    """The group that the channels of each node's output belong to, by the node's name; the image's is there too."""
+    groups = _Groups(architecture)
+    made = {name: groups.group(name) for name in groups.parents if groups.find(name) == name}
+    return {name: made[groups.find(channels.maker)] for name, channels in groups.outputs.items()}
+
+
 def resizable_groups(architecture: Architecture) -> tuple[ChannelGroup, ...]:
     """The groups whose number of channels can change."""
     return tuple(group for group in channel_groups(architecture) if group.fixed is None)

@@ -1,6 +1,6 @@
 """What an edit is: a named change of an architecture that says what becomes of the weights."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -80,3 +80,15 @@ def downstream_calibrations(before: Architecture, after: Architecture, first: st
         elif isinstance(node, Conv | Dense) and node.bias and old.get(node.name, ())[:1] == new[node.name][:1]:
             found.append(KeepMean(node.name))
     return tuple(found)
+
+
+def apply_to(
+    edit: Edit,
+    architecture: Architecture,
+    weights: Mapping[str, Array],
+    seed: int,
+    effects: Callable[[], Mapping[str, Array]] | None = None,
+) -> Edited:
+    """What an edit makes of an architecture, given all that it wants; effects are only measured for those that do."""
+    given: dict[Want, Callable[[], Any]] = {"seed": lambda: seed, "effects": effects or (lambda: None)}
+    return edit.apply(architecture, weights, **{want: given[want]() for want in getattr(edit, "wants", ())})

@@ -1,7 +1,8 @@
 """Apply an edit to a recipe and to the state of its training, and certify what it did."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from modules.architecture.module import Network, build_module
 from modules.edits.calibration import measured_changes
 from modules.edits.certificate import certify
 from modules.edits.changes import Array, TensorChange, apply_changes, apply_changes_to_moments
-from modules.edits.edit import Edit, Edited
+from modules.edits.edit import Edit, Edited, apply_to
 from modules.edits.effects import first_order_effects
 from modules.parts import build
 from modules.recipe import Recipe
@@ -48,7 +49,8 @@ def apply_edit(
     edit: Edit = build(part)
     judged = _section(state, "ema")
     before = _network(recipe.architecture, judged)
-    edited = edit.apply(recipe.architecture, judged, **_wanted(edit, before, seed, images, labels))
+    effects = None if labels is None else partial(first_order_effects, before, images, labels)
+    edited = apply_to(edit, recipe.architecture, judged, seed, effects)
     after, changes = calibrated(edited, before, judged, seed, images)
     certificate = certify(edit.kind, before, after, images)
     return AppliedEdit(
@@ -58,15 +60,6 @@ def apply_edit(
         edited.description,
         changes,
     )
-
-
-def _wanted(edit: Edit, network: Network, seed: int, images: Tensor, labels: Tensor | None) -> dict[str, Any]:
-    """What the edit lists in `wants`; effects are only measured for those that do."""
-    wants = getattr(edit, "wants", ())
-    given: dict[str, Any] = {"seed": seed} if "seed" in wants else {}
-    if "effects" in wants:
-        given["effects"] = None if labels is None else first_order_effects(network, images, labels)
-    return given
 
 
 def replayed(changes: tuple[TensorChange, ...], state: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:

@@ -6,14 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from modules.architecture.description import Architecture
 from modules.digests import digest_of
 from modules.evaluation.outputs import Outputs
 from modules.parts import revisions_of
 from modules.recipe import Recipe
 from modules.records import Certificate, DataRecord, Numerics, Part, PartName, RangeTest, TrialResult
+from modules.search.diagnosis import Diagnosis
 from modules.search.judging import Evidence
 from modules.search.plan import Calibration
-from modules.search.proposal import Diagnosis
 from modules.store import Store
 from modules.training.spec import Slice, Start, TrialSpec
 from modules.workers.jobs import Report
@@ -148,13 +149,22 @@ class Laboratory:
             record["description"],
         )
 
+    def latency_ms(self, architecture: Architecture) -> float:
+        """Of one image, exported, on one thread; measured once, so that what it decides stays decided."""
+        described = architecture.model_dump(mode="json")
+        machine = {"cpu": self.numerics.cpu_capability, "revisions": revisions_of("modules.deployment.latency")}
+        key = digest_of({"architecture": described, **machine})
+        job = "modules.deployment.latency.measure_architecture"
+        return float(self._found_or_called("latencies", key, job, {"architecture": described})["latency_ms"])
+
     def diagnose(self, recipe: Recipe, trial: TrialResult) -> Diagnosis:
         """Look at a trained network's fit and layers."""
-        key = digest_of({"weights": trial.weights_sha256, "data": self.data.digest})
+        revisions = revisions_of("modules.evaluation.diagnosing")
+        key = digest_of({"weights": trial.weights_sha256, "data": self.data.digest, "revisions": revisions})
         architecture = recipe.architecture.model_dump(mode="json")
         arguments = {"architecture": architecture, "trial": trial.key, **self._on_data}
         return Diagnosis.model_validate(
-            self._found_or_called("diagnoses", key, "modules.evaluation.jobs.diagnose", arguments)
+            self._found_or_called("diagnoses", key, "modules.evaluation.diagnosing.diagnose", arguments)
         )
 
     def steer_evidence(self, trials: list[TrialResult]) -> Evidence:

@@ -1,50 +1,44 @@
-"""What to try next: a few edits, drawn from those that fit, steered by what the evaluation shows."""
+"""What to try next: edits in an order drawn from a mix, with odds that the evaluation, the ledger and the limits shift.
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+The odds of an edit at a place are a product:
+
+- the mix: what edits of its kind are worth trying before anything is known;
+- the fit: growing edits where the gap between training and *steer* is small, the others where it is large;
+- a finding: a rule of the diagnosis that asks for this edit at this place;
+- credit: what the edit has earned in earlier generations;
+- limits: nothing that must be refused, less that grows where little room is left;
+- memory: the same edit on the same architecture was refused or not kept.
+
+A proposal's reason says which of these spoke for it or against it.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from modules.architecture.description import Architecture
-from modules.parts import resolve
-from modules.randomness import uniform
-from modules.records import Part, Record
+from modules.architecture.layers import layers_of
+from modules.edits.edit import apply_to
+from modules.parts import build, resolve
+from modules.randomness import normal, uniform
+from modules.records import LedgerRow, Part, Record
+from modules.search.credit import credit_of
+from modules.search.diagnosis import Diagnosis, Finding
+from modules.search.limits import Cost, Limits
 
-Leaning = Literal["grow", "shrink", "even"]
+# Exact edits lose nothing while they are tried, so that they come first. The others start worse than their parent; but
+# what they save is kept for good, and the search is for a small network too.
+_KIND_WEIGHTS: Mapping[str, float] = {"exact": 2.0, "approximate": 1.5, "lossy": 1.5}
+# Exceptions. Larger kernels cost most of all growth (2.8 times from 3 to 5); what a network trains through it needs for
+# longer than the slice after which it seems to be idle.
+_NAME_WEIGHTS: Mapping[str, float] = {"raise_kernel": 1.0, "remove_skip": 0.5}
 
-_GAP = 0.25  # of the loss on steer, above which the network is said to fit its training images better than others
-
-
-class Diagnosis(Record):
-    """What a trained network shows. Losses in nats, errors and silent channels as fractions."""
-
-    train_loss: float
-    steer_loss: float
-    train_error: float
-    steer_error: float
-    silent_channels: dict[str, float]  # by activation
-
-    @property
-    def gap(self) -> float:
-        """How much of the loss on *steer* is not there on training images."""
-        return (self.steer_loss - self.train_loss) / self.steer_loss if self.steer_loss > 0 else 0.0
-
-    @property
-    def leaning(self) -> Leaning:
-        """Whether capacity is short or left over."""
-        if max(self.silent_channels.values(), default=0.0) > 0.1:
-            return "shrink"
-        return "even" if self.gap > _GAP else "grow"
-
-    @property
-    def reason(self) -> str:
-        """Why the leaning, in a sentence."""
-        silent = {name: fraction for name, fraction in self.silent_channels.items() if fraction > 0.1}
-        if silent:
-            name = max(silent, key=lambda each: silent[each])
-            return f"{silent[name]:.0%} of the channels after {name} hardly vary, so that there is capacity left over"
-        losses = f"the loss is {self.train_loss:.3g} on training images and {self.steer_loss:.3g} on steer"
-        if self.leaning == "even":
-            return f"{losses}: the gap is large, so that more capacity may not help by itself"
-        return f"{losses}: the gap is small, so that capacity is what is short"
+_FITTING = 1.5  # the factor of growing edits where the gap is small, and of the others where it is large
+_TRIED_BEFORE = 0.2  # the factor for each time that the same was refused or not kept
+_IN_VAIN = "the same was tried before on this architecture and not kept"
 
 
 class Proposal(Record):
@@ -55,47 +49,131 @@ class Proposal(Record):
     reason: str
 
 
-_WEIGHTS: Mapping[Leaning, Mapping[str, float]] = {
-    "grow": {"exact": 3.0, "approximate": 1.0, "lossy": 1.0},
-    "even": {"exact": 2.0, "approximate": 1.5, "lossy": 1.5},
-    "shrink": {"exact": 1.0, "approximate": 1.0, "lossy": 3.0},
-}
+class Knowledge(Record):
+    """What a choice of edits can rest on."""
+
+    diagnosis: Diagnosis
+    rows: tuple[LedgerRow, ...] = ()  # of the study's earlier generations
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True)
+class _Option:
+    """A proposal with its odds: those of its site among the sites of its edit, and its own among those of others."""
+
+    proposal: Proposal
+    site_weight: float = 1.0
+    weight: float = 1.0
 
 
 def propose(
     edits: Sequence[Part],
     architecture: Architecture,
-    diagnosis: Diagnosis | None,
+    knowledge: Knowledge | None,
     count: int,
     seed: int,
     generation: int,
 ) -> tuple[Proposal, ...]:
-    """Draw `count` different edits: each kind of edit at most once before any is drawn twice.
+    """At most `count` different edits in the order to try them: each edit once, at some site, before any comes twice.
 
-    Kinds are weighted by the diagnosis (None: all alike, as random search does), sites are drawn evenly. Fewer come
-    back where fewer fit.
+    Without knowledge all edits are alike, and all sites of each: random search. Fewer come back where fewer fit.
     """
-    weights = _WEIGHTS[diagnosis.leaning] if diagnosis else dict.fromkeys(_WEIGHTS["even"], 1.0)
-    reason = diagnosis.reason if diagnosis else "drawn at random"
-    drawn = []
+    rounds: list[tuple[int, float, Proposal]] = []
     for edit in edits:
-        kind = resolve(edit.target).kind
-        for place, site in enumerate(_shuffled(resolve(edit.target).sites(architecture), seed, generation, edit.name)):
-            luck = float(uniform(seed, "propose", generation, edit.name, place))
-            proposal = Proposal(
-                name=_snake(edit.name),
-                edit=Part(target=edit.target, arguments={**edit.arguments, **site}),
-                reason=reason,
-            )
-            # weighted drawing without replacement (Efraimidis and Spirakis 2006): the largest luck ** (1 / weight)
-            drawn.append((place, -(luck ** (1.0 / weights[kind])), proposal))
-    drawn.sort(key=lambda row: row[:2])
-    return tuple(proposal for _, _, proposal in drawn[:count])
+        options = _options(edit, architecture, knowledge)
+        places = _race([option.site_weight for option in options], seed, "site", generation, edit.name)
+        ordered = [options[index] for index in sorted(range(len(options)), key=places.__getitem__)]
+        luck = _race([option.weight for option in ordered], seed, "propose", generation, edit.name)
+        rounds += [(place, luck[place], option.proposal) for place, option in enumerate(ordered)]
+    rounds.sort(key=lambda row: row[:2])
+    return tuple(proposal for _, _, proposal in rounds[:count])
 
 
-def _shuffled(sites: Sequence[dict[str, object]], seed: int, generation: int, name: str) -> list[dict[str, object]]:
-    keys = [float(uniform(seed, "site", generation, name, index)) for index in range(len(sites))]
-    return [sites[index] for index in sorted(range(len(sites)), key=keys.__getitem__)]
+def _race(weights: Sequence[float], *coordinates: int | str) -> list[float]:
+    """Finishing times: in their order, each next one is drawn in proportion to the weights (exponential clocks)."""
+    numbers = uniform(*coordinates, np.arange(len(weights), dtype=np.uint64))
+    return [-math.log1p(-float(number)) / weight for number, weight in zip(numbers, weights, strict=True)]
+
+
+def _options(edit: Part, architecture: Architecture, knowledge: Knowledge | None) -> list[_Option]:
+    sites = resolve(edit.target).sites(architecture)
+    parts = [Part(target=edit.target, arguments={**edit.arguments, **site}) for site in sites]
+    if knowledge is None:
+        name = _snake(edit.name)
+        return [_Option(Proposal(name=name, edit=part, reason="drawn at random")) for part in parts]
+    return _weighed(edit, parts, sites, architecture, knowledge)
+
+
+def _weighed(
+    edit: Part, parts: list[Part], sites: Sequence[dict[str, Any]], architecture: Architecture, knowledge: Knowledge
+) -> list[_Option]:
+    """The options that the limits allow, with their odds and reasons."""
+    name, limits, before = _snake(edit.name), knowledge.limits, Cost.of(architecture)
+    weights, findings = _placeholders(architecture), _asking(name, sites, architecture, knowledge.diagnosis)
+    credit = credit_of(name, knowledge.rows, knowledge.diagnosis.steer_loss)
+    usual = _NAME_WEIGHTS.get(name, _KIND_WEIGHTS[resolve(edit.target).kind]) * credit.weight
+    options = []
+    for part, finding in zip(parts, findings, strict=True):
+        after = _cost_after(part, architecture, weights) or before
+        if not limits.allows(before, after):
+            continue
+        times = _times_in_vain(part, architecture, knowledge.rows)
+        memory, strength = _TRIED_BEFORE**times, finding.strength if finding else 1.0
+        fit = _FITTING if after.grew_from(before) == (knowledge.diagnosis.leaning == "grow") else 1.0
+        reasons = [
+            finding.reason if finding else f"drawn from the mix: {knowledge.diagnosis.fit}",
+            credit.sentence,
+            limits.note(before) or "",
+            _IN_VAIN if times else "",
+        ]
+        proposal = Proposal(name=name, edit=part, reason="; ".join(filter(None, reasons)))
+        # a place that is asked for is as likely as `strength` to one against all others, however many there are
+        site_weight = memory * (strength * len(sites) if finding else 1.0)
+        options.append(_Option(proposal, site_weight, usual * fit * strength * memory * limits.weight(before, after)))
+    return options
+
+
+def _asking(
+    name: str, sites: Sequence[dict[str, Any]], architecture: Architecture, diagnosis: Diagnosis
+) -> list[Finding | None]:
+    """For each site the strongest finding that asks for this edit there.
+
+    A finding means the site at its node; where there is none, those at nodes of the same layer: edits differ in which
+    node of a layer they go by.
+    """
+    layers = {node: layer.node for layer in layers_of(architecture) for node in layer.nodes}
+    nodes = [site.get("node") for site in sites]
+    found: list[Finding | None] = [None] * len(sites)
+    for finding in diagnosis.findings(architecture):
+        if finding.edit != name:
+            continue
+        meant = [index for index, node in enumerate(nodes) if finding.node in (None, node)]
+        layer = layers.get(finding.node or "", "")
+        meant = meant or [index for index, node in enumerate(nodes) if layer and layers.get(str(node)) == layer]
+        for index in meant:
+            found[index] = found[index] or finding
+    return found
+
+
+def _times_in_vain(part: Part, architecture: Architecture, rows: Iterable[LedgerRow]) -> int:
+    """How often the same edit of the same architecture was refused or not kept."""
+    digest = architecture.content_digest
+    return sum(row.proposed == part and row.parent_architecture == digest and not row.kept for row in rows)
+
+
+def _cost_after(part: Part, architecture: Architecture, weights: Mapping[str, Any]) -> Cost | None:
+    """What the network would cost after an edit; None where it does not fit, which is for the edit to say."""
+    try:
+        after = apply_to(build(part), architecture, weights, seed=0).architecture  # no seed changes the cost
+    except ValueError:
+        return None
+    return Cost.of(after)
+
+
+def _placeholders(architecture: Architecture) -> dict[str, Any]:
+    """Weights of the right shapes: what an edit costs does not depend on their values, and this process has none."""
+    values = normal("placeholder", np.arange(1024, dtype=np.uint64)).astype(np.float32)
+    return {name: np.resize(values, spec.shape) for name, spec in architecture.tensors().items()}
 
 
 def _snake(name: str) -> str:

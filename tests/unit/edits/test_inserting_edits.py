@@ -18,6 +18,7 @@ from modules.edits.remove_layer import RemoveLayer
 from modules.edits.remove_skip import RemoveSkip
 
 START = first_architecture((1, 8, 8), 10, 50_000, (0.2,), (0.3,))
+STEM = START.node("conv1").channels
 CLASSIC = classic_architecture((1, 16, 16), 10, 1000, (0.2,), (0.3,))
 
 
@@ -70,7 +71,7 @@ def test_the_channels_of_a_deepened_layer_learn_apart():
 
 def test_a_skip_leads_around_layers_once():
     site = {"source": "activation1", "node": "activation2"}
-    same = START.with_changed({"conv2": {"channels": 24}})
+    same = START.with_changed({"conv2": {"channels": STEM}})
     assert site in AddSkip.sites(same)
     outcome = applied(AddSkip, same, **site)
     architecture = outcome.recipe.architecture
@@ -88,7 +89,7 @@ def test_a_residual_branch_needs_no_skip():
 
 
 def test_skips_lead_around_three_layers_at_most():
-    architecture = START.with_changed({"conv2": {"channels": 24}})
+    architecture = START.with_changed({"conv2": {"channels": STEM}})
     for _ in range(3):
         last = next(node.inputs[0] for node in architecture.nodes if node.name == "pool1")
         architecture = applied(DeepenLayer, architecture, node=last).recipe.architecture
@@ -97,7 +98,7 @@ def test_skips_lead_around_three_layers_at_most():
 
 
 def test_removing_a_skip_undoes_it_and_removing_the_layers_leaves_it():
-    same = START.with_changed({"conv2": {"channels": 24}})
+    same = START.with_changed({"conv2": {"channels": STEM}})
     outcome = applied(AddSkip, same, source="activation1", node="activation2")
     state, architecture = outcome.state, outcome.recipe.architecture
     back = applied(RemoveSkip, architecture, state, node="add1")
