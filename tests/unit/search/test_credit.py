@@ -41,8 +41,8 @@ def test_the_sentence_says_all_of_it():
     rows = (row(effect=-0.03, error=0.0, kept=True), row(effect=0.01, error=0.0))
     credit = credit_of("widen_layer", rows, LOSS)
     assert credit.sentence == (
-        "widen_layer was kept 1 of 2 times so far and its expected gain for its cost was +1.0% of the loss, so that its "
-        f"odds are times {credit.weight:.2f}"
+        "widen_layer was kept 1 of 2 times so far and its expected gain for its cost was +1.0% of the loss, so that "
+        f"its odds are times {credit.weight:.2f}"
     )
 
 

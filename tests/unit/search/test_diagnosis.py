@@ -113,8 +113,8 @@ def test_a_full_layer_asks_for_more_where_the_gap_is_small():
     finding = diagnosis(full).findings(ARCHITECTURE)[0]
     assert finding.edit == "widen_layer"
     assert finding.reason == (
-        "the 16 channels after act3 have an effective rank of 12.8, which is much, and the gap is small, so that it may "
-        "be short of capacity"
+        "the 16 channels after act3 have an effective rank of 12.8, which is much, and the gap is small, so that it "
+        "may be short of capacity"
     )
 
 

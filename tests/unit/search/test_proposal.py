@@ -147,7 +147,7 @@ def test_random_search_draws_edits_and_sites_alike():
 
 
 def test_the_mix_leans_to_growing_where_the_gap_is_small_and_to_the_rest_where_it_is_large():
-    """Two edits: widening, which is exact, weighs 2, narrowing, which is lossy, 1.5; and one of them half as much more."""
+    """Widening, which is exact, weighs 2, narrowing, which is lossy, 1.5; and one of the two half as much more."""
     two = [named("WidenLayer"), named("NarrowLayer")]
     assert share(firsts(knowing(), two), name="widen_layer") == pytest.approx(3 / 4.5, abs=0.08)
     assert share(firsts(knowing(train_loss=0.01), two), name="widen_layer") == pytest.approx(2 / 4.25, abs=0.08)
