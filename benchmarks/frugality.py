@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--epochs", type=float, nargs="+", help="the lengths")
     parser.add_argument("--target-error", type=float, help="on steer, a fraction of 1")
+    parser.add_argument("--ours", nargs="+", default=[], metavar="OVERRIDE", help="for ours alone: optimizer=muon")
     parser.add_argument("--plain-rates", type=float, nargs="+", default=list(_PLAIN_RATES))
     arguments = parser.parse_intermixed_args()
     arguments.seeds = arguments.seeds or (_FULL_SEEDS if arguments.full else 1)
@@ -70,14 +71,17 @@ def _compare(bench: Bench, arguments: argparse.Namespace) -> Row:
     default = _default(bench, arguments)
     plain = {rate: _plain(bench, rate, arguments) for rate in arguments.plain_rates}
     target = arguments.target_error or min(lengths[-1].error for lengths in plain.values())
-    arms = {"default": default, **{f"plain, rate {rate:g}": lengths for rate, lengths in plain.items()}}
+    arms = {
+        " ".join(["default", *arguments.ours]): default,
+        **{f"plain, rate {rate:g}": lengths for rate, lengths in plain.items()},
+    }
     _print_arms(bench, arms, target, arguments)
     rate = min(plain, key=lambda rate: flops_to(target, plain[rate]))
-    return _row(bench, target, default, plain[rate], rate, arguments.seeds)
+    return _row(bench, target, default, plain[rate], rate, arguments)
 
 
 def _default(bench: Bench, arguments: argparse.Namespace) -> list[Length]:
-    recipe = bench.recipe()
+    recipe = bench.recipe(*arguments.ours)
     tests = [bench.range_test(recipe, seed) for seed in range(arguments.seeds)]
     tuned = [recipe.updated(learning_rate=test.picked) for test in tests]
     spent = statistics.fmean(len(test.rates) * recipe.batch_size for test in tests)
@@ -123,13 +127,16 @@ def _teraflops(flops: float) -> str:
     return f"{flops / 1e12:.2f}" if math.isfinite(flops) else "not reached"
 
 
-def _row(bench: Bench, target: float, default: list[Length], plain: list[Length], rate: float, num_seeds: int) -> Row:
+def _row(
+    bench: Bench, target: float, default: list[Length], plain: list[Length], rate: float, arguments: argparse.Namespace
+) -> Row:
+    num_seeds, ours_said = arguments.seeds, "".join(f", {override}" for override in arguments.ours)
     ours, theirs = flops_to(target, default), flops_to(target, plain)
     # Who never reaches the target would need more than for the longest training.
     share = min(ours, default[-1].flops) / min(theirs, plain[-1].flops)
     bound = ("> " if math.isinf(ours) else "") + ("< " if math.isinf(theirs) else "")
     return Row(
-        figure=f"{bench.name}: operations to {target:.2%} validation error, of a plain training's",
+        figure=f"{bench.name}{ours_said}: operations to {target:.2%} validation error, of a plain training's",
         target=f"≤ {_MOST_SHARE:.0%}",
         value=round(share, 4),
         shown=f"{bound}{share:.0%} ({_teraflops(ours)} against {_teraflops(theirs)} TFLOP of plain at rate {rate:g})",

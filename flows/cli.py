@@ -233,6 +233,16 @@ def _report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _replay(arguments: argparse.Namespace) -> int:
+    _check_study(arguments.study)
+    from flows.progress import Progress
+    from flows.replay import replay_study
+
+    result = replay_study(arguments.study, _home(), Progress())
+    print(f"the winner of {arguments.study} was rebuilt from its ledger to the same bits: {result.weights_sha256}")
+    return 0
+
+
 def _predict(arguments: argparse.Namespace) -> int:
     """A line of CSV for each file: the file, its most probable class and how probable it is."""
     _check_study(arguments.study)
@@ -318,6 +328,7 @@ COMMANDS = {
     "studies": Command("the studies there are", _studies, lambda parser: None),
     "ui": Command("show Prefect's and MLflow's pages", _ui, lambda parser: None),
     "report": Command("write a study's report again", _report, _declare_study),
+    "replay": Command("rebuild a study's winner from its ledger, to the same bits", _replay, _declare_study),
     "predict": Command("the classes of images, as CSV", _predict, _declare_predict),
 }
 

@@ -11,6 +11,7 @@ Each stage is a function that hands on small records; with the decorators taken 
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,16 +19,19 @@ from flows import reporting
 from flows.opening import opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
 from flows.study import Study
-from flows.translation import configured_data, configured_recipe, configured_wishes
+from flows.translation import configured_data, configured_limits, configured_recipe, configured_wishes
+from modules.architecture.description import Architecture
 from modules.config import Settings, home_folder, resolve
-from modules.errors import TrainingError
+from modules.errors import ConfigError, TrainingError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
-from modules.records import DataRecord, Part, TrialResult
+from modules.records import DataRecord, Part, Step, TrialResult
 from modules.report.table import study_markdown
 from modules.search.diagnosis import Diagnosis
+from modules.search.earlier import EarlierWinner, read_earlier_winner
 from modules.search.final import Final, Finalist, choose_final
-from modules.search.first_recipe import batch_limit, range_test_fits
+from modules.search.first_recipe import batch_limit, leaves_width_open, model_of, range_test_fits
+from modules.search.front import Member, confirmed_front, grown_front, next_parent, spaced, trunk_at
 from modules.search.generation import (
     Child,
     Confirmation,
@@ -41,10 +45,11 @@ from modules.search.generation import (
     record_generation,
 )
 from modules.search.laboratory import Inherited, Refused, evidence_of
-from modules.search.limits import Limits
-from modules.search.plan import CONTROL_SEEDS, Plan
+from modules.search.limits import Cost, Limits
+from modules.search.plan import CONTROL_SEEDS, Plan, training_seconds
 from modules.search.plan import make_plan as new_plan
 from modules.search.proposal import Knowledge, Proposal, propose
+from modules.search.sizing import affordable_flops, fitting_width
 from modules.search.stopping import final_samples, why_stop
 from modules.store import Store
 from modules.training.spec import Slice, Start, TrialSpec
@@ -53,6 +58,7 @@ from modules.workers.pool import WorkerDiedError
 _CONSTANT = "modules.training.schedules.constant.Constant"
 _LINEAR = "modules.training.schedules.linear.Linear"
 _TRUNK_WARMUP = 0.1  # of the baseline
+_PROPOSED = 4  # times as many edits as a generation tries, since some may not fit
 
 
 def experiment(overrides: Sequence[str] = (), command: str | None = None) -> Path:
@@ -79,7 +85,8 @@ def run_study(settings: Settings, command: str) -> Path:
 def plan_study(settings: Settings, home: Path) -> None:
     """Say what a study would train and with what it would start; nothing but a calibration is trained."""
     with opened_study(settings, home, "espalier plan", tracked=False) as study:
-        recipe = tune_recipe(study, augment_data(study, select_data(study, load_data(study))))
+        recipe = augment_data(study, select_data(study, load_data(study)))
+        recipe = tune_recipe(study, size_network(study, recipe, find_earlier_winner(study)))
         plan = make_plan(study, recipe)
         reporting.say_plan(study, plan)
 
@@ -87,14 +94,17 @@ def plan_study(settings: Settings, home: Path) -> None:
 def study_flow(study: Study) -> None:
     """From the images to the report."""
     data = load_data(study)
-    recipe = tune_recipe(study, augment_data(study, select_data(study, data)))
+    recipe = augment_data(study, select_data(study, data))
+    earlier = find_earlier_winner(study)
+    recipe = tune_recipe(study, size_network(study, recipe, earlier))
     plan = make_plan(study, recipe)
-    trunk = train_baseline(study, recipe, plan)
+    trunk = train_baseline(study, recipe, plan, earlier.start if earlier else None)
+    front: tuple[Member, ...] = (Member(trunk.trained, trunk.position, trunk.lineage),)
     for number in range(1, plan.generations + 1):
         if stop_reason(study, plan, trunk, number) is not None:
             break
-        trunk = run_generation(study, plan, trunk, number)
-    final = train_final(study, plan, trunk, recipe)
+        trunk, front = run_generation(study, plan, trunk, front, number)
+    final = train_final(study, plan, trunk, front, recipe)
     test = open_test(study, final)
     write_report(study, plan, trunk, final, test)
 
@@ -117,9 +127,61 @@ def select_data(study: Study, data: DataRecord) -> Recipe:
 @task("augment training images")
 def augment_data(study: Study, recipe: Recipe) -> Recipe:
     """The recipe with what its training images go through."""
-    recipe = recipe.updated(augmentation=study.settings.augmentation)
+    return recipe.updated(augmentation=study.settings.augmentation)
+
+
+@task("find the earlier winner")
+def find_earlier_winner(study: Study) -> EarlierWinner | None:
+    """The network and the state that search.start names; the one that was found at first, should that study change."""
+    name = study.settings.search.start
+    if name is None:
+        return None
+    found = study.decided("start", lambda: read_earlier_winner(study.home, name).model_dump(mode="json"))
+    earlier = EarlierWinner.model_validate(found)
+    earlier.check_suits(study.laboratory.data)
+    study.progress.say(f"goes on from the winner of study {name}")
+    return earlier
+
+
+@task("size the first network")
+def size_network(study: Study, recipe: Recipe, earlier: EarlierWinner | None) -> Recipe:
+    """The recipe with a network within the limits and, under a clock, as wide as the time pays for."""
+    settings, data = study.settings, study.laboratory.data
+    limits = configured_limits(settings)
+    if earlier is not None:
+        recipe = recipe.updated(architecture=earlier.architecture)
+    elif leaves_width_open(settings.model) and (settings.budget.minutes is not None or any(limits.given())):
+        width = study.decided("width of the first network", lambda: _fitting_width(study, recipe, limits))
+        recipe = recipe.updated(architecture=model_of(settings.model, data, width))
+    _check_limits(study, recipe.architecture, limits)
     reporting.say_recipe(study, recipe)
     return recipe
+
+
+def _fitting_width(study: Study, recipe: Recipe, limits: Limits) -> float:
+    settings, laboratory = study.settings, study.laboratory
+    minutes, searched, most = settings.budget.minutes, settings.search.kind != "none", None
+    if minutes is not None:
+        num_train = laboratory.data.num_images["train"]
+        seconds = training_seconds(minutes, study.clock.seconds)
+        most = affordable_flops(recipe.architecture, laboratory.calibrate(recipe), num_train, seconds, searched)
+    build = partial(model_of, settings.model, laboratory.data)
+    return fitting_width(build, limits, most, laboratory.latency_ms)
+
+
+def _check_limits(study: Study, architecture: Architecture, limits: Limits) -> None:
+    """A first network beyond the limits can only be shrunk, so where nothing is searched it is refused."""
+    objection = limits.objection(_cost_of(study, architecture, limits))
+    if objection is None:
+        return
+    if study.settings.search.kind == "none":
+        raise ConfigError(f"{objection}: allowed is search=edits, which can shrink it, model=auto or another width")
+    study.progress.say(f"{objection}: it has to shrink first", "yellow")
+
+
+def _cost_of(study: Study, architecture: Architecture, limits: Limits) -> Cost:
+    measured = limits.max_latency_ms is not None
+    return Cost.of(architecture, study.laboratory.latency_ms(architecture) if measured else None)
 
 
 @task("batch size and learning rate")
@@ -163,7 +225,7 @@ def train_trial(
     return study.trial(spec, role, generation, edit)
 
 
-def train_baseline(study: Study, recipe: Recipe, plan: Plan) -> Trunk:
+def train_baseline(study: Study, recipe: Recipe, plan: Plan, start: Start | None = None) -> Trunk:
     """The first model: the trunk of the generations, at a constant rate, or all there is where nothing is searched."""
     training = study.settings.training
     piece = _piece(study, plan.baseline_samples, plan.evaluate_every)
@@ -175,8 +237,9 @@ def train_baseline(study: Study, recipe: Recipe, plan: Plan) -> Trunk:
             target_loss=training.target_loss,
             target_error=study.settings.budget.target_error,
         )
-    trial = train_trial(study, study.laboratory.spec(recipe, piece, study.seed(0)), "baseline")
-    return Trunk(trained=_trained(study, recipe, trial), position=trial.samples)
+    spec = study.laboratory.spec(recipe, piece, study.seed(0), start)
+    trial = train_trial(study, spec, "baseline")
+    return Trunk(trained=_trained(study, recipe, trial), position=trial.samples, lineage=(_first_step(spec, trial),))
 
 
 def stop_reason(study: Study, plan: Plan, trunk: Trunk, number: int) -> str | None:
@@ -188,6 +251,8 @@ def stop_reason(study: Study, plan: Plan, trunk: Trunk, number: int) -> str | No
             study.clock.seconds,
             trunk.trained.evidence.error,
             study.settings.budget.target_error,
+            trunk.generations_in_vain,
+            study.settings.search.patience,
         ),
     )
     if reason:
@@ -195,16 +260,30 @@ def stop_reason(study: Study, plan: Plan, trunk: Trunk, number: int) -> str | No
     return reason
 
 
-def run_generation(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trunk:
-    """A control and a few edits, trained for one slice from the same parent; the control wins unless one earns it."""
+def run_generation(
+    study: Study, plan: Plan, trunk: Trunk, front: tuple[Member, ...], number: int
+) -> tuple[Trunk, tuple[Member, ...]]:
+    """A control and a few edits, trained for one slice from the same parent; the control wins unless one earns it.
+
+    Under objective=pareto the parent is a member of the front, and all that were trained may join it.
+    """
+    if _is_pareto(study):
+        trunk = trunk_at(trunk, next_parent(front))
     diagnosis = evaluate(study, trunk, number)
     proposals = propose_edits(study, plan, trunk, diagnosis, number)
     control = train_control(study, plan, trunk, number)
-    children = [train_child(study, plan, trunk, proposal, number) for proposal in proposals]
+    fitting, refused = fit_edits(study, trunk, proposals, plan.edits_per_generation, number)
+    children = [train_child(study, plan, trunk, proposal, inherited, number) for proposal, inherited in fitting]
     chosen = favourite(children, control, trunk, study.settings.objective.margin)
     if chosen is not None:
         children[chosen] = train_again(study, plan, trunk, children[chosen], number)
-    return judge_edits(study, trunk, control, children, number)
+    children += refused
+    front = grown_front(front, trunk, control, children, _slice(study, plan, trunk).model_dump(mode="json"))
+    return judge_edits(study, plan, trunk, control, children, number), front
+
+
+def _is_pareto(study: Study) -> bool:
+    return study.settings.objective.kind == "pareto"
 
 
 @task("evaluate, generation {number}")
@@ -217,13 +296,14 @@ def evaluate(study: Study, trunk: Trunk, number: int) -> Diagnosis:
 
 @task("propose edits, generation {number}")
 def propose_edits(study: Study, plan: Plan, trunk: Trunk, diagnosis: Diagnosis, number: int) -> tuple[Proposal, ...]:
-    """A few edits that fit; search=random asks neither the evaluation nor the ledger."""
-    search, objective = study.settings.search, study.settings.objective
-    limits = Limits(max_params=objective.max_params, max_flops=objective.max_flops)
+    """Edits in the order in which to try them; search=random asks neither the evaluation nor the ledger."""
+    search = study.settings.search
+    limits = configured_limits(study.settings)
     rows = tuple(row for generation in trunk.generations for row in generation.rows)
     knowledge = Knowledge(diagnosis=diagnosis, rows=rows, limits=limits) if search.kind == "edits" else None
     architecture = trunk.trained.recipe.architecture
-    return propose(search.edits, architecture, knowledge, plan.edits_per_generation, study.settings.seed, number)
+    count = _PROPOSED * plan.edits_per_generation
+    return propose(search.edits, architecture, knowledge, count, study.settings.seed, number)
 
 
 def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trained:
@@ -238,22 +318,39 @@ def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Traine
     return _trained(study, recipe, *trials)
 
 
-def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, number: int) -> Child:
-    """The edit applied to the parent and trained for a slice; a Child with a reason where it does not fit."""
-    parent = trunk.trained
-    inherited = apply_edit(study, proposal, parent.recipe, parent.first, study.seed(0), number)
-    if not isinstance(inherited, Inherited):
-        return Child(proposal, proposal.name, refused=inherited.reason)
-    objection = _over_limits(study, inherited)
-    if objection:
-        return Child(proposal, inherited.description, certificate=inherited.certificate, refused=objection)
+def fit_edits(
+    study: Study, trunk: Trunk, proposals: Sequence[Proposal], count: int, number: int
+) -> tuple[list[tuple[Proposal, Inherited]], list[Child]]:
+    """The first `count` proposals that fit the parent and the limits, applied; and those refused on the way."""
+    limits, parent = configured_limits(study.settings), trunk.trained
+    before = _cost_of(study, parent.recipe.architecture, limits)
+    fitting: list[tuple[Proposal, Inherited]] = []
+    refused: list[Child] = []
+    for proposal in proposals:
+        if len(fitting) == count:
+            break
+        inherited = apply_edit(study, proposal, parent.recipe, parent.first, study.seed(0), number)
+        if not isinstance(inherited, Inherited):
+            refused.append(Child(proposal, proposal.name, refused=inherited.reason))
+            continue
+        after = _cost_of(study, inherited.recipe.architecture, limits)
+        if limits.allows(before, after):
+            fitting.append((proposal, inherited))
+        else:
+            objection = limits.objection(after)
+            refused.append(Child(proposal, inherited.description, None, inherited.certificate, objection))
+    return fitting, refused
+
+
+def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, number: int) -> Child:
+    """The edited network trained for a slice; a Child with a reason where that fails, as when memory runs out."""
+    child = Child(proposal, inherited.description, certificate=inherited.certificate)
     try:
         trial = _train_edited(study, plan, trunk, proposal, inherited, 0, number)
     except (TrainingError, WorkerDiedError) as error:
         study.failed += 1
-        return Child(proposal, inherited.description, certificate=inherited.certificate, refused=str(error))
-    recipe = _at_constant_rate(inherited.recipe)
-    return Child(proposal, inherited.description, _trained(study, recipe, trial), inherited.certificate)
+        return replace(child, refused=str(error))
+    return replace(child, trained=_trained(study, _at_constant_rate(inherited.recipe), trial))
 
 
 def train_again(study: Study, plan: Plan, trunk: Trunk, child: Child, number: int) -> Child:
@@ -283,13 +380,16 @@ def apply_edit(
 
 
 @task("judge generation {number}")
-def judge_edits(study: Study, trunk: Trunk, control: Trained, children: Sequence[Child], number: int) -> Trunk:
+def judge_edits(
+    study: Study, plan: Plan, trunk: Trunk, control: Trained, children: Sequence[Child], number: int
+) -> Trunk:
     """Judge on *steer*, open *confirm* for what is kept, write the ledger."""
     margin = study.settings.objective.margin
     judged = judge_generation(children, control, trunk, margin)
     confirmation = _confirm(study, control, children, judged)
     record = record_generation(number, children, control, judged, confirmation, margin)
-    trunk = next_trunk(trunk, children, control, judged, record)
+    piece = _slice(study, plan, trunk).model_dump(mode="json")
+    trunk = next_trunk(trunk, children, control, judged, record, piece)
     reporting.write_ledger(study, trunk)
     reporting.say_generation(study, record)
     return trunk
@@ -308,32 +408,58 @@ def _confirm(study: Study, control: Trained, children: Sequence[Child], judged: 
     return Confirmation(*seen)
 
 
-def train_final(study: Study, plan: Plan, trunk: Trunk, first: Recipe) -> Final:
+def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member], first: Recipe) -> Final:
     """The winner's recipe, continued from its inherited weights and from scratch; *confirm* decides."""
     recipe, trial = trunk.trained.recipe, trunk.trained.first
+    if _is_pareto(study) and plan.continued_samples:
+        return train_front(study, plan, trunk, front)
     if not plan.continued_samples:
-        return confirm_final(study, trunk, {"baseline": (recipe, trial)})
+        return confirm_final(study, trunk, {"baseline": (recipe, trial, trunk.lineage)})
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
-    trials = {}
-    cooling = recipe.updated(schedule=Part(target=_LINEAR, arguments={"final_factor": 0.0}))
-    piece = _piece(study, samples, plan.evaluate_every, trunk.position)
-    spec = study.laboratory.spec(cooling, piece, study.seed(0), _start_of(trial))
-    trials["continued"] = (cooling, train_trial(study, spec, "final: continued"))
+    trained = {"continued": _cool_down(study, plan, trunk, samples, "final: continued")}
     if plan.scratch_samples:
         anew = recipe.updated(schedule=first.schedule)
-        spec = study.laboratory.spec(anew, piece.updated(first_sample=0), study.seed(0))
-        trials["from scratch"] = (anew, train_trial(study, spec, "final: from scratch"))
-    return confirm_final(study, trunk, trials)
+        spec = study.laboratory.spec(anew, _piece(study, samples, plan.evaluate_every), study.seed(0))
+        done = train_trial(study, spec, "final: from scratch")
+        trained["from scratch"] = (anew, done, (_first_step(spec, done),))
+    return confirm_final(study, trunk, trained)
+
+
+def train_front(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member]) -> Final:
+    """Some members of the front, spread over their costs, cooled down; *confirm* says which of them stay on it."""
+    samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
+    members = spaced(front, study.settings.objective.front_size)
+    each = max(plan.slice_samples, (samples + bool(plan.scratch_samples) * samples) // len(members))
+    trained = {
+        f"front {number}": _cool_down(study, plan, member, each, f"final: front {number}")
+        for number, member in enumerate(members, start=1)
+    }
+    return confirm_final(study, trunk, trained)
+
+
+def _cool_down(
+    study: Study, plan: Plan, start: Trunk | Member, samples: int, role: str
+) -> tuple[Recipe, TrialResult, tuple[Step, ...]]:
+    """Trained on from the weights it has, with a rate that ends at zero."""
+    cooling = start.trained.recipe.updated(schedule=Part(target=_LINEAR, arguments={"final_factor": 0.0}))
+    piece = _piece(study, samples, plan.evaluate_every, start.position)
+    spec = study.laboratory.spec(cooling, piece, study.seed(0), _start_of(start.trained.first))
+    done = train_trial(study, spec, role)
+    return cooling, done, (*start.lineage, _next_step(spec, done))
 
 
 @task("confirm final training")
-def confirm_final(study: Study, trunk: Trunk, trials: dict[str, tuple[Recipe, TrialResult]]) -> Final:
+def confirm_final(
+    study: Study, trunk: Trunk, trained: dict[str, tuple[Recipe, TrialResult, tuple[Step, ...]]]
+) -> Final:
     """Open *confirm* for the final trainings and choose."""
     finalists = {
-        name: Finalist(name, recipe, trial, study.laboratory.observe(recipe, trial, "confirm"))
-        for name, (recipe, trial) in trials.items()
+        name: Finalist(name, recipe, trial, study.laboratory.observe(recipe, trial, "confirm"), lineage)
+        for name, (recipe, trial, lineage) in trained.items()
     }
     final = choose_final(finalists, noise_of(trunk.trained, trunk))
+    if _is_pareto(study):
+        final = replace(final, front=confirmed_front(finalists.values()))
     for row in final.rows:
         study.progress.say(f"{row.edit}: {row.verdict}")
     return final
@@ -353,8 +479,21 @@ def write_report(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Out
 
 
 def _affordable(study: Study, plan: Plan, trunk: Trunk) -> int:
-    latest = trunk.trained.first
-    return final_samples(plan, study.clock.seconds, latest.seconds / latest.samples)
+    """Under a clock, a search that stopped early leaves its time to the final training."""
+    latest, settings = trunk.trained.first, study.settings
+    wished = settings.search.final_samples is not None or settings.training.max_epochs is not None
+    stopped_early = len(trunk.generations) < plan.generations and not wished
+    return final_samples(plan, study.clock.seconds, latest.seconds / latest.samples, may_grow=stopped_early)
+
+
+def _first_step(spec: TrialSpec, trial: TrialResult) -> Step:
+    recipe, start = spec.recipe.model_dump(mode="json"), spec.start.model_dump(mode="json") if spec.start else None
+    return _next_step(spec, trial).updated(recipe=recipe, start=start)
+
+
+def _next_step(spec: TrialSpec, trial: TrialResult) -> Step:
+    piece = spec.slice.model_dump(mode="json")
+    return Step(trial=trial.key, seed=spec.seed, slice=piece, schedule=spec.recipe.schedule)
 
 
 def _trained(study: Study, recipe: Recipe, *trials: TrialResult) -> Trained:
@@ -376,17 +515,6 @@ def _piece(study: Study, samples: int, evaluate_every: int, first_sample: int = 
 
 def _at_constant_rate(recipe: Recipe) -> Recipe:
     return recipe.updated(schedule=Part(target=_CONSTANT, arguments={"warmup_fraction": 0.0}))
-
-
-def _over_limits(study: Study, inherited: Inherited) -> str | None:
-    architecture, objective = inherited.recipe.architecture, study.settings.objective
-    for name, cost, limit in (
-        ("max_params", architecture.params, objective.max_params),
-        ("max_flops", architecture.flops, objective.max_flops),
-    ):
-        if limit is not None and cost > limit:
-            return f"it would have {cost:,}, above objective.{name}={limit:,}"
-    return None
 
 
 if __name__ == "__main__":

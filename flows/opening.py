@@ -32,7 +32,7 @@ def opened_study(settings: Settings, home: Path, command: str, tracked: bool = T
             folder.start_over(store)
         _claim(folder, settings)
         sink = _sink(settings, home) if tracked and settings.tracking.enabled else None
-        with _workers(settings, home) as pool:
+        with open_workers(settings, home) as pool:
             study = Study(settings, home, folder, pool, sink, Progress(), Clock(folder), command)
             study.progress.say(f"study {study.name} in {folder.path}")
             try:
@@ -83,7 +83,8 @@ def _sink(settings: Settings, home: Path) -> MlflowSink:
     return sink
 
 
-def _workers(settings: Settings, home: Path) -> WorkerPool:
+def open_workers(settings: Settings, home: Path) -> WorkerPool:
+    """Warm workers, with the threads that each trial has."""
     trainer = settings.trainer
     with explained_write_errors(home / "logs"):
         return WorkerPool(

@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -17,13 +18,13 @@ from modules.deployment.onnx_export import export_onnx
 from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
-from modules.records import DataRecord, GenerationRecord, Ledger, LedgerRow, RangeTest
+from modules.records import DataRecord, GenerationRecord, Ledger, RangeTest
 from modules.report.report import draw_figures, write_figures
 from modules.report.report import write_report as write_html
-from modules.report.summary import Champion, Counts, summary_of
+from modules.report.summary import Champion, Counts, FrontModel, summary_of
 from modules.report.table import study_table
 from modules.report.view import LayerView, StudyView
-from modules.search.final import Final
+from modules.search.final import Final, Finalist
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
 from modules.store import explained_write_errors, write_text
@@ -82,10 +83,16 @@ def track_start(study: Study, recipe: Recipe) -> None:
     )
 
 
-def write_ledger(study: Study, trunk: Trunk, final: tuple[LedgerRow, ...] = ()) -> Ledger:
+def write_ledger(study: Study, trunk: Trunk, final: Final | None = None) -> Ledger:
     """The ledger as far as it goes."""
     baseline = next(key for key, run in study.runs.items() if run.role == "baseline")
-    ledger = Ledger(study=study.name, baseline=baseline, generations=trunk.generations, final=final)
+    ledger = Ledger(
+        study=study.name,
+        baseline=baseline,
+        generations=trunk.generations,
+        final=final.rows if final else (),
+        lineage=final.winner.lineage if final else trunk.lineage,
+    ).sealed()
     write_text(study.folder.path / "ledger.json", ledger.model_dump_json(indent=1))
     return ledger
 
@@ -97,10 +104,10 @@ def write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outp
 
 
 def _write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> StudyView:
-    ledger = write_ledger(study, trunk, final.rows)
-    latency_ms = _keep_champion(study, final)
+    ledger = write_ledger(study, trunk, final)
+    latency_ms = _keep_model(study, final.winner, study.folder.path / "champion")
     champion = _champion(final, test, latency_ms)
-    summary = _summary(study, "completed", champion)
+    summary = _summary(study, "completed", champion, _keep_front(study, final))
     view = _view(study, plan, ledger, final, test, summary)
     folder = study.folder.path
     drawings = draw_figures(view)
@@ -126,18 +133,37 @@ def write_interrupted(study: Study, error: BaseException) -> None:
         )
 
 
-def _keep_champion(study: Study, final: Final) -> float:
-    """The winner as files for `espalier predict`: its description, its weights and the exported model."""
-    folder = study.folder.path / "champion"
-    folder.mkdir(exist_ok=True)
-    winner = final.winner
-    weights = study.laboratory.store.folder("trials", winner.trial.key) / "weights.safetensors"
+def _keep_model(study: Study, finalist: Finalist, folder: Path) -> float:
+    """A model as files: its description, its weights and the exported model; returns its latency in milliseconds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = study.laboratory.store.folder("trials", finalist.trial.key) / "weights.safetensors"
     shutil.copyfile(weights, folder / "weights.safetensors")
-    write_text(folder / "recipe.json", winner.recipe.model_dump_json(indent=1))
+    write_text(folder / "recipe.json", finalist.recipe.model_dump_json(indent=1))
     tensors = safetensors.numpy.load_file(weights)
-    export_onnx(winner.recipe.architecture, tensors, study.laboratory.data.classes, folder / ".model.onnx")
+    export_onnx(finalist.recipe.architecture, tensors, study.laboratory.data.classes, folder / ".model.onnx")
     os.replace(folder / ".model.onnx", folder / "model.onnx")  # predictions trust what is there
     return measure_latency_ms(folder / "model.onnx")
+
+
+def _keep_front(study: Study, final: Final) -> tuple[FrontModel, ...]:
+    models = []
+    for number, finalist in enumerate(final.front, start=1):
+        folder = study.folder.path / "front" / str(number)
+        latency_ms = _keep_model(study, finalist, folder)
+        architecture = finalist.recipe.architecture
+        models.append(
+            FrontModel(
+                recipe=finalist.recipe.content_digest,
+                weights_sha256=finalist.trial.weights_sha256,
+                params=architecture.params,
+                flops=architecture.flops,
+                val_error=finalist.seen.error,
+                val_loss=finalist.seen.loss,
+                latency_ms=latency_ms,
+                folder=folder.relative_to(study.home).as_posix(),
+            )
+        )
+    return tuple(models)
 
 
 def _champion(final: Final, test: Outputs, latency_ms: float) -> Champion:
@@ -153,7 +179,7 @@ def _champion(final: Final, test: Outputs, latency_ms: float) -> Champion:
     )
 
 
-def _summary(study: Study, state: str, champion: Champion | None) -> dict[str, Any]:
+def _summary(study: Study, state: str, champion: Champion | None, front: Sequence[FrontModel] = ()) -> dict[str, Any]:
     relative = study.folder.path.relative_to(study.home).as_posix()
     return summary_of(
         study=study.name,
@@ -169,6 +195,7 @@ def _summary(study: Study, state: str, champion: Champion | None) -> dict[str, A
         command=study.command,
         versions={name: version(name).partition("+")[0] for name in _VERSIONED} | {"python": platform.python_version()},
         finished_at=time.time(),
+        front=front,
     )
 
 

@@ -25,7 +25,17 @@ from modules.training.spec import TrialSpec
 from modules.workers.pool import WorkerPool
 
 _TRIALS = "trials.txt"
-_WRITTEN = ("*.json", _TRIALS, "report.html", "figures", "champion", ".*.json-*", f".{_TRIALS}-*", ".report.html-*")
+_WRITTEN = (
+    "*.json",
+    _TRIALS,
+    "report.html",
+    "figures",
+    "champion",
+    "front",
+    ".*.json-*",
+    f".{_TRIALS}-*",
+    ".report.html-*",
+)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from modules.data.load import load_data
 from modules.recipe import Recipe
 from modules.records import DataRecord
 from modules.search.first_recipe import first_recipe
+from modules.search.limits import Limits
 from modules.search.plan import Wishes
 from modules.store import Store
 
@@ -36,6 +37,11 @@ def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
     )
 
 
+def configured_limits(settings: Settings) -> Limits:
+    """What a model may cost."""
+    return Limits(**settings.objective.model_dump(include=set(Limits.model_fields)))
+
+
 def configured_wishes(settings: Settings) -> Wishes:
     """What the plan is asked for."""
     search, budget = settings.search, settings.budget
@@ -47,6 +53,7 @@ def configured_wishes(settings: Settings) -> Wishes:
         baseline_samples=search.baseline_samples,
         final_samples=search.final_samples,
         from_scratch=search.from_scratch,
+        least_images=search.least_images,
         max_epochs=settings.training.max_epochs,
         minutes=budget.minutes,
         trials=budget.trials,

@@ -207,14 +207,41 @@ class GenerationRecord(Record):
     noise: float  # standard deviation between seeds of a trial's mean cross-entropy on steer
 
 
-class Ledger(Record):
-    """All generations of a study and its final candidates."""
+class Step(Record):
+    """A step from the first network to the winner: perhaps an edit, then a training; enough to take it again.
 
-    schema_version: int = 1
+    A step with a `recipe` begins with it, with weights that its initialisation draws, or with those of an earlier
+    study's winner; one without goes on from the step before.
+    """
+
+    trial: str  # key of the training
+    seed: int
+    slice: dict[str, Any]
+    schedule: Part
+    edit: Part | None = None
+    recipe: dict[str, Any] | None = None
+    start: dict[str, Any] | None = None  # the state that a first step began with
+
+
+class Ledger(Record):
+    """All generations of a study, its final candidates, and the way to its winner."""
+
+    schema_version: int = 2
     study: str
     baseline: str  # trial key
     generations: tuple[GenerationRecord, ...] = ()
     final: tuple[LedgerRow, ...] = ()
+    lineage: tuple[Step, ...] = ()
+    seal: str = ""  # digest of all else: a ledger that was changed by hand is known by it
+
+    @property
+    def expected_seal(self) -> str:
+        """What the seal should be."""
+        return digest_of(self.model_dump(mode="json", exclude={"seal"}))
+
+    def sealed(self) -> Self:
+        """With its seal."""
+        return self.updated(seal=self.expected_seal)
 
     def write(self, path: Path) -> None:
         """As readable JSON."""

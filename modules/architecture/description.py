@@ -380,8 +380,13 @@ class Architecture(Record):
 
     def fresh_name(self, stem: str) -> str:
         """`stem` with the first number above all that are taken."""
+        return self.fresh_names(stem, 1)[0]
+
+    def fresh_names(self, stem: str, count: int) -> tuple[str, ...]:
+        """`stem` with the first numbers above all that are taken."""
         numbers = [int(match[1]) for node in self.nodes if (match := re.fullmatch(rf"{stem}(\d+)", node.name))]
-        return f"{stem}{max(numbers, default=0) + 1}"
+        first = max(numbers, default=0) + 1
+        return tuple(f"{stem}{number}" for number in range(first, first + count))
 
     def inserted_after(self, name: str, nodes: Iterable[Node]) -> "Architecture":
         """With a chain of nodes put behind `name`: whatever read `name` now reads the last of them."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _ONE_PART_GROUPS = ("model", "initialisation", "optimizer", "schedule", "batching", "averaging", "selection")
 _DATA_OWN = ("name", "steer_fraction", "confirm_fraction", "test_fraction", "split_seed")
 _OPTIMIZER_OWN = ("default_learning_rate", "default_batch_size")
+_PLACEBO = "placebo_"  # edits called so do nothing: they are there to be asked for by name
 _TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
 _hydra = threading.Lock()  # Hydra is one for the whole process
 
@@ -182,7 +183,7 @@ def _data(node: dict[str, Any], conf: Path) -> dict[str, Any]:
 def _edits(chosen: Any, nodes: dict[str, Any], conf: Path) -> tuple[Part, ...]:
     parts = {name: _part(node, f"edit.{name}", "edit", conf) for name, node in nodes.items()}
     if chosen == "all":
-        return tuple(parts.values())
+        return tuple(part for name, part in parts.items() if not name.startswith(_PLACEBO))
     names = [chosen] if isinstance(chosen, str) else chosen
     if not isinstance(names, list):
         raise ConfigError(f"search.edits must be all or a list of {', '.join(parts)}; got {shown(chosen)}")

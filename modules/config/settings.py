@@ -84,6 +84,9 @@ class SearchSettings(Section):
     baseline_samples: Count | None
     final_samples: Count | None
     from_scratch: bool
+    patience: Count | None  # generations in a row without a kept edit after which the search gives up
+    least_images: Annotated[int, Field(ge=0)]
+    start: StudyName | None  # a study whose winner this one goes on from
 
     @model_validator(mode="after")
     def _kind_agrees(self) -> Self:
@@ -103,10 +106,12 @@ class SearchSettings(Section):
 class ObjectiveSettings(Section):
     """What counts as better, and what a model may cost."""
 
-    kind: Literal["accuracy", "balanced_accuracy"]
+    kind: Literal["accuracy", "balanced_accuracy", "pareto"]
     margin: Annotated[float, Field(ge=0.0, le=1.0)]  # a fraction of the best mean cross-entropy
     max_params: Count | None
     max_flops: Count | None
+    max_latency_ms: Positive | None  # of one image, exported, on one thread
+    front_size: Count  # members of the front that get a final training, under objective=pareto
 
 
 class BudgetSettings(Section):
@@ -169,6 +174,15 @@ class Settings(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     study: StudyName | None
     fresh: bool
+
+    @model_validator(mode="after")
+    def _objective_is_searched_for(self) -> Self:
+        if self.objective.kind == "pareto" and self.search.kind == "none":
+            raise ValueError(
+                "objective=pareto contradicts search=none, which trains a single network; allowed is search=edits or "
+                "search=random, or objective=accuracy"
+            )
+        return self
 
     @property
     def content(self) -> dict[str, Any]:

@@ -1,12 +1,20 @@
 """How long the exported model takes for one image."""
 
 import statistics
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from modules.architecture.description import Architecture
 from modules.deployment.inference import ExportedModel
+from modules.deployment.onnx_export import export_onnx
+from modules.store import Store
+from modules.workers.jobs import Report, job
+
+REVISION = 1
 
 _WARM_UP = 20
 _CALLS = 200
@@ -22,3 +30,17 @@ def measure_latency_ms(path: Path) -> float:
         model.probabilities(image)
         times.append(time.perf_counter() - start)
     return 1000 * statistics.median(times[_WARM_UP:])
+
+
+@job
+def measure_architecture(architecture: dict[str, Any], key: str, home: str, report: Report) -> dict[str, Any]:
+    """The latency of an architecture, whose weights do not matter for it; stored as `latencies/<key>`."""
+    described = Architecture.model_validate(architecture)
+    tensors = {name: np.ones(spec.shape, dtype=np.float32) for name, spec in described.tensors().items()}
+    classes = [str(number) for number in range(described.num_classes)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        export_onnx(described, tensors, classes, path)
+        record = {"latency_ms": measure_latency_ms(path)}
+    Store(Path(home) / "store").put("latencies", key, record)
+    return record

@@ -20,7 +20,8 @@ REVISION = 1
 
 Array = NDArray[np.float32]
 Tensors = dict[str, Array]
-Fill = Literal["zero", "neutral", "normal", "window_mean"]  # neutral: changes nothing, e.g. a scale of 1
+# neutral: changes nothing, e.g. a scale of 1; identity: a layer that gives back what it gets
+Fill = Literal["zero", "neutral", "normal", "window_mean", "identity"]
 
 
 def _filled(fill: Fill, shape: tuple[int, ...], std: float, seed: int, tensor: str, before: int) -> Array:
@@ -31,6 +32,10 @@ def _filled(fill: Fill, shape: tuple[int, ...], std: float, seed: int, tensor: s
         case "window_mean":  # a convolution that takes the mean of each channel's window
             diagonal = np.eye(shape[0], shape[1], dtype=np.float32)[:, :, None, None]
             return np.broadcast_to(diagonal / math.prod(shape[2:]), shape).astype(np.float32)
+        case "identity":
+            window = np.zeros(shape[2:], dtype=np.float32)
+            window[tuple(extent // 2 for extent in shape[2:])] = 1.0
+            return np.multiply.outer(np.eye(shape[0], shape[1], dtype=np.float32), window)
         case "neutral":
             return np.full(shape, neutral_value(tensor), dtype=np.float32)
         case "zero":
@@ -102,6 +107,46 @@ class Select(_Change):
         old = moments.get(self.tensor)
         if old is not None and old.ndim:
             moments[self.tensor] = np.take(old, self.indices, axis=self.dim)
+
+
+class Pad(_Change):
+    """A border of zeros around a convolution's windows."""
+
+    op: Literal["pad"] = "pad"
+    width: int
+
+    def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
+        """Put it around."""
+        tensors[self.tensor] = self._padded(tensors[self.tensor])
+
+    def apply_to_moments(self, moments: Tensors) -> None:
+        """Zeros."""
+        old = moments.get(self.tensor)
+        if old is not None and old.ndim:
+            moments[self.tensor] = self._padded(old)
+
+    def _padded(self, old: Array) -> Array:
+        return np.pad(old, [(0, 0)] * (old.ndim - 2) + [(self.width, self.width)] * 2)
+
+
+class Crop(_Change):
+    """A convolution's windows without their border."""
+
+    op: Literal["crop"] = "crop"
+    width: int
+
+    def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
+        """Take it off."""
+        tensors[self.tensor] = self._cropped(tensors[self.tensor])
+
+    def apply_to_moments(self, moments: Tensors) -> None:
+        """Take it off."""
+        old = moments.get(self.tensor)
+        if old is not None and old.ndim:
+            moments[self.tensor] = self._cropped(old)
+
+    def _cropped(self, old: Array) -> Array:
+        return old[..., self.width : -self.width, self.width : -self.width]
 
 
 class Drop(_Change):
@@ -201,7 +246,8 @@ class Shift(_Change):
 
 
 TensorChange = Annotated[
-    Create | Append | Select | Drop | Rename | Factorise | SumBlocks | Assign | Shift, Field(discriminator="op")
+    Create | Append | Select | Pad | Crop | Drop | Rename | Factorise | SumBlocks | Assign | Shift,
+    Field(discriminator="op"),
 ]
 
 

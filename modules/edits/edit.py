@@ -8,6 +8,7 @@ from modules.architecture.description import Architecture, Conv, Dense, Norm
 from modules.edits.changes import Array, TensorChange
 
 EditKind = Literal["exact", "approximate", "lossy"]
+Want = Literal["seed"]  # what `apply` can be given besides
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,20 @@ class SetNorm:
 
 
 @dataclass(frozen=True)
+class NeutralNorm:
+    """Take a normalisation's statistics from data, and its scale and shift so that it gives back what it gets."""
+
+    node: str
+
+
+@dataclass(frozen=True)
 class KeepMean:
     """Shift a layer's bias so that the mean of what it gives, over data, stays what it was."""
 
     node: str
 
 
-Calibration = SetNorm | KeepMean
+Calibration = SetNorm | NeutralNorm | KeepMean
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,10 @@ class Edited:
 
 
 class Edit(Protocol):
-    """Constructed with plain arguments: where (`site_arguments`) and how strongly."""
+    """Constructed with plain arguments: where (`site_arguments`) and how strongly.
+
+    An edit that needs more than the weights lists it in `wants`; `apply` then gets it by that name.
+    """
 
     kind: ClassVar[EditKind]
     site_arguments: ClassVar[tuple[str, ...]]
@@ -48,7 +59,7 @@ class Edit(Protocol):
     def sites(cls, architecture: Architecture) -> tuple[dict[str, Any], ...]:
         """The site arguments of every place where it fits."""
 
-    def apply(self, architecture: Architecture, weights: Mapping[str, Array]) -> Edited:
+    def apply(self, architecture: Architecture, weights: Mapping[str, Array], **wanted: Any) -> Edited:
         """Change the architecture, whose averaged weights these are; ValueError says why it does not fit."""
 
 

@@ -37,7 +37,8 @@ def apply_edit(part: Part, recipe: Recipe, state: Mapping[str, Tensor], seed: in
     """
     edit: Edit = build(part)
     judged = _section(state, "ema")
-    edited = edit.apply(recipe.architecture, judged)
+    given = {"seed": seed}
+    edited = edit.apply(recipe.architecture, judged, **{want: given[want] for want in getattr(edit, "wants", ())})
     before = _network(recipe.architecture, judged)
     after, changes = _calibrated(edited, before, judged, seed, images)
     certificate = certify(edit.kind, before, after, images)

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from modules.architecture.channels import ChannelGroup, Slot, group_made_by, resizable_groups, resized
 from modules.architecture.description import Architecture
-from modules.edits.changes import Array, Select
+from modules.edits.changes import Array
 from modules.edits.edit import Edited, EditKind, downstream_calibrations
+from modules.edits.selecting import select_channels
 
 REVISION = 1
 
@@ -41,11 +42,10 @@ class NarrowLayer:
             raise ValueError(f"{self.node!r} has a single channel, which cannot be taken away")
         size = _narrowed(group.size, self.factor)
         kept = np.sort(np.argsort(-importance(group, weights), kind="stable")[:size])
-        slots = (*group.made, *group.carried, *group.consumed)
         after = resized(architecture, group, size)
         return Edited(
             after,
-            tuple(Select(tensor=slot.tensor, dim=slot.dim, indices=_entries(kept, slot.repeat)) for slot in slots),
+            select_channels(group, kept),
             f"narrow {' and '.join(group.makers)} from {group.size} to {size} channels",
             downstream_calibrations(architecture, after, group.makers[0]),
         )
@@ -55,11 +55,6 @@ def _narrowed(size: int, factor: float) -> int:
     if size < 2 * _BLOCK:
         return max(1, min(size - 1, round(size * factor)))
     return max(1, min((size - 1) // _BLOCK, round(size * factor / _BLOCK))) * _BLOCK
-
-
-def _entries(channels: NDArray[np.int64], repeat: int) -> tuple[int, ...]:
-    """The positions of these channels where each has `repeat` entries."""
-    return tuple((channels[:, None] * repeat + np.arange(repeat)).ravel().tolist())
 
 
 def importance(group: ChannelGroup, weights: Mapping[str, Array]) -> NDArray[np.float64]:

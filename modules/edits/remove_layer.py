@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from modules.architecture.description import Activation, Add, Architecture, Conv, Dense, Node, Norm
 from modules.edits.changes import Array, Drop
 from modules.edits.edit import Edited, EditKind, downstream_calibrations
+from modules.edits.sums import branches, only_for
 
 REVISION = 1
 
@@ -47,24 +48,18 @@ class RemoveLayer:
 
 def _bypassed(architecture: Architecture, node: Node) -> dict[str, str]:
     """The nodes that go and what is read instead of them; empty where that does not work."""
-    if isinstance(node, Add):
-        return _branch(architecture, *node.inputs) or _branch(architecture, *reversed(node.inputs))
+    if isinstance(node, Add) and node is not architecture.nodes[-1]:
+        return _branch(architecture, node)
     if isinstance(node, Conv | Dense) and node is not architecture.nodes[-1]:
         return _layer(architecture, node)
     return {}
 
 
-def _branch(architecture: Architecture, skip: str, end: str) -> dict[str, str]:
-    """All nodes between `skip` and `end` with the sum of the two, if nothing else reads or feeds them."""
-    between = architecture.upstream(end) - architecture.upstream(skip)
-    total = {node.name for node in architecture.readers(end)} & {node.name for node in architecture.readers(skip)}
-    sums = {name for name in total if isinstance(architecture.node(name), Add)}
-    inside = between | sums
-    for node in architecture.nodes:
-        feeds = any(name in between for name in node.inputs)
-        if (feeds and node.name not in inside) or (node.name in between and not set(node.inputs) <= between | {skip}):
-            return {}
-    return {node.name: skip for node in architecture.nodes if node.name in inside} if end in between else {}
+def _branch(architecture: Architecture, total: Add) -> dict[str, str]:
+    """The sum and all that is there for its longer branch alone, if nothing else reads that."""
+    longer, shorter = branches(architecture, total)
+    gone = only_for(architecture, total, longer)
+    return dict.fromkeys(gone, shorter) if longer in gone else {}
 
 
 def _layer(architecture: Architecture, layer: Node) -> dict[str, str]:

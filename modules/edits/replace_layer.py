@@ -128,8 +128,7 @@ def _strided_conv(architecture: Architecture, pool: MaxPool) -> tuple[list[Node]
 
 def _separable_conv(architecture: Architecture, conv: Conv) -> tuple[list[Node], list[TensorChange]]:
     channels = architecture.input_shape(conv.name)[0]
-    first = architecture.fresh_name("conv")
-    second = f"conv{int(first.removeprefix('conv')) + 1}"
+    first, second = architecture.fresh_names("conv", 2)
     depthwise = conv.updated(name=first, channels=channels, groups=channels, bias=False)
     pointwise = Conv(name=second, inputs=(first,), channels=conv.channels, kernel=1, bias=conv.bias)
     changes: list[TensorChange] = [

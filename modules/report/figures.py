@@ -16,6 +16,7 @@ from modules.report.wording import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 _STYLE: dict[Any, Any] = {
@@ -113,6 +114,22 @@ def confusion(study: StudyView) -> str | None:
         return _svg(figure)
 
 
+def front(study: StudyView) -> str | None:
+    """Errors on *confirm* of the front's members over their parameters; None where no front was asked for."""
+    members = study.summary.get("front")
+    if not members:
+        return None
+    with _figure(width=5.6, height=3.2) as (figure, axes):
+        params, errors = [one["params"] for one in members], [100 * one["val_error"] for one in members]
+        axes.plot(params, errors, color=LIGHT["good"], marker="o", markersize=5, linewidth=1.2)
+        axes.set_xscale("log")
+        _plain_log_ticks(axes.xaxis)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("parameters")
+        axes.set_ylabel("error on confirm, %")
+        return _svg(figure)
+
+
 def range_test(study: StudyView) -> str | None:
     """The losses of a range test over the rates that were tried, the pick marked; None where there was none."""
     test = study.range_test
@@ -144,7 +161,9 @@ def captions(study: StudyView) -> dict[str, str]:
     if study.confusion is not None:
         wrong = sum(sum(row) - row[index] for index, row in enumerate(study.confusion))
     picked = study.range_test.picked if study.range_test else None
+    members = study.summary.get("front") or ()
     return {
+        "front": f"The front: {len(members)} networks, each with fewer errors on confirm than any cheaper one.",
         "range_test": f"Range test of the learning rate: losses at rates that grow; {picked} was picked.",
         "loss_curves": f"Learning curves of {len(placed)} trials: cross-entropy on steer over samples seen.",
         "error_curves": f"Error on steer over samples seen; the lowest a trial ended with is {percent(lowest)}.",
@@ -167,7 +186,7 @@ def _curves(study: StudyView, label: str, value: Callable[[CurvePoint], float]) 
         values = [value(point) for each in placed for point in each.trial.curve]
         if min(values) > 0 and max(values) > 4 * min(values):
             axes.set_yscale("log")
-            _plain_log_ticks(axes)
+            _plain_log_ticks(axes.yaxis)
         axes.set_xlabel("samples seen")
         axes.set_ylabel(label)
         axes.xaxis.set_major_formatter(lambda samples, _: _samples(samples))
@@ -182,12 +201,12 @@ def _curve(axes: "Axes", each: Placed, value: Callable[[CurvePoint], float], sty
     axes.plot(samples, [value(point) for point in each.trial.curve], marker=marker, **style)
 
 
-def _plain_log_ticks(axes: "Axes") -> None:
+def _plain_log_ticks(axis: "Axis") -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _samples(samples: float) -> str:

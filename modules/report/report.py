@@ -27,6 +27,7 @@ _TEMPLATE = "report.html"
 _FIGURES: dict[str, Callable[[StudyView], str | None]] = {
     "loss_curves": figures.loss_curves,
     "error_curves": figures.error_curves,
+    "front": figures.front,
     "effects": figures.effects,
     "confusion": figures.confusion,
     "range_test": figures.range_test,

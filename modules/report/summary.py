@@ -1,5 +1,6 @@
 """summary.json: what a study ends with, for people and programs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from modules.records import DataRecord, Record
@@ -17,6 +18,19 @@ class Champion(Record):
     val_error: float
     test_error: float
     latency_ms: float | None
+
+
+class FrontModel(Record):
+    """A member of the front under objective=pareto; `folder` (relative to ESPALIER_HOME) holds its exported model."""
+
+    recipe: str
+    weights_sha256: str
+    params: int
+    flops: int
+    val_error: float
+    val_loss: float
+    latency_ms: float
+    folder: str
 
 
 class Counts(Record):
@@ -42,6 +56,7 @@ def summary_of(
     command: str,
     versions: dict[str, str],
     finished_at: float,
+    front: Sequence[FrontModel] = (),
 ) -> dict[str, Any]:
     """The content of summary.json; null is what was not made."""
     return {
@@ -55,6 +70,7 @@ def summary_of(
         "test_openings": test_openings,
         "trials": trials.model_dump(),
         "champion": champion.model_dump() if champion else None,
+        "front": [model.model_dump() for model in front] or None,
         "ledger": ledger,
         "bundle": None,
         "report": report,

@@ -1,6 +1,7 @@
 """What a person reads at the end of a run: a table for the console, and the same as Markdown."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -54,6 +55,7 @@ def study_markdown(study: StudyView) -> str:
     lines += ["| figure | value | |", "| --- | ---: | --- |"]
     lines += [f"| {name} | {_cell(value)} | {_cell(remark)} |" for name, value, remark in key_figures(study)]
     lines += ["", *(f"- {name}: `{text}`" for name, text in _places(study))]
+    lines += [f"- front {place}: {front_line(model)}" for place, model in _front(study)]
     lines += [f"- {_cell(study.stop_reason)}"] if study.stop_reason else []
     return "\n".join(lines).rstrip() + "\n"
 
@@ -103,9 +105,23 @@ def _facts(study: StudyView) -> Table:
     grid.add_column(overflow="fold")
     for name, text in [*(facts if champion else facts[3:]), *_places(study)]:
         grid.add_row(name, Text(text, style="bold" if name == "test error" else ""))
+    for place, model in _front(study):
+        grid.add_row(f"front {place}", Text(front_line(model)))
     if study.stop_reason:
         grid.add_row("ended", Text(study.stop_reason))
     return grid
+
+
+def _front(study: StudyView) -> list[tuple[int, dict[str, Any]]]:
+    return list(enumerate(study.summary.get("front") or (), start=1))
+
+
+def front_line(model: dict[str, Any]) -> str:
+    """A member of the front in words."""
+    return (
+        f"{number(model['params'])} parameters, {magnitude(model['flops'])} FLOP, {model['latency_ms']:.2f} ms: "
+        f"{percent(model['val_error'])} error on confirm, in {model['folder']}"
+    )
 
 
 def _places(study: StudyView) -> list[tuple[str, str]]:

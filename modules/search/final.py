@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
-from modules.records import Interval, LedgerRow, TrialResult
+from modules.records import Interval, LedgerRow, Step, TrialResult
 from modules.search.judging import Noise, effect_of
 from modules.search.laboratory import evidence_of
 
@@ -18,6 +18,7 @@ class Finalist:
     recipe: Recipe
     trial: TrialResult
     seen: Outputs
+    lineage: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Final:
 
     winner: Finalist
     rows: tuple[LedgerRow, ...]
+    front: tuple[Finalist, ...] = ()  # under objective=pareto
 
 
 def choose_final(finalists: Mapping[str, Finalist], noise: Noise) -> Final:

@@ -2,6 +2,9 @@
 
 from typing import Literal
 
+from pydantic import ValidationError
+
+from modules.architecture.description import Architecture
 from modules.errors import ConfigError
 from modules.parts import build
 from modules.recipe import Recipe
@@ -31,19 +34,11 @@ def first_recipe(
 ) -> Recipe:
     """The baseline's recipe on `data`; None leaves a choice to the rules below."""
     num_train = data.num_images["train"]
-    architecture = build(
-        model,
-        image_shape=data.image_shape,
-        num_classes=len(data.classes),
-        num_images=num_train,
-        mean=data.mean,
-        std=data.std,
-    )
     if averaging.arguments.get("half_life_samples", 0) is None:
         half_life = max(1.0, slice_rule(num_train) / _AVERAGES_A_SLICE)
         averaging = averaging.updated(arguments={**averaging.arguments, "half_life_samples": half_life})
     return Recipe(
-        architecture=architecture,
+        architecture=model_of(model, data),
         initialisation=initialisation,
         optimizer=optimizer,
         schedule=schedule,
@@ -56,6 +51,32 @@ def first_recipe(
         mixing=mixing,
         gradient_clip=gradient_clip,
     )
+
+
+def model_of(model: Part, data: DataRecord, width: float | None = None) -> Architecture:
+    """What a model's rule gives for this data, at a width where one is given."""
+    if width is not None:
+        model = model.updated(arguments={**model.arguments, "width": width})
+    try:
+        architecture: Architecture = build(
+            model,
+            image_shape=data.image_shape,
+            num_classes=len(data.classes),
+            num_images=data.num_images["train"],
+            mean=data.mean,
+            std=data.std,
+        )
+    except ValidationError as error:
+        shape, reason = " x ".join(map(str, data.image_shape)), error.errors()[0]["msg"]
+        raise ConfigError(
+            f"model={model.name} does not fit images of {shape}: {reason}; allowed is another model, such as auto"
+        ) from None
+    return architecture
+
+
+def leaves_width_open(model: Part) -> bool:
+    """Whether the model has a width and nobody has given it."""
+    return model.arguments.get("width", 0.0) is None
 
 
 def _batch_size(wished: int | Literal["all", "measured"] | None, num_train: int) -> int:

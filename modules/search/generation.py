@@ -6,9 +6,10 @@ trained with a second, and only then is anything decided. *Confirm* is opened fo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from modules.recipe import Recipe
-from modules.records import Certificate, GenerationRecord, LedgerRow, TrialResult
+from modules.records import Certificate, GenerationRecord, LedgerRow, Part, Step, TrialResult
 from modules.search.judging import (
     Candidate,
     Evidence,
@@ -57,6 +58,13 @@ class Trunk:
     best: Evidence | None = None  # the lowest loss on *steer* of any control or winner
     replicated: tuple[tuple[float, ...], ...] = ()  # mean losses of recipes that were trained with several seeds
     generations: tuple[GenerationRecord, ...] = ()
+    lineage: tuple[Step, ...] = ()  # the way here from the first recipe
+
+    @property
+    def generations_in_vain(self) -> int:
+        """How many of the last generations in a row kept no edit."""
+        kept = [number for number, record in enumerate(self.generations, start=1) if any(r.kept for r in record.rows)]
+        return len(self.generations) - max(kept, default=0)
 
 
 def candidate_of(child: Trained, parent: Recipe) -> Candidate:
@@ -222,12 +230,24 @@ def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -
     )
 
 
+def step_of(trained: Trained, piece: dict[str, Any], edit: Part | None) -> Step:
+    """The step to a child of a generation, or to its control."""
+    first = trained.first
+    return Step(trial=first.key, seed=first.seed, slice=piece, schedule=trained.recipe.schedule, edit=edit)
+
+
 def next_trunk(
-    trunk: Trunk, children: Sequence[Child], control: Trained, judged: Judged, record: GenerationRecord
+    trunk: Trunk,
+    children: Sequence[Child],
+    control: Trained,
+    judged: Judged,
+    record: GenerationRecord,
+    piece: dict[str, Any],
 ) -> Trunk:
-    """What the next generation starts from."""
+    """What the next generation starts from; `piece` is the slice that all were trained for."""
     winner = control if judged.kept is None else children[judged.kept].trained
     assert winner is not None
+    step = step_of(winner, piece, None if judged.kept is None else children[judged.kept].proposal.edit)
     reference = best_evidence(control, trunk)
     replicated = [*trunk.replicated, tuple(map(float, control.evidence.losses.mean(axis=1)))]
     for child in children:
@@ -239,4 +259,5 @@ def next_trunk(
         best=winner.evidence if winner.evidence.loss < reference.loss else reference,
         replicated=tuple(replicated),
         generations=(*trunk.generations, record),
+        lineage=(*trunk.lineage, step),
     )

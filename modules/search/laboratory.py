@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from modules.architecture.description import Architecture
 from modules.digests import digest_of
 from modules.evaluation.outputs import Outputs
 from modules.parts import revisions_of
@@ -147,6 +148,14 @@ class Laboratory:
             Certificate.model_validate(record["certificate"]),
             record["description"],
         )
+
+    def latency_ms(self, architecture: Architecture) -> float:
+        """Of one image, exported, on one thread; measured once, so that what it decides stays decided."""
+        described = architecture.model_dump(mode="json")
+        machine = {"cpu": self.numerics.cpu_capability, "revisions": revisions_of("modules.deployment.latency")}
+        key = digest_of({"architecture": described, **machine})
+        job = "modules.deployment.latency.measure_architecture"
+        return float(self._found_or_called("latencies", key, job, {"architecture": described})["latency_ms"])
 
     def diagnose(self, recipe: Recipe, trial: TrialResult) -> Diagnosis:
         """Look at a trained network's fit and layers."""

@@ -22,6 +22,10 @@ _SCRATCH_EPOCHS = 20  # under a clock, the final training is only done from scra
 _SAFETY = 0.88  # of the time there is, what is planned: edits may make the network slower
 RESERVED_SECONDS = 12.0  # for the test, the export and the report
 _TRIAL_OVERHEAD_SECONDS = 0.8
+_TOO_FEW = (
+    "; nothing is searched, as {:,} training images are fewer than search.least_images={}: what an edit does could not "
+    "be told from chance; search.generations=N searches all the same"
+)
 
 
 class Calibration(Record):
@@ -68,6 +72,7 @@ class Wishes(Record):
     baseline_samples: int | None
     final_samples: int | None
     from_scratch: bool
+    least_images: int = 0  # below so many training images nothing is searched unless generations are asked for
     max_epochs: float | None
     minutes: float | None
     trials: int | None
@@ -79,13 +84,17 @@ def make_plan(wishes: Wishes, num_train: int, calibration: Calibration | None, s
 
     `spent_seconds` have passed since the command started. ConfigError where the budget is too small for anything.
     """
+    too_few = wishes.search != "none" and wishes.generations is None and num_train < wishes.least_images
+    if too_few:
+        wishes = wishes.updated(generations=0)
     if wishes.search == "none":
         plan = _single(wishes, num_train, calibration, spent_seconds)
     else:
         plan = _study(wishes, num_train, calibration, spent_seconds)
     if wishes.samples is not None:
         plan = _within_samples(plan, wishes.samples)
-    return plan.updated(note=_note(plan, num_train) + _shortfall(plan, wishes.generations))
+    reason = _TOO_FEW.format(num_train, wishes.least_images) if too_few else ""
+    return plan.updated(note=_note(plan, num_train) + _shortfall(plan, wishes.generations) + reason)
 
 
 def slice_rule(num_train: int) -> int:
@@ -97,7 +106,7 @@ def _single(wishes: Wishes, num_train: int, calibration: Calibration | None, spe
     epochs = wishes.max_epochs or max(10, math.ceil(_SINGLE_EPOCHS_SAMPLES / num_train))
     samples, seconds = _samples(epochs, num_train), None
     if wishes.minutes is not None and calibration is not None:
-        seconds = _training_seconds(wishes.minutes, spent_seconds)
+        seconds = training_seconds(wishes.minutes, spent_seconds)
         epoch_seconds = num_train / calibration.samples_per_second + calibration.evaluation_seconds
         affordable = max(1, int(seconds / epoch_seconds * num_train))
         samples = min(samples, affordable) if wishes.max_epochs else affordable
@@ -146,7 +155,7 @@ def _between_looks(num_train: int, final_samples: int) -> int:
 def _within_minutes(plan: Plan, wishes: Wishes, num_train: int, calibration: Calibration, spent_seconds: float) -> Plan:
     """What there is time for: a wished final training is kept, wished generations are the most there will be."""
     assert wishes.minutes is not None
-    seconds, rate = _training_seconds(wishes.minutes, spent_seconds), calibration.samples_per_second
+    seconds, rate = training_seconds(wishes.minutes, spent_seconds), calibration.samples_per_second
     slice_seconds = plan.slice_samples / rate + calibration.evaluation_seconds + _TRIAL_OVERHEAD_SECONDS
     generation = plan.trials_per_generation * slice_seconds * rate  # this and the following in samples
     room = seconds * rate - plan.baseline_samples
@@ -214,7 +223,8 @@ def _shortfall(plan: Plan, generations: int | None) -> str:
     return f"; the budget leaves no room for search.generations={generations}"
 
 
-def _training_seconds(minutes: float, spent_seconds: float) -> float:
+def training_seconds(minutes: float, spent_seconds: float) -> float:
+    """What is left for training of so many minutes; ConfigError where nothing is."""
     seconds = (minutes * 60 - spent_seconds - RESERVED_SECONDS) * _SAFETY
     if seconds <= 0:
         raise ConfigError(

@@ -107,7 +107,7 @@ def _weighed(
     edit: Part, parts: list[Part], sites: Sequence[dict[str, Any]], architecture: Architecture, knowledge: Knowledge
 ) -> list[_Option]:
     """The options that the limits allow, with their odds and reasons."""
-    name, limits, before = _snake(edit.name), knowledge.limits, Cost(architecture.params, architecture.flops)
+    name, limits, before = _snake(edit.name), knowledge.limits, Cost.of(architecture)
     weights, findings = _placeholders(architecture), _asking(name, sites, architecture, knowledge.diagnosis)
     credit = credit_of(name, knowledge.rows, knowledge.diagnosis.steer_loss)
     in_vain = _tried_in_vain(architecture, knowledge.rows)
@@ -167,7 +167,7 @@ def _cost_after(part: Part, architecture: Architecture, weights: Mapping[str, An
         after = build(part).apply(architecture, weights).architecture
     except ValueError:
         return None
-    return Cost(after.params, after.flops)
+    return Cost.of(after)
 
 
 def _placeholders(architecture: Architecture) -> dict[str, Any]:

@@ -5,10 +5,22 @@ from modules.search.plan import RESERVED_SECONDS, Plan
 _FINAL_SHARE = 0.7  # of the planned final training that must still fit after one more generation
 
 
-def why_stop(plan: Plan, seconds: float, steer_error: float, target_error: float | None) -> str | None:
-    """A sentence if no further generation should be started after `seconds` of the study; None to go on."""
+def why_stop(
+    plan: Plan,
+    seconds: float,
+    steer_error: float,
+    target_error: float | None,
+    in_vain: int = 0,
+    patience: int | None = None,
+) -> str | None:
+    """A sentence if no further generation should be started after `seconds` of the study; None to go on.
+
+    `in_vain` generations in a row kept no edit; after `patience` of them the search gives up.
+    """
     if target_error is not None and steer_error <= target_error:
         return f"the target was reached: {steer_error:.2%} error on steer, asked for {target_error:.2%}"
+    if patience is not None and in_vain >= patience:
+        return f"no edit has paid for {in_vain} generations, which is what search.patience allows"
     if plan.minutes is None or plan.calibration is None:
         return None
     rate = plan.calibration.samples_per_second
@@ -22,11 +34,15 @@ def why_stop(plan: Plan, seconds: float, steer_error: float, target_error: float
     return None
 
 
-def final_samples(plan: Plan, seconds: float, seconds_per_sample: float) -> int:
-    """How long each final training may be: as planned, or shorter where the time left does not suffice."""
+def final_samples(plan: Plan, seconds: float, seconds_per_sample: float, may_grow: bool = False) -> int:
+    """How long each final training may be: as planned, or shorter where the time left does not suffice.
+
+    Where it `may_grow`, it gets all the time that is left.
+    """
     if plan.minutes is None:
         return plan.continued_samples
     runs = 2 if plan.scratch_samples else 1
     left = (plan.minutes * 60 - seconds - RESERVED_SECONDS) * 0.95
     affordable = int(left / runs / seconds_per_sample)
-    return min(plan.continued_samples, max(plan.slice_samples, affordable))
+    allowed = max(plan.slice_samples, affordable)
+    return allowed if may_grow else min(plan.continued_samples, allowed)

@@ -24,7 +24,7 @@ def settings() -> Settings:
 
 @pytest.fixture(autouse=True)
 def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "_workers", lambda settings, home: contextlib.nullcontext())
+    monkeypatch.setattr(opening, "open_workers", lambda settings, home: contextlib.nullcontext())
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_log_of_the_workers_that_cannot_be_written_is_said(settings, tmp_path,
     monkeypatch.undo()
     (tmp_path / "logs").write_text("")
     with pytest.raises(HomeError, match=r"logs: a part of the path is a file; point ESPALIER_HOME"):
-        opening._workers(settings, tmp_path)
+        opening.open_workers(settings, tmp_path)
 
 
 def test_what_killed_writers_left_goes_when_a_study_starts(settings, tmp_path):

@@ -89,7 +89,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 
     def turned(runner: Runner) -> CommandLine:
         monkeypatch.setenv("ESPALIER_HOME", str(runner.home))
-        monkeypatch.setattr("flows.opening._workers", lambda settings, home: contextlib.nullcontext())
+        monkeypatch.setattr("flows.opening.open_workers", lambda settings, home: contextlib.nullcontext())
         return CommandLine(runner.home, capsys)
 
     return turned

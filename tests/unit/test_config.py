@@ -33,7 +33,7 @@ def test_the_default_study_is_digits_without_a_budget(default):
     assert default.optimizer.target == "torch.optim.AdamW"
     assert set(default.budget.model_dump().values()) == {None}
     assert default.search.kind == "edits"
-    assert len(default.search.edits) == len(list(CONF.glob("edit/*.yaml")))
+    assert len(default.search.edits) == len([path for path in CONF.glob("edit/*.yaml") if "placebo" not in path.stem])
 
 
 def test_settings_survive_json(default):
@@ -83,6 +83,12 @@ def test_edits_can_be_chosen():
     chosen = resolve(["search.edits=[widen_layer,add_layer]"]).search.edits
     assert [part.name for part in chosen] == ["WidenLayer", "AddLayer"]
     assert resolve(["search.edits=add_layer"]).search.edits == (chosen[1],)
+
+
+def test_placebos_are_there_only_where_they_are_named():
+    assert not [edit.name for edit in resolve(["search.edits=all"]).search.edits if "Placebo" in edit.name]
+    (placebo,) = resolve(["search.edits=[placebo_permute]"]).search.edits
+    assert placebo.name == "PlaceboPermute"
 
 
 def test_classic_preset_is_the_classic_recipe():
@@ -148,8 +154,9 @@ def test_the_study_is_named_by_what_its_results_depend_on(default):
         (["optimizer=adan"], ["optimizer: adan", "did you mean adam or nadam?", "momentum, muon"]),
         (["data=cifar"], ["data: cifar", "digits, fashion_mnist, mnist"]),
         (["runner=dask"], ["runner: dask", "serial"]),
-        (["objective=pareto"], ["objective: pareto", "accuracy, balanced_accuracy"]),
-        (["objective.max_latency_ms=3"], ["objective.max_latency_ms", "objective.max_flops, objective.max_params"]),
+        (["objective=paretto"], ["objective: paretto", "accuracy, balanced_accuracy, pareto"]),
+        (["objective.max_bytes=3"], ["objective.max_bytes", "objective.max_flops, objective.max_latency_ms"]),
+        (["objective=pareto", "search=none"], ["objective=pareto contradicts search=none", "allowed is search=edits"]),
         (["budget.wh=3"], ["budget.wh", "budget.minutes"]),
         (["search=null"], ["search: null", "edits, none, random"]),
         (["schedule=cosin"], ["did you mean cosine", "one_cycle, plateau, step"]),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-REVISION = 1
+REVISION = 2
 
 _A, _B, _C = 3.4445, -4.7750, 2.0315  # of the quintic: the steepest at 0 that keeps singular values near 1
 _SMALLEST_NORM = 1e-7
@@ -63,11 +63,15 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            update = self._orthogonal_step if group["hidden"] else self._adamw_step
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                    update(parameter, parameter.grad, group)
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if not parameters:
+                continue
+            torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+            if not group["hidden"]:
+                self._adamw_step(parameters, group)
+                continue
+            for parameter in parameters:
+                self._orthogonal_step(parameter, parameter.grad, group)
         return loss
 
     def _orthogonal_step(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
@@ -80,28 +84,38 @@ class Muon(torch.optim.Optimizer):
         scale = _RMS * math.sqrt(max(matrix.shape))
         parameter.add_(matrix.reshape(parameter.shape), alpha=-group["lr"] * scale)
 
-    def _adamw_step(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+    def _adamw_step(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         beta1, beta2 = group["beta1"], group["beta2"]
-        state = self.state[parameter]
-        if not state:
-            state["step"] = torch.zeros(())
-            state["exp_avg"] = torch.zeros_like(parameter)
-            state["exp_avg_sq"] = torch.zeros_like(parameter)
-        state["step"] += 1
-        step = float(state["step"])
-        mean = state["exp_avg"].lerp_(gradient, 1 - beta1)
-        square = state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        deviation = (square.sqrt() / (1 - beta2**step) ** 0.5).add_(group["eps"])
-        parameter.addcdiv_(mean, deviation, value=-group["lr"] / (1 - beta1**step))
+        for parameter in parameters:
+            state = self.state[parameter]
+            if not state:
+                state["step"] = torch.zeros(())
+                state["exp_avg"] = torch.zeros_like(parameter)
+                state["exp_avg_sq"] = torch.zeros_like(parameter)
+            state["step"] += 1
+        states = [self.state[parameter] for parameter in parameters]
+        steps = [float(state["step"]) for state in states]  # new tensors of an edited network have taken fewer
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]  # all have one
+        means, squares = ([state[slot] for state in states] for slot in ("exp_avg", "exp_avg_sq"))
+        torch._foreach_lerp_(means, gradients, 1 - beta1)
+        torch._foreach_mul_(squares, beta2)
+        torch._foreach_addcmul_(squares, gradients, gradients, value=1 - beta2)
+        deviations = torch._foreach_sqrt(squares)
+        torch._foreach_div_(deviations, [(1 - beta2**step) ** 0.5 for step in steps])
+        torch._foreach_add_(deviations, group["eps"])
+        torch._foreach_addcdiv_(parameters, means, deviations, [-group["lr"] / (1 - beta1**step) for step in steps])
 
 
 def orthogonalised(matrix: Tensor, num_iterations: int) -> Tensor:
     """Roughly the nearest matrix whose singular values are all 1 (they lie near 1), by a Newton-Schulz iteration."""
+    device = matrix.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else matrix.dtype
     is_tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if is_tall else matrix
-    x = x / x.norm().clamp(min=_SMALLEST_NORM)
-    for _ in range(num_iterations):
-        gram = x @ x.T
-        polynomial = torch.addmm(gram, gram, gram, beta=_B, alpha=_C)
-        x = torch.addmm(x, polynomial, x, beta=_A)
-    return x.T if is_tall else x
+    x = (x / x.norm().clamp(min=_SMALLEST_NORM)).to(dtype)  # once, instead of before each product
+    with torch.autocast(device, enabled=False):
+        for _ in range(num_iterations):
+            gram = x @ x.T
+            polynomial = torch.addmm(gram, gram, gram, beta=_B, alpha=_C)
+            x = torch.addmm(x, polynomial, x, beta=_A)
+    return (x.T if is_tall else x).to(matrix.dtype)

@@ -1,12 +1,15 @@
 """What holds for every edit at every site of any architecture."""
 
 import json
+import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from applying import applied, network_of, part_of
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, note, seed, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from random_networks import architectures, random_images, random_state, random_weights
@@ -15,44 +18,99 @@ from torch.nn import functional as F
 from modules.architecture.description import Architecture
 from modules.architecture.module import build_module
 from modules.architecture.start import first_architecture
+from modules.deployment.inference import ExportedModel
+from modules.deployment.onnx_export import export_onnx
 from modules.edits.add_layer import AddLayer
+from modules.edits.add_skip import AddSkip
 from modules.edits.changes import TensorChange
 from modules.edits.editing import AppliedEdit, apply_edit, replayed
-from modules.edits.narrow_layer import NarrowLayer
-from modules.edits.remove_layer import RemoveLayer
 from modules.edits.replace_layer import ReplaceLayer
 from modules.edits.widen_layer import WidenLayer
+from modules.parts import CONF, resolve
 
-EDITS = (AddLayer, WidenLayer, RemoveLayer, NarrowLayer, ReplaceLayer)
+EDITS = tuple(
+    resolve(match[1])
+    for path in sorted((CONF / "edit").glob("*.yaml"))
+    if (match := re.search(r"^_target_: (.*)$", path.read_text(), re.MULTILINE))
+)
 
 
-@settings(max_examples=40)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("onnx")
+
+
+@settings(max_examples=60)
 @given(architectures(), st.sampled_from(EDITS), st.data())
-def test_every_edit_keeps_its_promises(architecture, edit, data):
+def test_every_edit_keeps_its_promises(folder, architecture, edit, data):
     sites = edit.sites(architecture)
     assume(sites)
-    state = random_state(architecture)
-    outcome = applied(edit, architecture, state, **data.draw(st.sampled_from(sites)))
+    _check_promises(edit, architecture, data.draw(st.sampled_from(sites)), random_state(architecture), folder)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("part", range(10))
+def test_every_edit_keeps_its_promises_at_every_site(folder, part):
+    """200 architectures in ten parts."""
+
+    @seed(part)
+    @settings(max_examples=20, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(architectures())
+    def check(architecture):
+        state = random_state(architecture)
+        for edit in EDITS:
+            for site in edit.sites(architecture):
+                note(f"{edit.__name__}: {site}")
+                _check_promises(edit, architecture, site, state, folder)
+
+    check()
+
+
+def _check_promises(
+    edit: type, architecture: Architecture, site: dict[str, Any], state: dict[str, torch.Tensor], folder: Path
+) -> None:
+    outcome = applied(edit, architecture, state, **site)
     after = outcome.recipe.architecture
     _check_state(outcome.state, after)
     _check_trains(after, outcome)
+    _check_exports(after, outcome, folder)
+    _check_history(outcome, state)
     certificate = outcome.certificate
     assert (certificate.params_before, certificate.params_after) == (architecture.params, after.params)
     assert (certificate.flops_before, certificate.flops_after) == (architecture.flops, after.flops)
     if edit.kind == "exact":
         assert certificate.max_logit_change <= 1e-4
-        images = random_images(architecture, 7, seed=9)  # on images it was not certified on, raw weights too
-        for prefix in ("ema", "model"):
-            before = build_module(architecture).eval()
-            start = f"{prefix}."
-            before.load_state_dict({name.removeprefix(start): x for name, x in state.items() if name.startswith(start)})
-            expected, found = before(images), network_of(outcome, prefix)(images)
-            torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.detach().abs().max()))
+        _check_exact(architecture, outcome, state)
+
+
+def _check_exact(architecture: Architecture, outcome: AppliedEdit, state: dict[str, torch.Tensor]) -> None:
+    """On images that it was not certified on, and the raw weights too."""
+    images = random_images(architecture, 7, seed=9)
+    for prefix in ("ema", "model"):
+        before = build_module(architecture).eval()
+        start = f"{prefix}."
+        before.load_state_dict({name.removeprefix(start): x for name, x in state.items() if name.startswith(start)})
+        expected, found = before(images), network_of(outcome, prefix)(images)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.detach().abs().max()))
+
+
+def _check_history(outcome: AppliedEdit, state: dict[str, torch.Tensor]) -> None:
     changes = TypeAdapter(tuple[TensorChange, ...])
     history = changes.validate_python(json.loads(changes.dump_json(outcome.changes)))
     again = replayed(history, state, 3)
     assert set(again) == set(outcome.state)
     assert all(torch.equal(again[name], outcome.state[name]) for name in again)
+
+
+def _check_exports(architecture: Architecture, outcome: AppliedEdit, folder: Path) -> None:
+    weights = {n.removeprefix("ema."): x.numpy() for n, x in outcome.state.items() if n.startswith("ema.")}
+    classes = [str(number) for number in range(architecture.num_classes)]
+    export_onnx(architecture, weights, classes, folder / "model.onnx")
+    channels, height, width = architecture.image_shape
+    images = np.random.default_rng(0).integers(0, 256, (5, height, width, channels), dtype=np.uint8)
+    with torch.no_grad():
+        expected = network_of(outcome)(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255).softmax(1)
+    np.testing.assert_allclose(ExportedModel(folder / "model.onnx").probabilities(images), expected, atol=1e-4)
 
 
 def _check_state(state: dict[str, torch.Tensor], architecture: Architecture) -> None:
@@ -80,14 +138,14 @@ def _check_trains(architecture: Architecture, outcome: AppliedEdit) -> None:
 @given(architectures(), st.lists(st.sampled_from(EDITS), min_size=2, max_size=5), st.data())
 def test_edits_follow_one_another(architecture, edits, data):
     state = replay = random_state(architecture)
-    for seed, edit in enumerate(edits):
+    for number, edit in enumerate(edits):
         sites = edit.sites(architecture)
         if sites:
-            outcome = applied(edit, architecture, state, seed, **data.draw(st.sampled_from(sites)))
+            outcome = applied(edit, architecture, state, number, **data.draw(st.sampled_from(sites)))
             certificate, before = outcome.certificate, architecture.params
             architecture, state = outcome.recipe.architecture, outcome.state
             assert (certificate.params_before, certificate.params_after) == (before, architecture.params)
-            replay = replayed(outcome.changes, replay, seed)
+            replay = replayed(outcome.changes, replay, number)
     _check_state(state, architecture)
     assert set(replay) == set(state)
     assert all(torch.equal(replay[name], state[name]) for name in state)  # the history alone leads to the same weights
@@ -112,14 +170,15 @@ def test_each_edit_fits_somewhere_in_a_first_architecture_that_grew(edit):
 @given(architectures(), st.sampled_from(EDITS))
 def test_a_place_that_is_no_site_is_refused_in_a_sentence(architecture, edit):
     sites = [site["node"] for site in edit.sites(architecture)]
-    others = {"by": "relu"} if edit is ReplaceLayer else {}
+    others = {ReplaceLayer: {"by": "relu"}, AddSkip: {"source": architecture.nodes[0].name}}.get(edit, {})
     makers = {name for site in sites for name in _makers(architecture, site)}
+    wanted = {"seed": 0} if "seed" in getattr(edit, "wants", ()) else {}
     for node in architecture.nodes:
         if node.name not in {*sites, *makers}:
             with pytest.raises(ValueError, match=node.name):
-                edit(node.name, **others).apply(architecture, random_weights(architecture))
+                edit(node=node.name, **others).apply(architecture, random_weights(architecture), **wanted)
     with pytest.raises(ValueError, match="nowhere"):
-        edit("nowhere", **others).apply(architecture, random_weights(architecture))
+        edit(node="nowhere", **others).apply(architecture, random_weights(architecture), **wanted)
 
 
 def _makers(architecture: Architecture, node: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from modules.edits.remove_layer import RemoveLayer
 from modules.edits.replace_layer import ReplaceLayer
 
 START = first_architecture((1, 8, 8), 10, 50_000, (0.2,), (0.3,))
+STEM = START.node("conv1").channels
 CLASSIC = classic_architecture((1, 16, 16), 10, 1000, (0.2,), (0.3,))
 
 
@@ -84,7 +85,7 @@ def test_a_channel_is_always_left(size):
 
 
 def test_a_layer_that_keeps_its_shape_goes_with_its_normalisation_and_activation():
-    same = START.with_changed({"conv2": {"channels": 24}})
+    same = START.with_changed({"conv2": {"channels": STEM}})
     assert RemoveLayer.sites(START) == ({"node": "conv4"},)
     assert RemoveLayer.sites(same) == ({"node": "conv2"}, {"node": "conv4"})
     outcome = applied(RemoveLayer, same, node="conv2")

@@ -26,6 +26,7 @@ from modules.search.proposal import Proposal
 
 IMAGES = 500
 MARGIN = 0.05
+PIECE = {"samples": 12, "evaluate_every": 12}
 
 
 def recipe(channels: int = 8) -> Recipe:
@@ -165,7 +166,7 @@ def test_the_control_wins_unless_an_edit_earns_it():
     assert judged.kept is None
     record = record_generation(1, children, CONTROL, judged, None, MARGIN)
     assert (record.winner, record.winner_trial) == (CONTROL.recipe.content_digest, "control-0")
-    trunk = next_trunk(TRUNK, children, CONTROL, judged, record)
+    trunk = next_trunk(TRUNK, children, CONTROL, judged, record, PIECE)
     assert trunk.trained is CONTROL
     assert trunk.position == 6000
     assert trunk.generations == (record,)
@@ -226,7 +227,7 @@ def test_what_is_kept_is_not_therefore_confirmed():
 
 def test_what_the_next_generation_starts_from():
     judged, record = recorded()
-    trunk = next_trunk(TRUNK, CHILDREN, CONTROL, judged, record)
+    trunk = next_trunk(TRUNK, CHILDREN, CONTROL, judged, record, PIECE)
     assert trunk.trained is CHILDREN[0].trained
     assert trunk.position == 6000
     assert trunk.best is CHILDREN[0].trained.evidence
@@ -240,7 +241,7 @@ def test_the_best_is_kept_while_the_trunk_shrinks():
     judged = judge_generation(small, CONTROL, TRUNK, MARGIN)
     assert judged.kept == 0
     record = record_generation(1, small, CONTROL, judged, None, MARGIN)
-    trunk = next_trunk(TRUNK, small, CONTROL, judged, record)
+    trunk = next_trunk(TRUNK, small, CONTROL, judged, record, PIECE)
     assert trunk.trained is small[0].trained
     assert trunk.best is CONTROL.evidence
 

@@ -212,9 +212,9 @@ def test_above_a_limit_only_what_shrinks_is_proposed():
 
 
 def test_below_a_limit_nothing_is_proposed_that_would_exceed_it():
-    limits = Limits(max_params=66_000, max_flops=10**9)
+    limits = Limits(max_params=round(ARCHITECTURE.params / 0.96), max_flops=10**9)
     proposals = propose(EDITS, ARCHITECTURE, knowing(limits=limits), 100, 0, 1)
-    assert max(cost_after(proposal).params for proposal in proposals) <= 66_000
+    assert max(cost_after(proposal).params for proposal in proposals) <= limits.max_params
     assert all("the network is at 96% of objective.max_params" in proposal.reason for proposal in proposals)
 
 

@@ -48,3 +48,16 @@ def test_a_final_training_is_never_shorter_than_a_slice():
 
 def test_a_wished_final_training_shorter_than_a_slice_stays_short():
     assert final_samples(TIMED.updated(continued_samples=500), 10_000, 0.01) == 500
+
+
+def test_gives_up_after_as_many_generations_in_vain_as_patience_allows():
+    assert why_stop(CLOCKLESS, 0.0, 0.5, None, in_vain=2, patience=3) is None
+    assert why_stop(CLOCKLESS, 0.0, 0.5, None, in_vain=99, patience=None) is None
+    reason = why_stop(CLOCKLESS, 0.0, 0.5, None, in_vain=3, patience=3)
+    assert reason == "no edit has paid for 3 generations, which is what search.patience allows"
+
+
+def test_a_search_that_stopped_early_leaves_its_time_to_the_final_training():
+    left = (12 * 60 - 100 - RESERVED_SECONDS) * 0.95
+    assert final_samples(TIMED, 100, 0.01, may_grow=True) == int(left / 2 / 0.01) > 10_000
+    assert final_samples(CLOCKLESS, 100, 0.01, may_grow=True) == 10_000

@@ -1,0 +1,124 @@
+"""`espalier replay`: rebuilds a study's winner from its ledger alone, in a store of its own, and compares the bits."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from flows.opening import open_workers
+from flows.progress import Progress
+from flows.translation import configured_data
+from modules.config import Settings
+from modules.errors import StudyError
+from modules.recipe import Recipe
+from modules.records import DataRecord, Ledger, Numerics, Step, TrialResult
+from modules.search.laboratory import Inherited, Laboratory
+from modules.store import Store
+from modules.training.spec import Slice, Start
+from modules.workers.pool import WorkerPool
+
+_INCIDENTAL = {"orchestrator": "inline", "fresh": False, "study": None, "runner": {"kind": "serial"}}
+
+
+def replay_study(study: str, home: Path, progress: Progress) -> TrialResult:
+    """Take every step of the ledger's lineage again; StudyError where one comes out otherwise."""
+    folder = home / "studies" / study
+    ledger, summary = read_ledger(folder), json.loads((folder / "summary.json").read_text())
+    settings = kept_settings(folder)
+    with tempfile.TemporaryDirectory(prefix="espalier-replay-") as scratch, open_workers(settings, home) as pool:
+        data = configured_data(settings, Store(Path(scratch) / "store"))
+        if data.digest != summary["data"]["digest"]:
+            raise StudyError(
+                f"the data of study {study!r} has changed since (digest {data.digest}, then "
+                f"{summary['data']['digest']}); allowed is a replay on the same images"
+            )
+        laboratory = _laboratory(settings, Path(scratch), pool, data)
+        result, recipe = None, None
+        for number, step in enumerate(ledger.lineage, start=1):
+            result, recipe = _take(step, number, recipe, result, laboratory, home, progress)
+        assert result is not None, "a sealed ledger of a finished study has a lineage"
+    expected = summary["champion"]["weights_sha256"]
+    if result.weights_sha256 != expected:
+        raise StudyError(
+            f"the replay of study {study!r} ended with weights {result.weights_sha256[:16]}, its summary says "
+            f"{expected[:16]}: summary.json was changed, or belongs to another ledger"
+        )
+    return result
+
+
+def read_ledger(folder: Path) -> Ledger:
+    """The ledger of a finished study; StudyError where it has not ended or was changed by hand."""
+    path = folder / "ledger.json"
+    state = json.loads((folder / "summary.json").read_text())["state"] if (folder / "summary.json").exists() else None
+    if state != "completed" or not path.exists():
+        raise StudyError(f"study {folder.name!r} has not ended yet, so there is no winner to rebuild; run it first")
+    try:
+        ledger = Ledger.model_validate_json(path.read_text())
+    except ValueError as error:
+        raise StudyError(f"{path} is no ledger that this program wrote: {str(error).splitlines()[0]}") from None
+    if ledger.seal != ledger.expected_seal:
+        raise StudyError(
+            f"{path} was changed after the study wrote it: its content has the digest {ledger.expected_seal}, its seal "
+            f"says {ledger.seal or 'nothing'}; run the study's command again, which writes it anew"
+        )
+    return ledger
+
+
+def kept_settings(folder: Path) -> Settings:
+    """What the study was begun with; how it was orchestrated and shown does not matter."""
+    content = json.loads((folder / "settings.json").read_text())
+    content["trainer"]["worker_timeout_minutes"] = 24 * 60.0
+    whole = {**content, **_INCIDENTAL, "tracking": {"enabled": False, "uri": None}}
+    return Settings.model_validate_json(json.dumps(whole))
+
+
+def _laboratory(settings: Settings, scratch: Path, pool: WorkerPool, data: DataRecord) -> Laboratory:
+    wished = settings.trainer.model_dump(include={"precision", "accelerator", "devices", "strategy"})
+    numerics = Numerics.model_validate(pool.call("modules.training.numerics.describe_numerics", wished))
+    return Laboratory(scratch, pool, numerics, data)
+
+
+def _take(
+    step: Step,
+    number: int,
+    recipe: Recipe | None,
+    parent: TrialResult | None,
+    laboratory: Laboratory,
+    home: Path,
+    progress: Progress,
+) -> tuple[TrialResult, Recipe]:
+    start: Start | None = None
+    if step.recipe is not None:
+        recipe = Recipe.model_validate(step.recipe)
+        start = _brought(step, home, laboratory) if step.start else None
+    else:
+        assert recipe is not None
+        assert parent is not None, "only a first step has no parent"
+        start = Start(kind="trials", key=parent.key, state_sha256=parent.state_sha256)
+        if step.edit is not None:
+            inherited = laboratory.inherit(step.edit, recipe, parent, step.seed)
+            if not isinstance(inherited, Inherited):
+                raise StudyError(f"step {number}, {step.edit.name}, was refused here: {inherited.reason}")
+            recipe, start = inherited.recipe, inherited.start
+    recipe = recipe.updated(schedule=step.schedule)
+    spec = laboratory.spec(recipe, Slice.model_validate(step.slice), step.seed, start)
+    label = f"step {number}" + (f", {step.edit.name}" if step.edit else "")
+    with progress.trial(label) as report:
+        result = laboratory.train(spec, report)
+    if result.key != step.trial:
+        raise StudyError(
+            f"{label} leads to trial {result.key[:16]} here, the ledger says {step.trial[:16]}: this machine, its "
+            "torch or this version of the program computes otherwise than those of the study"
+        )
+    progress.say(f"{label}: trial {result.key[:16]}, as in the ledger ({result.seconds:.1f} s)")
+    return result, recipe
+
+
+def _brought(step: Step, home: Path, laboratory: Laboratory) -> Start:
+    """The state that a first step began with, from the store it lies in."""
+    start = Start.model_validate(step.start)
+    source = Store(home / "store").folder(start.kind, start.key)
+    if not source.exists():
+        raise StudyError(f"the study began with trial {start.key[:16]}, which the store no longer has")
+    shutil.copytree(source, laboratory.store.folder(start.kind, start.key))
+    return start

@@ -1,0 +1,51 @@
+"""The winner of an earlier study as the start of a new one."""
+
+import json
+from pathlib import Path
+
+from modules.architecture.description import Architecture
+from modules.errors import ConfigError, StudyError
+from modules.records import DataRecord, Ledger, Record, TrialResult
+from modules.store import Store
+from modules.training.spec import Start
+
+
+class EarlierWinner(Record):
+    """A network and the state it goes on from."""
+
+    study: str
+    architecture: Architecture
+    start: Start
+
+    def check_suits(self, data: DataRecord) -> None:
+        """ConfigError where the data has other images or classes than the network was made for."""
+        made_for = (self.architecture.image_shape, self.architecture.num_classes)
+        came = (data.image_shape, len(data.classes))
+        if made_for != came:
+            raise ConfigError(
+                f"search.start={self.study}: its winner takes images of {_shown(*made_for)}, the data has "
+                f"{_shown(*came)}; allowed are studies on images and classes like these"
+            )
+
+
+def _shown(shape: tuple[int, ...], num_classes: int) -> str:
+    return f"{' x '.join(map(str, shape))} in {num_classes} classes"
+
+
+def read_earlier_winner(home: Path, study: str) -> EarlierWinner:
+    """What a finished study left; StudyError where there is none."""
+    folder = home / "studies" / study
+    if not (folder / "summary.json").exists() or not (folder / "ledger.json").exists():
+        known = sorted(path.parent.name for path in home.glob("studies/*/summary.json"))
+        raise StudyError(
+            f"search.start={study}: there is no finished study of that name; allowed: {', '.join(known) or 'none yet'}"
+        )
+    ledger = Ledger.model_validate_json((folder / "ledger.json").read_text())
+    kept = [row for row in ledger.final if row.kept]
+    entry = Store(home / "store").find("trials", kept[0].trials[0]) if kept else None
+    if entry is None:
+        raise StudyError(f"search.start={study}: it has not ended, or the store no longer has its winner; run it again")
+    trial = TrialResult.model_validate_json(entry.file("result.json").read_text())
+    architecture = Architecture.model_validate(json.loads(entry.file("recipe.json").read_text())["architecture"])
+    start = Start(kind="trials", key=trial.key, state_sha256=trial.state_sha256)
+    return EarlierWinner(study=study, architecture=architecture, start=start)

@@ -1,0 +1,107 @@
+"""The front of error against cost: every network that nothing cheaper, and nothing as cheap, does better than.
+
+Under `objective=pareto` each generation starts from another member, so that the whole front is explored, and a
+shrinking edit is compared with its own parent instead of the study's best. Membership goes by the mean loss on *steer*
+as it was seen; what may be claimed of each member, *confirm* says at the end.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from modules.records import Step
+from modules.search.final import Finalist
+from modules.search.generation import Child, Trained, Trunk, step_of
+from modules.search.limits import Cost
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trained network, where its training stopped, how it came about, how many generations it was the parent of."""
+
+    trained: Trained
+    position: int
+    lineage: tuple[Step, ...]
+    parents: int = 0
+
+    @property
+    def cost(self) -> Cost:
+        """Of its network."""
+        return Cost.of(self.trained.recipe.architecture)
+
+    @property
+    def figures(self) -> tuple[float, ...]:
+        """What a front is judged by; less of each is better."""
+        return (self.trained.evidence.loss, *self.cost[:2])
+
+
+def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether it is nowhere more and somewhere less (Pareto)."""
+    return all(a <= b for a, b in zip(one, other, strict=True)) and tuple(one) != tuple(other)
+
+
+def front_of(members: Iterable[Member]) -> tuple[Member, ...]:
+    """Those that no other dominates, cheapest first; of equal ones the first."""
+    candidates = list(members)
+    kept: list[Member] = []
+    for member in candidates:
+        beaten = any(dominates(other.figures, member.figures) for other in candidates)
+        if not beaten and all(member.figures != other.figures for other in kept):
+            kept.append(member)
+    return tuple(sorted(kept, key=lambda member: member.cost[::-1][1:]))
+
+
+def grown_front(
+    front: Sequence[Member], trunk: Trunk, control: Trained, children: Sequence[Child], piece: dict[str, object]
+) -> tuple[Member, ...]:
+    """The front after a generation that began from `trunk`: its control takes the parent's place."""
+    found = [(control, None), *((child.trained, child.proposal.edit) for child in children if child.trained)]
+    position = trunk.position + control.first.samples
+    new = [
+        Member(trained, position, (*trunk.lineage, step_of(trained, piece, edit)))
+        for trained, edit in found
+        if trained is not None
+    ]
+    parent = next((member for member in front if member.lineage == trunk.lineage), None)
+    new[0] = replace(new[0], parents=parent.parents + 1 if parent else 1)
+    return front_of([*(member for member in front if member is not parent), *new])
+
+
+def next_parent(front: Sequence[Member]) -> Member:
+    """Of those from which the fewest generations began, the one with the lowest loss."""
+    return min(front, key=lambda member: (member.parents, member.trained.evidence.loss))
+
+
+def trunk_at(trunk: Trunk, member: Member) -> Trunk:
+    """The trunk moved to a member; its best is the member's own, so that shrinking edits are compared with that."""
+    return replace(
+        trunk,
+        trained=member.trained,
+        position=member.position,
+        lineage=member.lineage,
+        best=member.trained.evidence,
+    )
+
+
+def spaced(front: Sequence[Member], count: int) -> tuple[Member, ...]:
+    """`count` members that cover the front: the cheapest, the dearest, and evenly by the logarithm of operations."""
+    if len(front) <= count:
+        return tuple(front)
+    logs = [math.log(member.cost.flops) for member in front]
+    wanted = [logs[0] + (logs[-1] - logs[0]) * place / max(1, count - 1) for place in range(count)]
+    chosen: list[int] = []
+    for goal in wanted:
+        left = [index for index in range(len(front)) if index not in chosen]
+        chosen.append(min(left, key=lambda index: abs(logs[index] - goal)))
+    return tuple(front[index] for index in sorted(chosen))
+
+
+def confirmed_front(finalists: Iterable[Finalist]) -> tuple[Finalist, ...]:
+    """The finalists that no other dominates on *confirm*, cheapest first."""
+    candidates = list(finalists)
+
+    def figures(one: Finalist) -> tuple[float, ...]:
+        return (one.seen.loss, *Cost.of(one.recipe.architecture)[:2])
+
+    kept = [one for one in candidates if not any(dominates(figures(other), figures(one)) for other in candidates)]
+    return tuple(sorted(kept, key=lambda one: Cost.of(one.recipe.architecture)[::-1][1:]))

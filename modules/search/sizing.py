@@ -1,0 +1,73 @@
+"""How wide the first network is: as wide as its time pays for, and as its limits allow.
+
+A wider network is better where it can be trained for long enough, so a clock asks for the widest that still sees its
+images `_EPOCHS` times. Without a clock a study starts with the rule's own network.
+"""
+
+from collections.abc import Callable, Iterable
+
+from modules.architecture.description import Architecture
+from modules.errors import ConfigError
+from modules.search.limits import Cost, Limits
+from modules.search.plan import Calibration
+
+_WIDTHS = (4.0, 3.0, 2.5, 2.0, 1.5, 1.25, 1.0, 0.85, 0.7, 0.6, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1)
+_USUAL = 1.0
+_EPOCHS = 30
+_MOST_PARAMS = 400_000  # a search starts from no more; what it grows has to earn it
+_FORWARD_AND_BACKWARD = 3
+_SEARCHED_SHARE = 0.5  # of the time, which is what the final training gets where generations come before it
+
+
+def affordable_flops(
+    first: Architecture, calibration: Calibration, num_train: int, seconds: float, searched: bool
+) -> float:
+    """Operations for one image, forward, with which a network sees all its images often enough within `seconds`.
+
+    The rate is the calibrated one of the `first` network; wider ones reach more, so that they fit all the more.
+    """
+    rate = calibration.samples_per_second * first.flops * _FORWARD_AND_BACKWARD
+    share = _SEARCHED_SHARE if searched else 1.0
+    return rate * seconds * share / (_EPOCHS * num_train * _FORWARD_AND_BACKWARD)
+
+
+def fitting_width(
+    build: Callable[[float], Architecture],
+    limits: Limits,
+    most_flops: float | None,
+    latency_of: Callable[[Architecture], float] | None = None,
+) -> float:
+    """The largest width whose network is affordable and within the limits; ConfigError where none is within them.
+
+    `latency_of` measures milliseconds; it is only asked where there is a limit on them.
+    """
+    smallest = build(_WIDTHS[-1])
+    for width in _candidates(build, most_flops):
+        architecture = build(width)
+        if limits.objection(Cost.of(architecture)) is not None:
+            continue
+        if limits.max_latency_ms is None or latency_of is None or latency_of(architecture) <= limits.max_latency_ms:
+            return width
+    latency = latency_of(smallest) if limits.max_latency_ms is not None and latency_of is not None else None
+    raise unreachable(limits, Cost.of(smallest, latency))
+
+
+def _candidates(build: Callable[[float], Architecture], most_flops: float | None) -> Iterable[float]:
+    """From wide to narrow; beyond the usual width only where there is time for it."""
+    for width in _WIDTHS:
+        if width > _USUAL:
+            architecture = build(width)
+            if most_flops is None or architecture.flops > most_flops or architecture.params > _MOST_PARAMS:
+                continue
+        yield width
+
+
+def unreachable(limits: Limits, smallest: Cost) -> ConfigError:
+    """The error for limits that no network here can meet; says what the smallest one costs."""
+    name, limit = next(iter(limits.given()))
+    objection = limits.objection(smallest) or f"objective.{name}={limit:,} cannot be met"
+    latency = "" if smallest.latency_ms is None else f" and takes {smallest.latency_ms:.3g} ms"
+    return ConfigError(
+        f"{objection}; the smallest network here has {smallest.params:,} parameters, does {smallest.flops:,} "
+        f"operations an image{latency}: allowed are limits from there on, or another model="
+    )
