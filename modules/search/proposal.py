@@ -163,11 +163,12 @@ def _tried_in_vain(architecture: Architecture, rows: Sequence[LedgerRow]) -> lis
 
 def _cost_after(part: Part, architecture: Architecture, weights: Mapping[str, Any]) -> Cost | None:
     """What the network would cost after an edit; None where it does not fit, which is for the edit to say."""
+    edit = build(part)
+    wanted = dict.fromkeys(getattr(edit, "wants", ()), 0)  # a seed: it moves weights, not costs
     try:
-        after = build(part).apply(architecture, weights).architecture
+        return Cost.of(edit.apply(architecture, weights, **wanted).architecture)
     except ValueError:
         return None
-    return Cost.of(after)
 
 
 def _placeholders(architecture: Architecture) -> dict[str, Any]:

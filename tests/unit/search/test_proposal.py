@@ -13,7 +13,8 @@ from modules.search.diagnosis import Diagnosis
 from modules.search.limits import Cost, Limits
 from modules.search.proposal import Knowledge, propose
 
-EDITS = tuple(Part(target=name) for name in sorted(allowed_targets()) if name.startswith("modules.edits."))
+ALL = tuple(Part(target=name) for name in sorted(allowed_targets()) if name.startswith("modules.edits."))
+EDITS = tuple(edit for edit in ALL if not edit.name.startswith("Placebo"))  # those are there to be asked for by name
 ARCHITECTURE = first_architecture((1, 28, 28), 10, 50_000, (0.1,), (0.3,))
 DEEPENED = AddLayer(node="activation2").apply(ARCHITECTURE, {}).architecture
 SEEDS = st.integers(0, 2**62)
@@ -117,6 +118,13 @@ def test_what_is_proposed_fits(architecture, seed, informed):
     for proposal in propose(EDITS, architecture, known, 4, seed, 1):
         edit = resolve(proposal.edit.target)(**proposal.edit.arguments)
         assert edit.apply(architecture, weights).architecture != architecture
+
+
+@pytest.mark.parametrize("known", [None, knowing()])
+def test_placebos_are_proposed_where_they_are_asked_for(known):
+    placebos = [edit for edit in ALL if edit not in EDITS]
+    proposals = propose(placebos, ARCHITECTURE, known, 4, 0, 1)
+    assert {proposal.name for proposal in proposals} == {"placebo_branch", "placebo_permute"}
 
 
 def test_fewer_come_back_where_fewer_fit():
