@@ -5,7 +5,8 @@
 
 For each seed two studies with the same plan, search=edits and search=random, each in a home that was empty before: the
 same images, the same baseline, as many generations, slices as long. They differ in which edits are proposed and in what
-follows from that; a table says how many samples each came to train. The figures are differences, edits minus random,
+follows from that; both draw with the same luck, so that they differ no more than the odds make them. A table says how
+many samples each came to train. The figures are differences, edits minus random,
 paired by seed, so that negative is better; the interval is Student's, over seeds. *confirm* decides nothing here, since
 there is one final training, so that the first figure is the honest one; the second, on *steer*, is of images that edits
 were chosen by, but without the noise of the final training. Overrides are passed to `espalier run`, for instance
@@ -75,11 +76,13 @@ def _wished(arguments: Sequence[str], full: bool) -> tuple[str, list[str]]:
     """The name of the data and the overrides; `fashion_mnist=DIR` says where its files are."""
     folders = [each.partition("=")[2] for each in arguments if each.startswith("fashion_mnist=")]
     others = [each for each in arguments if not each.startswith("fashion_mnist=")]
+    given = {each.partition("=")[0] for each in others}
+    plan = [each for each in (_FULL_PLAN if full else _QUICK_PLAN) if each.partition("=")[0] not in given]
     if not full:
-        return "digits", [*_QUICK_PLAN, *others]
+        return "digits", [*plan, *others]
     if not folders:
         sys.exit("--full needs the folder with the four IDX files: fashion_mnist=DIR")
-    return "fashion_mnist", ["data=fashion_mnist", f"data.root={folders[0]}", *_FULL_PLAN, *others]
+    return "fashion_mnist", ["data=fashion_mnist", f"data.root={folders[0]}", *plan, *others]
 
 
 def _outcome(overrides: Sequence[str], search: str, home: Path) -> Outcome:
