@@ -73,3 +73,9 @@ def downstream_calibrations(before: Architecture, after: Architecture, first: st
         elif isinstance(node, Conv | Dense) and node.bias and old.get(node.name, ())[:1] == new[node.name][:1]:
             found.append(KeepMean(node.name))
     return tuple(found)
+
+
+def apply_to(edit: Edit, architecture: Architecture, weights: Mapping[str, Array], seed: int) -> Edited:
+    """What an edit makes of an architecture, given all that it wants."""
+    given = {"seed": seed}
+    return edit.apply(architecture, weights, **{want: given[want] for want in getattr(edit, "wants", ())})

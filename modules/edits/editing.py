@@ -12,7 +12,7 @@ from modules.architecture.module import Network, build_module
 from modules.edits.calibration import measured_changes
 from modules.edits.certificate import certify
 from modules.edits.changes import Array, TensorChange, apply_changes, apply_changes_to_moments
-from modules.edits.edit import Edit, Edited
+from modules.edits.edit import Edit, Edited, apply_to
 from modules.parts import build
 from modules.recipe import Recipe
 from modules.records import Certificate, Part
@@ -37,8 +37,7 @@ def apply_edit(part: Part, recipe: Recipe, state: Mapping[str, Tensor], seed: in
     """
     edit: Edit = build(part)
     judged = _section(state, "ema")
-    given = {"seed": seed}
-    edited = edit.apply(recipe.architecture, judged, **{want: given[want] for want in getattr(edit, "wants", ())})
+    edited = apply_to(edit, recipe.architecture, judged, seed)
     before = _network(recipe.architecture, judged)
     after, changes = _calibrated(edited, before, judged, seed, images)
     certificate = certify(edit.kind, before, after, images)
