@@ -21,7 +21,7 @@ import numpy as np
 
 from modules.architecture.description import Architecture
 from modules.architecture.layers import layers_of
-from modules.edits.edit import apply_to
+from modules.edits.edit import unmeasured
 from modules.parts import build, resolve
 from modules.randomness import normal, uniform
 from modules.records import LedgerRow, Part, Record
@@ -164,7 +164,8 @@ def _times_in_vain(part: Part, architecture: Architecture, rows: Iterable[Ledger
 def _cost_after(part: Part, architecture: Architecture, weights: Mapping[str, Any]) -> Cost | None:
     """What the network would cost after an edit; None where it does not fit, which is for the edit to say."""
     try:
-        after = apply_to(build(part), architecture, weights, seed=0).architecture  # no seed changes the cost
+        edit = build(part)
+        after = edit.apply(architecture, weights, **unmeasured(edit)).architecture
     except ValueError:
         return None
     return Cost.of(after)
