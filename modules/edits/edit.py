@@ -8,7 +8,7 @@ from modules.architecture.description import Architecture, Conv, Dense, Norm
 from modules.edits.changes import Array, TensorChange
 
 EditKind = Literal["exact", "approximate", "lossy"]
-Want = Literal["seed"]  # what `apply` can be given besides
+Want = Literal["seed", "effects"]  # what `apply` can be given besides; effects: see effects.py, None without labels
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def downstream_calibrations(before: Architecture, after: Architecture, first: st
     return tuple(found)
 
 
-def apply_to(edit: Edit, architecture: Architecture, weights: Mapping[str, Array], seed: int) -> Edited:
-    """What an edit makes of an architecture, given all that it wants."""
-    given = {"seed": seed}
-    return edit.apply(architecture, weights, **{want: given[want] for want in getattr(edit, "wants", ())})
+def unmeasured(edit: Edit) -> dict[str, Any]:
+    """What an edit wants, where only its architecture is asked for: any seed does, and nothing was measured."""
+    anything = {"seed": 0, "effects": None}
+    return {want: anything[want] for want in getattr(edit, "wants", ())}

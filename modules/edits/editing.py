@@ -1,7 +1,7 @@
 """Apply an edit to a recipe and to the state of its training, and certify what it did."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +12,8 @@ from modules.architecture.module import Network, build_module
 from modules.edits.calibration import measured_changes
 from modules.edits.certificate import certify
 from modules.edits.changes import Array, TensorChange, apply_changes, apply_changes_to_moments
-from modules.edits.edit import Edit, Edited, apply_to
+from modules.edits.edit import Edit, Edited
+from modules.edits.effects import first_order_effects
 from modules.parts import build
 from modules.recipe import Recipe
 from modules.records import Certificate, Part
@@ -30,16 +31,25 @@ class AppliedEdit(NamedTuple):
     changes: tuple[TensorChange, ...]
 
 
-def apply_edit(part: Part, recipe: Recipe, state: Mapping[str, Tensor], seed: int, images: Tensor) -> AppliedEdit:
+def apply_edit(
+    part: Part,
+    recipe: Recipe,
+    state: Mapping[str, Tensor],
+    seed: int,
+    images: Tensor,
+    labels: Tensor | None = None,
+) -> AppliedEdit:
     """Edit a recipe and its state; `images` (N, C, H, W) in [0, 1] set new statistics and certify.
+
+    Their `labels` (N) are for the edits that ask what the loss depends on.
 
     ValueError where the edit does not fit its site, EditError where it breaks its promise.
     """
     edit: Edit = build(part)
     judged = _section(state, "ema")
-    edited = apply_to(edit, recipe.architecture, judged, seed)
     before = _network(recipe.architecture, judged)
-    after, changes = _calibrated(edited, before, judged, seed, images)
+    edited = edit.apply(recipe.architecture, judged, **_wanted(edit, before, seed, images, labels))
+    after, changes = calibrated(edited, before, judged, seed, images)
     certificate = certify(edit.kind, before, after, images)
     return AppliedEdit(
         recipe.updated(architecture=edited.architecture),
@@ -48,6 +58,15 @@ def apply_edit(part: Part, recipe: Recipe, state: Mapping[str, Tensor], seed: in
         edited.description,
         changes,
     )
+
+
+def _wanted(edit: Edit, network: Network, seed: int, images: Tensor, labels: Tensor | None) -> dict[str, Any]:
+    """What the edit lists in `wants`; effects are only measured for those that do."""
+    wants = getattr(edit, "wants", ())
+    given: dict[str, Any] = {"seed": seed} if "seed" in wants else {}
+    if "effects" in wants:
+        given["effects"] = None if labels is None else first_order_effects(network, images, labels)
+    return given
 
 
 def replayed(changes: tuple[TensorChange, ...], state: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
@@ -62,7 +81,7 @@ def replayed(changes: tuple[TensorChange, ...], state: Mapping[str, Tensor], see
     return _as_tensors(result)
 
 
-def _calibrated(
+def calibrated(
     edited: Edited, before: Network, judged: Mapping[str, Array], seed: int, images: Tensor
 ) -> tuple[Network, tuple[TensorChange, ...]]:
     """The edited network after its calibrations, one after another since each changes what the next one sees."""

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from modules.architecture.channels import ChannelGroup, Slot, group_made_by, resizable_groups, resized
 from modules.architecture.description import Architecture
 from modules.edits.changes import Array
-from modules.edits.edit import Edited, EditKind, downstream_calibrations
+from modules.edits.edit import Edited, EditKind, Want, downstream_calibrations
 from modules.edits.selecting import select_channels
 
-REVISION = 1
+REVISION = 2
 
 _BLOCK = 4  # numbers of channels are multiples of this, from twice this on: what processors are quick at
 
@@ -24,6 +24,7 @@ class NarrowLayer:
 
     kind: ClassVar[EditKind] = "lossy"
     site_arguments: ClassVar[tuple[str, ...]] = ("node",)
+    wants: ClassVar[tuple[Want, ...]] = ("effects",)
 
     node: str
     factor: float = 0.75
@@ -33,7 +34,9 @@ class NarrowLayer:
         """A site for each group of at least two channels whose number is free."""
         return tuple({"node": group.makers[0]} for group in resizable_groups(architecture) if group.size > 1)
 
-    def apply(self, architecture: Architecture, weights: Mapping[str, Array]) -> Edited:
+    def apply(
+        self, architecture: Architecture, weights: Mapping[str, Array], effects: Mapping[str, Array] | None = None
+    ) -> Edited:
         """Select the most important ones; later normalisations and means are set anew from data."""
         if not 0 < self.factor < 1:
             raise ValueError(f"factor must lie between 0 and 1 to narrow, got {self.factor}")
@@ -41,7 +44,7 @@ class NarrowLayer:
         if group.size < 2:
             raise ValueError(f"{self.node!r} has a single channel, which cannot be taken away")
         size = _narrowed(group.size, self.factor)
-        kept = np.sort(np.argsort(-importance(group, weights), kind="stable")[:size])
+        kept = np.sort(np.argsort(-importance(group, weights, effects), kind="stable")[:size])
         after = resized(architecture, group, size)
         return Edited(
             after,
@@ -57,8 +60,26 @@ def _narrowed(size: int, factor: float) -> int:
     return max(1, min((size - 1) // _BLOCK, round(size * factor / _BLOCK))) * _BLOCK
 
 
-def importance(group: ChannelGroup, weights: Mapping[str, Array]) -> NDArray[np.float64]:
-    """A number a channel: the size of what makes it times the size of what it weighs in later layers.
+def importance(
+    group: ChannelGroup, weights: Mapping[str, Array], effects: Mapping[str, Array] | None
+) -> NDArray[np.float64]:
+    """A number a channel: by its effects on the loss where there are any, otherwise by its weights."""
+    if effects is not None and (worth := worth_to_loss(group, effects)).any() and np.isfinite(worth).all():
+        return worth
+    return magnitude(group, weights)
+
+
+def worth_to_loss(group: ChannelGroup, effects: Mapping[str, Array]) -> NDArray[np.float64]:
+    """The mean over images of the squared effect that a channel has by way of all layers that read it."""
+    total: NDArray[np.float64] = np.zeros(())
+    for slot in group.consumed:
+        by_entry = effects[slot.tensor.rpartition(".")[0]].astype(np.float64)
+        total = total + by_entry.reshape(len(by_entry), group.size, slot.repeat).sum(axis=2)
+    return np.square(total).mean(axis=0)
+
+
+def magnitude(group: ChannelGroup, weights: Mapping[str, Array]) -> NDArray[np.float64]:
+    """The size of what makes a channel times the size of what it weighs in later layers.
 
     What makes it is the scale of its normalisations, which forget the weights before them; without any, those weights.
     """

@@ -21,7 +21,7 @@ import numpy as np
 
 from modules.architecture.description import Architecture
 from modules.architecture.layers import layers_of
-from modules.edits.edit import apply_to
+from modules.edits.edit import unmeasured
 from modules.parts import build, resolve
 from modules.randomness import normal, uniform
 from modules.records import LedgerRow, Part, Record
@@ -164,8 +164,9 @@ def _tried_in_vain(architecture: Architecture, rows: Sequence[LedgerRow]) -> lis
 
 def _cost_after(part: Part, architecture: Architecture, weights: Mapping[str, Any]) -> Cost | None:
     """What the network would cost after an edit; None where it does not fit, which is for the edit to say."""
+    edit = build(part)
     try:
-        return Cost.of(apply_to(build(part), architecture, weights, seed=0).architecture)  # no seed changes the cost
+        return Cost.of(edit.apply(architecture, weights, **unmeasured(edit)).architecture)
     except ValueError:
         return None
 

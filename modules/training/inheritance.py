@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from modules.data.arrays import open_arrays
 from modules.digests import sha256_of_file
@@ -40,9 +42,9 @@ def inherit(
     """
     store = Store(Path(home) / "store")
     state = read_state(store.folder("trials", trial) / "state.safetensors")
-    images = certified_images(Path(home), DataRecord.model_validate(data))
+    images, labels = certified_images(Path(home), DataRecord.model_validate(data))
     try:
-        edited = apply_edit(Part.model_validate(edit), Recipe.model_validate(recipe), state, seed, images)
+        edited = apply_edit(Part.model_validate(edit), Recipe.model_validate(recipe), state, seed, images, labels)
     except EditError:
         raise
     except ValueError as error:
@@ -63,9 +65,9 @@ def inherit(
     return record
 
 
-def certified_images(home: Path, data: DataRecord) -> Any:
-    """The training images on which edits are certified: the same few for every edit of a data set."""
+def certified_images(home: Path, data: DataRecord) -> tuple[Tensor, Tensor]:
+    """The training images on which edits are measured, with labels: the same few for every edit of a data set."""
     arrays = open_arrays(home, data)
     train = arrays.indices("train")
     chosen = np.sort(train[np.argsort(words("certify", arrays.identities[train]))[:_CERTIFIED_IMAGES]])
-    return as_batch(arrays.images[chosen])
+    return as_batch(arrays.images[chosen]), torch.from_numpy(arrays.labels[chosen])

@@ -69,7 +69,7 @@ def test_every_edit_keeps_its_promises_at_every_site(folder, part):
 def _check_promises(
     edit: type, architecture: Architecture, site: dict[str, Any], state: dict[str, torch.Tensor], folder: Path
 ) -> None:
-    outcome = applied(edit, architecture, state, **site)
+    outcome = applied(edit, architecture, state, labels=True, **site)
     after = outcome.recipe.architecture
     _check_state(outcome.state, after)
     _check_trains(after, outcome)
@@ -141,7 +141,7 @@ def test_edits_follow_one_another(architecture, edits, data):
     for number, edit in enumerate(edits):
         sites = edit.sites(architecture)
         if sites:
-            outcome = applied(edit, architecture, state, number, **data.draw(st.sampled_from(sites)))
+            outcome = applied(edit, architecture, state, number, number % 2 == 0, **data.draw(st.sampled_from(sites)))
             certificate, before = outcome.certificate, architecture.params
             architecture, state = outcome.recipe.architecture, outcome.state
             assert (certificate.params_before, certificate.params_after) == (before, architecture.params)
