@@ -15,8 +15,9 @@ from modules.data.arrays import open_arrays
 from modules.evaluation.jobs import trained_network
 from modules.evaluation.layers import fitting_images, measure_layers
 from modules.evaluation.observing import as_batch, observe
+from modules.parts import build
 from modules.randomness import words
-from modules.records import DataRecord
+from modules.records import DataRecord, Part
 from modules.store import Store
 from modules.workers.jobs import Report, job
 
@@ -27,13 +28,23 @@ _DIAGNOSED_IMAGES = 2000
 
 @job
 def diagnose(
-    architecture: dict[str, Any], trial: str, data: dict[str, Any], key: str, home: str, report: Report
+    architecture: dict[str, Any],
+    selection: dict[str, Any],
+    trial: str,
+    data: dict[str, Any],
+    key: str,
+    home: str,
+    report: Report,
 ) -> dict[str, Any]:
-    """Look at a trained network's fit and layers; stores and returns a Diagnosis as `diagnoses/<key>`."""
+    """Look at a trained network's fit and layers; stores and returns a Diagnosis as `diagnoses/<key>`.
+
+    Training images are those of the selection: it has not seen the others.
+    """
     record = DataRecord.model_validate(data)
     arrays = open_arrays(Path(home), record)
     network = trained_network(Path(home), trial, Architecture.model_validate(architecture))
     train = arrays.indices("train")
+    train = train[build(Part.model_validate(selection))(arrays.labels[train], arrays.identities[train])]
     sample = np.sort(train[np.argsort(words("diagnose", arrays.identities[train]))[:_DIAGNOSED_IMAGES]])
     seen = observe(network, arrays.images, arrays.labels, sample)
     steer = observe(network, arrays.images, arrays.labels, arrays.indices("steer"))

@@ -135,7 +135,7 @@ def _idle_layers(diagnosis: Diagnosis, architecture: Architecture, groups: dict[
 
 
 def _unchanged_inputs(diagnosis: Diagnosis) -> list[Finding]:
-    """Take out what leaves its input as it is. Not by CKA: that is 0.9 and more for layers that cannot be missed."""
+    """Take out what leaves its input as it is. Not by CKA, which is high for layers that cannot be missed, too."""
     found = []
     for layer in diagnosis.layers:
         if layer.agreement is not None and layer.agreement > _UNCHANGED:

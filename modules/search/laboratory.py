@@ -159,10 +159,21 @@ class Laboratory:
 
     def diagnose(self, recipe: Recipe, trial: TrialResult) -> Diagnosis:
         """Look at a trained network's fit and layers."""
-        revisions = revisions_of("modules.evaluation.diagnosing")
-        key = digest_of({"weights": trial.weights_sha256, "data": self.data.digest, "revisions": revisions})
-        architecture = recipe.architecture.model_dump(mode="json")
-        arguments = {"architecture": architecture, "trial": trial.key, **self._on_data}
+        selection = recipe.selection.target.rpartition(".")[0]
+        key = digest_of(
+            {
+                "weights": trial.weights_sha256,
+                "selection": recipe.selection.model_dump(mode="json"),
+                "data": self.data.digest,
+                "revisions": revisions_of(selection, "modules.evaluation.diagnosing"),
+            }
+        )
+        arguments = {
+            "architecture": recipe.architecture.model_dump(mode="json"),
+            "selection": recipe.selection.model_dump(mode="json"),
+            "trial": trial.key,
+            **self._on_data,
+        }
         return Diagnosis.model_validate(
             self._found_or_called("diagnoses", key, "modules.evaluation.diagnosing.diagnose", arguments)
         )

