@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.translation import configured_data, configured_recipe
+from flows.translation import configured_data, configured_laboratory, configured_recipe
 from modules.config import resolve
 from modules.data.arrays import open_arrays
 from modules.errors import TrainingError
-from modules.parts import build
 from modules.recipe import Recipe
-from modules.records import Numerics, RangeTest, TrialResult
+from modules.records import RangeTest, TrialResult
 from modules.search.laboratory import Laboratory
 from modules.store import Store
 from modules.training.numerics import numerics_of_this_process
@@ -42,9 +41,7 @@ class Bench:
 
     def num_train(self, recipe: Recipe) -> int:
         """The images of an epoch."""
-        arrays = open_arrays(self.laboratory.home, self.laboratory.data)
-        train = arrays.indices("train")
-        return len(build(recipe.selection)(arrays.labels[train], arrays.identities[train]))
+        return len(open_arrays(self.laboratory.home, self.laboratory.data).selected(recipe.selection))
 
     def range_test(self, recipe: Recipe, seed: int) -> RangeTest:
         """The rates that were tried for a recipe and the one that was picked."""
@@ -109,9 +106,7 @@ def opened_benches(arguments: argparse.Namespace) -> Iterator[list[Bench]]:
 def _bench(name: str, overrides: tuple[str, ...], home: Path, pool: WorkerPool) -> Bench:
     settings = resolve(list(overrides))
     data = configured_data(settings, Store(home / "store"))
-    wished = settings.trainer.model_dump(include={"precision", "accelerator", "devices", "strategy"})
-    numerics = Numerics.model_validate(pool.call("modules.training.numerics.describe_numerics", wished))
-    return Bench(name, Laboratory(home, pool, numerics, data), overrides)
+    return Bench(name, configured_laboratory(settings, home, pool, data), overrides)
 
 
 @contextmanager

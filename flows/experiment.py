@@ -16,21 +16,20 @@ from functools import partial
 from pathlib import Path
 
 from flows import reporting
+from flows.first_network import find_earlier_winner, size_network
 from flows.opening import opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
 from flows.study import Study
 from flows.translation import configured_data, configured_limits, configured_recipe, configured_wishes
-from modules.architecture.description import Architecture
 from modules.config import Settings, home_folder, resolve
-from modules.errors import ConfigError, TrainingError
+from modules.errors import TrainingError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
 from modules.records import DataRecord, Part, Step, TrialResult
 from modules.report.table import study_markdown
 from modules.search.diagnosis import Diagnosis
-from modules.search.earlier import EarlierWinner, read_earlier_winner
 from modules.search.final import Final, Finalist, choose_final
-from modules.search.first_recipe import batch_limit, leaves_width_open, model_of, range_test_fits
+from modules.search.first_recipe import batch_limit, range_test_fits
 from modules.search.front import Member, confirmed_front, grown_front, next_parent, spaced, trunk_at
 from modules.search.generation import (
     Child,
@@ -45,11 +44,9 @@ from modules.search.generation import (
     record_generation,
 )
 from modules.search.laboratory import Inherited, Refused, evidence_of
-from modules.search.limits import Cost, Limits
-from modules.search.plan import CONTROL_SEEDS, Plan, training_seconds
+from modules.search.plan import CONTROL_SEEDS, Plan
 from modules.search.plan import make_plan as new_plan
 from modules.search.proposal import Knowledge, Proposal, propose
-from modules.search.sizing import affordable_flops, fitting_width
 from modules.search.stopping import final_samples, why_stop
 from modules.store import Store
 from modules.training.spec import Slice, Start, TrialSpec
@@ -128,60 +125,6 @@ def select_data(study: Study, data: DataRecord) -> Recipe:
 def augment_data(study: Study, recipe: Recipe) -> Recipe:
     """The recipe with what its training images go through."""
     return recipe.updated(augmentation=study.settings.augmentation)
-
-
-@task("find the earlier winner")
-def find_earlier_winner(study: Study) -> EarlierWinner | None:
-    """The network and the state that search.start names; the one that was found at first, should that study change."""
-    name = study.settings.search.start
-    if name is None:
-        return None
-    found = study.decided("start", lambda: read_earlier_winner(study.home, name).model_dump(mode="json"))
-    earlier = EarlierWinner.model_validate(found)
-    earlier.check_suits(study.laboratory.data)
-    study.progress.say(f"goes on from the winner of study {name}")
-    return earlier
-
-
-@task("size the first network")
-def size_network(study: Study, recipe: Recipe, earlier: EarlierWinner | None) -> Recipe:
-    """The recipe with a network within the limits and, under a clock, as wide as the time pays for."""
-    settings, data = study.settings, study.laboratory.data
-    limits = configured_limits(settings)
-    if earlier is not None:
-        recipe = recipe.updated(architecture=earlier.architecture)
-    elif leaves_width_open(settings.model) and (settings.budget.minutes is not None or any(limits.given())):
-        width = study.decided("width of the first network", lambda: _fitting_width(study, recipe, limits))
-        recipe = recipe.updated(architecture=model_of(settings.model, data, width))
-    _check_limits(study, recipe.architecture, limits)
-    reporting.say_recipe(study, recipe)
-    return recipe
-
-
-def _fitting_width(study: Study, recipe: Recipe, limits: Limits) -> float:
-    settings, laboratory = study.settings, study.laboratory
-    minutes, searched, most = settings.budget.minutes, settings.search.kind != "none", None
-    if minutes is not None:
-        num_train = laboratory.data.num_images["train"]
-        seconds = training_seconds(minutes, study.clock.seconds)
-        most = affordable_flops(recipe.architecture, laboratory.calibrate(recipe), num_train, seconds, searched)
-    build = partial(model_of, settings.model, laboratory.data)
-    return fitting_width(build, limits, most, laboratory.latency_ms)
-
-
-def _check_limits(study: Study, architecture: Architecture, limits: Limits) -> None:
-    """A first network beyond the limits can only be shrunk, so where nothing is searched it is refused."""
-    objection = limits.objection(_cost_of(study, architecture, limits))
-    if objection is None:
-        return
-    if study.settings.search.kind == "none":
-        raise ConfigError(f"{objection}: allowed is search=edits, which can shrink it, model=auto or another width")
-    study.progress.say(f"{objection}: it has to shrink first", "yellow")
-
-
-def _cost_of(study: Study, architecture: Architecture, limits: Limits) -> Cost:
-    measured = limits.max_latency_ms is not None
-    return Cost.of(architecture, study.laboratory.latency_ms(architecture) if measured else None)
 
 
 @task("batch size and learning rate")
@@ -278,7 +221,8 @@ def run_generation(
     if chosen is not None:
         children[chosen] = train_again(study, plan, trunk, children[chosen], number)
     children += refused
-    front = grown_front(front, trunk, control, children, _slice(study, plan, trunk).model_dump(mode="json"))
+    if _is_pareto(study):
+        front = grown_front(front, trunk, control, children, _slice(study, plan, trunk).model_dump(mode="json"))
     return judge_edits(study, plan, trunk, control, children, number), front
 
 
@@ -323,7 +267,7 @@ def fit_edits(
 ) -> tuple[list[tuple[Proposal, Inherited]], list[Child]]:
     """The first `count` proposals that fit the parent and the limits, applied; and those refused on the way."""
     limits, parent = configured_limits(study.settings), trunk.trained
-    before = _cost_of(study, parent.recipe.architecture, limits)
+    before = limits.cost_of(parent.recipe.architecture, study.laboratory.latency_ms)
     fitting: list[tuple[Proposal, Inherited]] = []
     refused: list[Child] = []
     for proposal in proposals:
@@ -333,7 +277,7 @@ def fit_edits(
         if not isinstance(inherited, Inherited):
             refused.append(Child(proposal, proposal.name, refused=inherited.reason))
             continue
-        after = _cost_of(study, inherited.recipe.architecture, limits)
+        after = limits.cost_of(inherited.recipe.architecture, study.laboratory.latency_ms)
         if limits.allows(before, after):
             fitting.append((proposal, inherited))
         else:

@@ -7,24 +7,26 @@ from pathlib import Path
 
 from flows.opening import open_workers
 from flows.progress import Progress
-from flows.translation import configured_data
+from flows.study import StudyFolder
+from flows.translation import configured_data, configured_laboratory
 from modules.config import Settings
 from modules.errors import StudyError
 from modules.recipe import Recipe
-from modules.records import DataRecord, Ledger, Numerics, Step, TrialResult
+from modules.records import Ledger, Step, TrialResult
 from modules.search.laboratory import Inherited, Laboratory
 from modules.store import Store
 from modules.training.spec import Slice, Start
-from modules.workers.pool import WorkerPool
 
 _INCIDENTAL = {"orchestrator": "inline", "fresh": False, "study": None, "runner": {"kind": "serial"}}
 
 
 def replay_study(study: str, home: Path, progress: Progress) -> TrialResult:
     """Take every step of the ledger's lineage again; StudyError where one comes out otherwise."""
-    folder = home / "studies" / study
-    ledger, summary = read_ledger(folder), json.loads((folder / "summary.json").read_text())
-    settings = kept_settings(folder)
+    folder = StudyFolder(home, study)
+    summary = folder.read("summary.json")
+    if summary is None or summary["state"] != "completed":
+        raise StudyError(f"study {study!r} has not ended yet, so there is no winner to rebuild; run it first")
+    ledger, settings = read_ledger(folder.path / "ledger.json"), kept_settings(folder)
     with tempfile.TemporaryDirectory(prefix="espalier-replay-") as scratch, open_workers(settings, home) as pool:
         data = configured_data(settings, Store(Path(scratch) / "store"))
         if data.digest != summary["data"]["digest"]:
@@ -32,7 +34,7 @@ def replay_study(study: str, home: Path, progress: Progress) -> TrialResult:
                 f"the data of study {study!r} has changed since (digest {data.digest}, then "
                 f"{summary['data']['digest']}); allowed is a replay on the same images"
             )
-        laboratory = _laboratory(settings, Path(scratch), pool, data)
+        laboratory = configured_laboratory(settings, Path(scratch), pool, data)
         result, recipe = None, None
         for number, step in enumerate(ledger.lineage, start=1):
             result, recipe = _take(step, number, recipe, result, laboratory, home, progress)
@@ -46,12 +48,8 @@ def replay_study(study: str, home: Path, progress: Progress) -> TrialResult:
     return result
 
 
-def read_ledger(folder: Path) -> Ledger:
-    """The ledger of a finished study; StudyError where it has not ended or was changed by hand."""
-    path = folder / "ledger.json"
-    state = json.loads((folder / "summary.json").read_text())["state"] if (folder / "summary.json").exists() else None
-    if state != "completed" or not path.exists():
-        raise StudyError(f"study {folder.name!r} has not ended yet, so there is no winner to rebuild; run it first")
+def read_ledger(path: Path) -> Ledger:
+    """The ledger of a finished study; StudyError where it was changed by hand."""
     try:
         ledger = Ledger.model_validate_json(path.read_text())
     except ValueError as error:
@@ -64,18 +62,13 @@ def read_ledger(folder: Path) -> Ledger:
     return ledger
 
 
-def kept_settings(folder: Path) -> Settings:
+def kept_settings(folder: StudyFolder) -> Settings:
     """What the study was begun with; how it was orchestrated and shown does not matter."""
-    content = json.loads((folder / "settings.json").read_text())
+    content = folder.read("settings.json")
+    assert content is not None, "every study that began has written down its settings"
     content["trainer"]["worker_timeout_minutes"] = 24 * 60.0
     whole = {**content, **_INCIDENTAL, "tracking": {"enabled": False, "uri": None}}
     return Settings.model_validate_json(json.dumps(whole))
-
-
-def _laboratory(settings: Settings, scratch: Path, pool: WorkerPool, data: DataRecord) -> Laboratory:
-    wished = settings.trainer.model_dump(include={"precision", "accelerator", "devices", "strategy"})
-    numerics = Numerics.model_validate(pool.call("modules.training.numerics.describe_numerics", wished))
-    return Laboratory(scratch, pool, numerics, data)
 
 
 def _take(

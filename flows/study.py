@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from flows.progress import Progress
+from flows.translation import configured_laboratory
 from modules.config import Settings
 from modules.errors import StudyError
-from modules.records import DataRecord, Numerics, TrialResult
+from modules.records import DataRecord, TrialResult
 from modules.search.laboratory import Laboratory
 from modules.store import Store, explained_write_errors, write_text
 from modules.tracking.flattening import flattened
@@ -172,21 +173,7 @@ class Study:
 
     def open_laboratory(self, data: DataRecord) -> None:
         """Find out what the workers compute with, and be ready for trials on `data`."""
-        trainer = self.settings.trainer
-        arguments = {
-            "precision": trainer.precision,
-            "accelerator": trainer.accelerator,
-            "devices": trainer.devices,
-            "strategy": trainer.strategy,
-        }
-        numerics = self.pool.call("modules.training.numerics.describe_numerics", arguments)
-        self._laboratory = Laboratory(
-            self.home,
-            self.pool,
-            Numerics.model_validate(numerics),
-            data,
-            balanced=self.settings.objective.kind == "balanced_accuracy",
-        )
+        self._laboratory = configured_laboratory(self.settings, self.home, self.pool, data)
 
     def seed(self, replicate: int) -> int:
         """The seed of the first, second, … training of a recipe."""

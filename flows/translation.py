@@ -1,13 +1,17 @@
 """From the configuration to the plain arguments that the modules take: past this file nobody sees settings."""
 
+from pathlib import Path
+
 from modules.config import Settings
 from modules.data.load import load_data
 from modules.recipe import Recipe
-from modules.records import DataRecord
+from modules.records import DataRecord, Numerics
 from modules.search.first_recipe import first_recipe
+from modules.search.laboratory import Laboratory
 from modules.search.limits import Limits
 from modules.search.plan import Wishes
 from modules.store import Store
+from modules.workers.pool import WorkerPool
 
 
 def configured_data(settings: Settings, store: Store) -> DataRecord:
@@ -15,6 +19,13 @@ def configured_data(settings: Settings, store: Store) -> DataRecord:
     data = settings.data
     fractions = (data.steer_fraction, data.confirm_fraction, data.test_fraction)
     return load_data(data.reader, data.name, fractions, data.split_seed, store.root.parent, store)
+
+
+def configured_laboratory(settings: Settings, home: Path, pool: WorkerPool, data: DataRecord) -> Laboratory:
+    """Where trials on `data` are done, with what the workers say that they compute with."""
+    wished = settings.trainer.model_dump(include={"precision", "accelerator", "devices", "strategy"})
+    numerics = Numerics.model_validate(pool.call("modules.training.numerics.describe_numerics", wished))
+    return Laboratory(home, pool, numerics, data, balanced=settings.objective.kind == "balanced_accuracy")
 
 
 def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:

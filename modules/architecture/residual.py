@@ -7,18 +7,15 @@ of parameters, and on Fashion-MNIST fewer errors after as many epochs.
 
 from modules.architecture.description import (
     IMAGE,
-    Activation,
     Add,
     Architecture,
-    Conv,
     Dense,
     GlobalPool,
     MaxPool,
     Node,
-    Norm,
     Standardise,
 )
-from modules.architecture.start import scaled, stem
+from modules.architecture.stages import append_activation, append_layer, scaled, stem
 
 _STEM_CHANNELS = 32
 _STAGE_CHANNELS = 56  # of the first stage; each further one has twice as many
@@ -38,7 +35,7 @@ def residual_architecture(
     nodes: list[Node] = [Standardise(name="standardise1", inputs=(IMAGE,), mean=mean, std=std)]
     side = min(image_shape[1:])
     kernel, stride = stem(side)
-    _append_layer(nodes, scaled(_STEM_CHANNELS, width), kernel, stride)
+    append_layer(nodes, scaled(_STEM_CHANNELS, width), kernel, stride)
     _append_stage(nodes, scaled(_STAGE_CHANNELS, width), pooled=False)
     side, channels = side // stride, _STAGE_CHANNELS
     while side > _LAST_SIDE:
@@ -51,36 +48,12 @@ def residual_architecture(
 
 def _append_stage(nodes: list[Node], channels: int, pooled: bool) -> None:
     """A layer, perhaps a pool, and a residual block."""
-    _append_layer(nodes, channels)
+    append_layer(nodes, channels)
     number = sum(isinstance(node, Add) for node in nodes) + 1
     if pooled:
         nodes.append(MaxPool(name=f"pool{number - 1}", inputs=(nodes[-1].name,), kernel=2, stride=2))
     skip = nodes[-1].name
-    _append_layer(nodes, channels)
-    _append_layer(nodes, channels, activated=False)
+    append_layer(nodes, channels)
+    append_layer(nodes, channels, activated=False)
     nodes.append(Add(name=f"add{number}", inputs=(skip, nodes[-1].name)))
-    _append_activation(nodes)
-
-
-def _append_layer(nodes: list[Node], channels: int, kernel: int = 3, stride: int = 1, activated: bool = True) -> None:
-    number = 1 + sum(isinstance(node, Conv) for node in nodes)
-    padding = (kernel - stride + 1) // 2
-    nodes.append(
-        Conv(
-            name=f"conv{number}",
-            inputs=(nodes[-1].name,),
-            channels=channels,
-            kernel=kernel,
-            stride=stride,
-            padding=padding,
-            bias=False,  # the normalisation shifts
-        )
-    )
-    nodes.append(Norm(name=f"norm{number}", inputs=(nodes[-1].name,)))
-    if activated:
-        _append_activation(nodes)
-
-
-def _append_activation(nodes: list[Node]) -> None:
-    number = 1 + sum(isinstance(node, Activation) for node in nodes)
-    nodes.append(Activation(name=f"activation{number}", inputs=(nodes[-1].name,)))
+    append_activation(nodes)

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modules.data.parts import PARTS
-from modules.records import DataRecord, PartName
+from modules.parts import build
+from modules.records import DataRecord, Part, PartName
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,12 @@ class Arrays:
     def indices(self, part: PartName) -> NDArray[np.int64]:
         """Where the images of a part are, in order."""
         return np.flatnonzero(self.parts == PARTS.index(part))
+
+    def selected(self, selection: Part) -> NDArray[np.int64]:
+        """Where the training images are that a selection keeps."""
+        train = self.indices("train")
+        kept: NDArray[np.int64] = train[build(selection)(self.labels[train], self.identities[train])]
+        return kept
 
 
 def open_arrays(home: Path, record: DataRecord) -> Arrays:

@@ -15,7 +15,6 @@ from modules.data.arrays import open_arrays
 from modules.evaluation.jobs import trained_network
 from modules.evaluation.layers import fitting_images, measure_layers
 from modules.evaluation.observing import as_batch, observe
-from modules.parts import build
 from modules.randomness import words
 from modules.records import DataRecord, Part
 from modules.store import Store
@@ -43,8 +42,7 @@ def diagnose(
     record = DataRecord.model_validate(data)
     arrays = open_arrays(Path(home), record)
     network = trained_network(Path(home), trial, Architecture.model_validate(architecture))
-    train = arrays.indices("train")
-    train = train[build(Part.model_validate(selection))(arrays.labels[train], arrays.identities[train])]
+    train = arrays.selected(Part.model_validate(selection))
     sample = np.sort(train[np.argsort(words("diagnose", arrays.identities[train]))[:_DIAGNOSED_IMAGES]])
     seen = observe(network, arrays.images, arrays.labels, sample)
     steer = observe(network, arrays.images, arrays.labels, arrays.indices("steer"))

@@ -42,13 +42,11 @@ def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
 
 def front_of(members: Iterable[Member]) -> tuple[Member, ...]:
     """Those that no other dominates, cheapest first; of equal ones the first."""
-    candidates = list(members)
-    kept: list[Member] = []
-    for member in candidates:
-        beaten = any(dominates(other.figures, member.figures) for other in candidates)
-        if not beaten and all(member.figures != other.figures for other in kept):
-            kept.append(member)
-    return tuple(sorted(kept, key=lambda member: member.cost[::-1][1:]))
+    by_figures: dict[tuple[float, ...], Member] = {}
+    for member in members:
+        by_figures.setdefault(member.figures, member)
+    kept = [one for figures, one in by_figures.items() if not any(dominates(each, figures) for each in by_figures)]
+    return tuple(sorted(kept, key=lambda member: (member.cost.flops, member.cost.params)))
 
 
 def grown_front(
@@ -104,4 +102,4 @@ def confirmed_front(finalists: Iterable[Finalist]) -> tuple[Finalist, ...]:
         return (one.seen.loss, *Cost.of(one.recipe.architecture)[:2])
 
     kept = [one for one in candidates if not any(dominates(figures(other), figures(one)) for other in candidates)]
-    return tuple(sorted(kept, key=lambda one: Cost.of(one.recipe.architecture)[::-1][1:]))
+    return tuple(sorted(kept, key=lambda one: (one.recipe.architecture.flops, one.recipe.architecture.params)))

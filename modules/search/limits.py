@@ -1,6 +1,6 @@
 """What a model may cost, and what that leaves to be proposed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from modules.architecture.description import Architecture
@@ -37,6 +37,10 @@ class Limits(Record):
     def given(self) -> Iterator[tuple[str, float]]:
         """The limits there are, by name."""
         return ((name, value) for name, value in self if value is not None)
+
+    def cost_of(self, architecture: Architecture, latency_of: Callable[[Architecture], float]) -> Cost:
+        """What an architecture costs; its latency (milliseconds) is only measured where it is limited."""
+        return Cost.of(architecture, None if self.max_latency_ms is None else latency_of(architecture))
 
     def objection(self, cost: Cost) -> str | None:
         """Which limit a network breaks, as far as its cost is known; None where it breaks none."""

@@ -4,7 +4,7 @@ A wider network is better where it can be trained for long enough, so a clock as
 images `_EPOCHS` times. Without a clock a study starts with the rule's own network.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from modules.architecture.description import Architecture
 from modules.errors import ConfigError
@@ -35,31 +35,25 @@ def fitting_width(
     build: Callable[[float], Architecture],
     limits: Limits,
     most_flops: float | None,
-    latency_of: Callable[[Architecture], float] | None = None,
+    latency_of: Callable[[Architecture], float],
 ) -> float:
     """The largest width whose network is affordable and within the limits; ConfigError where none is within them.
 
     `latency_of` measures milliseconds; it is only asked where there is a limit on them.
     """
-    smallest = build(_WIDTHS[-1])
-    for width in _candidates(build, most_flops):
-        architecture = build(width)
-        if limits.objection(Cost.of(architecture)) is not None:
-            continue
-        if limits.max_latency_ms is None or latency_of is None or latency_of(architecture) <= limits.max_latency_ms:
-            return width
-    latency = latency_of(smallest) if limits.max_latency_ms is not None and latency_of is not None else None
-    raise unreachable(limits, Cost.of(smallest, latency))
-
-
-def _candidates(build: Callable[[float], Architecture], most_flops: float | None) -> Iterable[float]:
-    """From wide to narrow; beyond the usual width only where there is time for it."""
     for width in _WIDTHS:
-        if width > _USUAL:
-            architecture = build(width)
-            if most_flops is None or architecture.flops > most_flops or architecture.params > _MOST_PARAMS:
-                continue
-        yield width
+        architecture = build(width)
+        if width > _USUAL and not _is_affordable(architecture, most_flops):
+            continue
+        within = limits.objection(Cost.of(architecture)) is None  # before anything is measured
+        if within and limits.objection(limits.cost_of(architecture, latency_of)) is None:
+            return width
+    raise unreachable(limits, limits.cost_of(build(_WIDTHS[-1]), latency_of))
+
+
+def _is_affordable(architecture: Architecture, most_flops: float | None) -> bool:
+    """Whether there is time for more than the usual width."""
+    return most_flops is not None and architecture.flops <= most_flops and architecture.params <= _MOST_PARAMS
 
 
 def unreachable(limits: Limits, smallest: Cost) -> ConfigError:

@@ -99,8 +99,7 @@ class Training:
                 f"allowed is {devices} or more"
             )
         arrays = open_arrays(home, spec.data)
-        train = arrays.indices("train")
-        selected = train[build(recipe.selection)(arrays.labels[train], arrays.identities[train])]
+        selected = arrays.selected(recipe.selection)
         self.spec = spec
         self.start_state = _start_state(spec, store)
         self.history = History(total_samples=piece.samples, epoch_samples=len(selected))

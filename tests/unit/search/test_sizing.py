@@ -13,26 +13,30 @@ def build(width: float):
     return first_architecture((1, 28, 28), 10, 50_000, (0.1,), (0.3,), width)
 
 
+def nobody_asked(architecture) -> float:
+    pytest.fail("a latency was measured that is not limited")
+
+
 def test_without_a_clock_and_limits_it_is_the_usual_width():
-    assert fitting_width(build, Limits(), None) == 1.0
+    assert fitting_width(build, Limits(), None, nobody_asked) == 1.0
 
 
 @pytest.mark.parametrize("limit", [1_000, 6_174, 20_000, 60_000])
 def test_the_widest_below_a_limit_is_taken(limit):
-    width = fitting_width(build, Limits(max_params=limit), None)
+    width = fitting_width(build, Limits(max_params=limit), None, nobody_asked)
     assert build(width).params <= limit
     assert build(width).params > limit / 2
-    assert fitting_width(build, Limits(max_flops=build(width).flops), None) == width
+    assert fitting_width(build, Limits(max_flops=build(width).flops), None, nobody_asked) == width
 
 
 def test_time_asks_for_more_width_up_to_where_a_search_may_start():
-    assert fitting_width(build, Limits(), 1e12) == 2.5  # 377,530 parameters
-    assert fitting_width(build, Limits(), build(1.5).flops) == 1.5
-    assert fitting_width(build, Limits(), 1.0) == 1.0  # too little time is no reason for less
+    assert fitting_width(build, Limits(), 1e12, nobody_asked) == 2.5  # 377,530 parameters
+    assert fitting_width(build, Limits(), build(1.5).flops, nobody_asked) == 1.5
+    assert fitting_width(build, Limits(), 1.0, nobody_asked) == 1.0  # too little time is no reason for less
 
 
 def test_limits_go_before_time():
-    assert build(fitting_width(build, Limits(max_params=100_000), 1e12)).params <= 100_000
+    assert build(fitting_width(build, Limits(max_params=100_000), 1e12, nobody_asked)).params <= 100_000
 
 
 def test_latency_is_measured_only_where_it_is_limited():
@@ -40,13 +44,13 @@ def test_latency_is_measured_only_where_it_is_limited():
     by_params = {build(width).params: value for width, value in latency.items()}
     found = fitting_width(build, Limits(max_latency_ms=2.5), None, lambda one: by_params[one.params])
     assert found == 0.7
-    assert fitting_width(build, Limits(), None, lambda one: pytest.fail("nobody asked")) == 1.0
+    assert fitting_width(build, Limits(), None, nobody_asked) == 1.0
 
 
 @pytest.mark.parametrize("limits", [Limits(max_params=100), Limits(max_flops=10)])
 def test_limits_that_nothing_meets_are_refused_with_the_smallest_that_could(limits):
     with pytest.raises(ConfigError, match=f"the smallest network here has {build(0.1).params:,} parameters"):
-        fitting_width(build, limits, None)
+        fitting_width(build, limits, None, nobody_asked)
 
 
 def test_a_latency_that_nothing_meets_is_refused():

@@ -1,0 +1,65 @@
+"""The network that a study begins with: an earlier winner's, or one as wide as the limits and the time allow."""
+
+from functools import partial
+
+from flows import reporting
+from flows.orchestration import task
+from flows.study import Study
+from flows.translation import configured_limits
+from modules.architecture.description import Architecture
+from modules.errors import ConfigError
+from modules.recipe import Recipe
+from modules.search.earlier import EarlierWinner, read_earlier_winner
+from modules.search.first_recipe import leaves_width_open, model_of
+from modules.search.limits import Limits
+from modules.search.plan import training_seconds
+from modules.search.sizing import affordable_flops, fitting_width
+
+
+@task("find the earlier winner")
+def find_earlier_winner(study: Study) -> EarlierWinner | None:
+    """The network and the state that search.start names; the one that was found at first, should that study change."""
+    name = study.settings.search.start
+    if name is None:
+        return None
+    found = study.decided("start", lambda: read_earlier_winner(study.home, name).model_dump(mode="json"))
+    earlier = EarlierWinner.model_validate(found)
+    earlier.check_suits(study.laboratory.data)
+    study.progress.say(f"goes on from the winner of study {name}")
+    return earlier
+
+
+@task("size the first network")
+def size_network(study: Study, recipe: Recipe, earlier: EarlierWinner | None) -> Recipe:
+    """The recipe with a network within the limits and, under a clock, as wide as the time pays for."""
+    settings, data = study.settings, study.laboratory.data
+    limits = configured_limits(settings)
+    if earlier is not None:
+        recipe = recipe.updated(architecture=earlier.architecture)
+    elif leaves_width_open(settings.model) and (settings.budget.minutes is not None or any(limits.given())):
+        width = study.decided("width of the first network", lambda: _fitting_width(study, recipe, limits))
+        recipe = recipe.updated(architecture=model_of(settings.model, data, width))
+    _check_limits(study, recipe.architecture, limits)
+    reporting.say_recipe(study, recipe)
+    return recipe
+
+
+def _fitting_width(study: Study, recipe: Recipe, limits: Limits) -> float:
+    settings, laboratory = study.settings, study.laboratory
+    minutes, searched, most = settings.budget.minutes, settings.search.kind != "none", None
+    if minutes is not None:
+        num_train = laboratory.data.num_images["train"]
+        seconds = training_seconds(minutes, study.clock.seconds)
+        most = affordable_flops(recipe.architecture, laboratory.calibrate(recipe), num_train, seconds, searched)
+    build = partial(model_of, settings.model, laboratory.data)
+    return fitting_width(build, limits, most, laboratory.latency_ms)
+
+
+def _check_limits(study: Study, architecture: Architecture, limits: Limits) -> None:
+    """A first network beyond the limits can only be shrunk, so where nothing is searched it is refused."""
+    objection = limits.objection(limits.cost_of(architecture, study.laboratory.latency_ms))
+    if objection is None:
+        return
+    if study.settings.search.kind == "none":
+        raise ConfigError(f"{objection}: allowed is search=edits, which can shrink it, model=auto or another width")
+    study.progress.say(f"{objection}: it has to shrink first", "yellow")
