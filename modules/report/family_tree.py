@@ -83,7 +83,8 @@ def _nodes(study: StudyView) -> list[_Node]:
         ]
         winners = [first + place for place, row in enumerate(rows) if generation.winner_trial in row.trials]
         trunk = winners[0] if winners else trunk
-        by_recipe |= {generation.winner: trunk}
+        trained = {row.recipe: first + place for place, row in enumerate(rows) if row.trials}
+        by_recipe |= {**trained, generation.winner: trunk}  # on a front, any of them may be the next parent
     column = len(ledger.generations) + 1
     final = sorted(ledger.final, key=lambda row: not row.kept)
     nodes += [_node(row, column, place, trunk, row.kept) for place, row in enumerate(final)]

@@ -115,18 +115,18 @@ def confusion(study: StudyView) -> str | None:
 
 
 def front(study: StudyView) -> str | None:
-    """Errors on *confirm* of the front's members over their parameters; None where no front was asked for."""
+    """Cross-entropies on *confirm* of the front's members over their parameters; None where no front was asked for."""
     members = study.summary.get("front")
     if not members:
         return None
     with _figure(width=5.6, height=3.2) as (figure, axes):
-        params, errors = [one["params"] for one in members], [100 * one["val_error"] for one in members]
-        axes.plot(params, errors, color=LIGHT["good"], marker="o", markersize=5, linewidth=1.2)
+        params, losses = [one["params"] for one in members], [one["val_loss"] for one in members]
+        axes.plot(params, losses, color=LIGHT["good"], marker="o", markersize=5, linewidth=1.2)
         axes.set_xscale("log")
         _plain_log_ticks(axes.xaxis)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * max(losses))
         axes.set_xlabel("parameters")
-        axes.set_ylabel("error on confirm, %")
+        axes.set_ylabel("cross-entropy on confirm")
         return _svg(figure)
 
 
@@ -147,6 +147,7 @@ def range_test(study: StudyView) -> str | None:
             color=LIGHT["good"],
         )
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
         axes.set_xlabel("learning rate")
         axes.set_ylabel("training loss, smoothed")
         return _svg(figure)
@@ -163,7 +164,7 @@ def captions(study: StudyView) -> dict[str, str]:
     picked = study.range_test.picked if study.range_test else None
     members = study.summary.get("front") or ()
     return {
-        "front": f"The front: {len(members)} networks, each with fewer errors on confirm than any cheaper one.",
+        "front": f"The front: {len(members)} networks; no cheaper one has as low a cross-entropy on confirm.",
         "range_test": f"Range test of the learning rate: losses at rates that grow; {picked} was picked.",
         "loss_curves": f"Learning curves of {len(placed)} trials: cross-entropy on steer over samples seen.",
         "error_curves": f"Error on steer over samples seen; the lowest a trial ended with is {percent(lowest)}.",

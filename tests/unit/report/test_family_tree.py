@@ -44,3 +44,23 @@ def test_it_can_be_told_in_words() -> None:
     assert "Generation 1 kept widen_layer; not kept: add_layer, narrow_layer." in words
     assert "Generation 3 kept the control" in words
     assert "final: from scratch: not kept." in words
+
+
+def test_a_generation_may_begin_from_an_edit_that_was_not_kept_as_on_a_front() -> None:
+    view = made_up_view(2)
+    first, second = view.ledger.generations
+    other = next(row for row in first.rows if not row.kept and row.edit != "control" and row.trials)
+    rows = tuple(row.updated(parent=other.recipe) for row in second.rows)
+    generations = (first, second.updated(rows=rows))
+    moved = view.updated(ledger=view.ledger.updated(generations=generations))
+    before, after = (_starts(each) for each in (view, moved))
+    assert before != after
+    assert len({height for height in after if height not in before}) == 1  # all of them from that one node
+
+
+def _starts(view) -> list[str]:
+    """The heights at which the branches to the second generation begin."""
+    paths = ElementTree.fromstring(family_tree(view)).findall(f"{SVG}path")
+    columns = [path.attrib["d"].split()[:2] for path in paths]
+    begins = sorted({x for x, _ in columns}, key=lambda x: float(x[1:]))
+    return [y for x, y in columns if x == begins[1]]
