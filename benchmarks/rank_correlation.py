@@ -6,6 +6,10 @@ go the same way. Effects are differences of mean cross-entropy on *steer*, child
 
     python -m benchmarks.rank_correlation data=fashion_mnist data.root=DIR            # about half an hour on 2 cores
     python -m benchmarks.rank_correlation --edits 2 --full-samples 16000 …            # a quick look
+    python -m benchmarks.rank_correlation --slices 4000 8000 …                        # what halving a slice would lose
+
+The last rows say how often halving would go wrong: of six edits drawn at random, the better three after each slice but
+the longest are looked for the one that is best after the next.
 
 Prints a row a kind, writes the effects as JSON and the plot as SVG, and needs ESPALIER_HOME like `espalier run`.
 """
@@ -15,6 +19,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,11 +42,19 @@ from modules.workers.pool import WorkerPool
 _CONSTANT = Part(target="modules.training.schedules.constant.Constant")
 _LINEAR = Part(target="modules.training.schedules.linear.Linear")
 _SLICES = (8_000, 16_000, 32_000)
+_HALVED = 6  # edits of a generation that would be halved
 _CONTROL_SEEDS = 3
 _STRENGTHS = {
     "WidenLayer": [{"factor": 1.25}, {"factor": 2.0}],
     "NarrowLayer": [{"factor": 0.75}, {"factor": 0.5}],
 }
+
+
+class Lengths(NamedTuple):
+    """Samples of the slices, shortest first, and of the cool-down after the longest."""
+
+    slices: tuple[int, ...]
+    full: int
 
 
 class Course(NamedTuple):
@@ -59,6 +72,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="as for `espalier run`, such as data=fashion_mnist data.root=DIR")
     parser.add_argument("--edits", type=int, default=8, help="edits of each kind")
     parser.add_argument("--fraction", type=float, default=1 / 3, help="of the training images")
+    parser.add_argument("--slices", type=int, nargs="+", default=_SLICES, help="in samples; multiples of the first")
     parser.add_argument("--full-samples", type=int, default=48_000, help="of the cool-down after the longest slice")
     parser.add_argument("--output", type=Path, default=Path("rank_correlation"), help="stem of the JSON and SVG files")
     arguments = parser.parse_args()
@@ -67,37 +81,38 @@ def main() -> None:
     home = home_folder()
     cores = len(os.sched_getaffinity(0))
     with WorkerPool(cores, 1, home / "logs", "modules.training.trial") as pool:
-        controls, children = _measure(settings, home, pool, arguments.edits, arguments.full_samples, cores)
-    rows = _rows(controls, children)
+        lengths = Lengths(tuple(arguments.slices), arguments.full_samples)
+        controls, children = _measure(settings, home, pool, arguments.edits, lengths, cores)
+    rows = _rows(controls, children, lengths.slices)
     arguments.output.with_suffix(".json").write_text(
         json.dumps({"machine": machine(), "controls": controls, "children": children, "rows": rows}, indent=1)
     )
-    _plot(controls, children, arguments.output.with_suffix(".svg"))
+    _plot(controls, children, lengths.slices, arguments.output.with_suffix(".svg"))
     print("\n".join(rows))
 
 
 def _measure(
-    settings: Settings, home: Path, pool: WorkerPool, per_kind: int, full_samples: int, cores: int
+    settings: Settings, home: Path, pool: WorkerPool, per_kind: int, lengths: Lengths, cores: int
 ) -> tuple[list[Course], list[Course]]:
     record = configured_data(settings, Store(home / "store"))
     wished = {"precision": "auto", "accelerator": "cpu", "devices": 1, "strategy": "auto"}
     described = pool.call("modules.training.numerics.describe_numerics", wished)
     laboratory = Laboratory(home, pool, Numerics.model_validate(described), record)
-    recipe = _deepened(_first(settings, record)).updated(schedule=_CONSTANT)
+    recipe = _deepened(_first(settings, record, lengths.slices[0])).updated(schedule=_CONSTANT)
     trunk = _trained(laboratory, recipe, Slice(samples=64_000, evaluate_every=16_000), 0, None)
     print(f"trunk: {recipe.architecture.params:,} parameters, steer error {trunk.steer_error:.2%}", flush=True)
     proposals = _proposals(settings, recipe, per_kind)
 
     def control(seed: int) -> Course:
         start = Start(kind="trials", key=trunk.key, state_sha256=trunk.state_sha256)
-        return _follow(laboratory, recipe, start, trunk.samples, seed, full_samples, "control", f"seed {seed}")
+        return _follow(laboratory, recipe, start, trunk.samples, seed, lengths, "control", f"seed {seed}")
 
     def child(kind: str, edit: Part) -> Course | None:
         inherited = laboratory.inherit(edit, recipe, trunk, seed=0)
         if not isinstance(inherited, Inherited):
             return None
         edited = inherited.recipe
-        return _follow(laboratory, edited, inherited.start, trunk.samples, 0, full_samples, kind, inherited.description)
+        return _follow(laboratory, edited, inherited.start, trunk.samples, 0, lengths, kind, inherited.description)
 
     with ThreadPoolExecutor(cores) as threads:
         controls = list(threads.map(control, range(0, 1000 * _CONTROL_SEEDS, 1000)))
@@ -105,12 +120,12 @@ def _measure(
     return controls, [each for each in children if each is not None]
 
 
-def _first(settings: Settings, data: DataRecord) -> Recipe:
+def _first(settings: Settings, data: DataRecord, shortest: int) -> Recipe:
     recipe = configured_recipe(settings, data).updated(augmentation=settings.augmentation)
     if settings.averaging.arguments.get("half_life_samples", 0) is not None:
         return recipe
     # The rule's half-life is a fraction of the slice of a study; here it is that of the shortest slice.
-    arguments = {**recipe.averaging.arguments, "half_life_samples": _SLICES[0] / 8}
+    arguments = {**recipe.averaging.arguments, "half_life_samples": shortest / 8}
     return recipe.updated(averaging=recipe.averaging.updated(arguments=arguments))
 
 
@@ -146,18 +161,19 @@ def _follow(
     start: Start,
     position: int,
     seed: int,
-    full_samples: int,
+    lengths: Lengths,
     kind: str,
     description: str,
 ) -> Course:
-    piece = Slice(samples=_SLICES[-1], evaluate_every=_SLICES[0], first_sample=position)
+    shortest, longest = lengths.slices[0], lengths.slices[-1]
+    piece = Slice(samples=longest, evaluate_every=shortest, first_sample=position)
     sliced = _trained(laboratory, recipe, piece, seed, start)
-    looks = {round(point.samples / _SLICES[0]): point.steer_loss for point in sliced.curve}
+    looks = {round(point.samples / shortest): point.steer_loss for point in sliced.curve}
     cooled = recipe.updated(schedule=_LINEAR)
-    end = Slice(samples=full_samples, evaluate_every=full_samples, first_sample=position + sliced.samples)
+    end = Slice(samples=lengths.full, evaluate_every=lengths.full, first_sample=position + sliced.samples)
     after = Start(kind="trials", key=sliced.key, state_sha256=sliced.state_sha256)
     final = _trained(laboratory, cooled, end, seed, after)
-    slices = tuple(looks[round(samples / _SLICES[0])] for samples in _SLICES)
+    slices = tuple(looks[round(samples / shortest)] for samples in lengths.slices)
     print(f"{kind}: {description}: {slices} -> {final.steer_loss:.4f} ({final.steer_error:.2%})", flush=True)
     return Course(kind, description, slices, final.steer_loss)
 
@@ -167,25 +183,43 @@ def _effects(controls: Sequence[Course], children: Sequence[Course], seen: Calla
     return [seen(each) - reference for each in children]
 
 
-def _rows(controls: Sequence[Course], children: Sequence[Course]) -> list[str]:
+def _rows(controls: Sequence[Course], children: Sequence[Course], slices: Sequence[int]) -> list[str]:
     rows = [
-        "| kind | edits | " + " | ".join(f"tau, slice of {samples:,}" for samples in _SLICES) + " |",
-        "| --- | --- |" + " --- |" * len(_SLICES),
+        "| kind | edits | " + " | ".join(f"tau, slice of {samples:,}" for samples in slices) + " |",
+        "| --- | --- |" + " --- |" * len(slices),
     ]
     for kind in ("all", *sorted({each.kind for each in children})):
         chosen = [each for each in children if kind in ("all", each.kind)]
         ends = _effects(controls, chosen, lambda each: each.end)
         taus = []
-        for index in range(len(_SLICES)):
+        for index in range(len(slices)):
             effects = _effects(controls, chosen, lambda each, index=index: each.slices[index])  # type: ignore[misc]
             taus.append(_tau(effects, ends))
         rows.append(f"| {kind} | {len(chosen)} | " + " | ".join(taus) + " |")
-    for index, samples in enumerate(_SLICES):
+    for index, samples in enumerate(slices):
         losses = [each.slices[index] for each in controls]
         rows.append(f"control after {samples:,}: {np.mean(losses):.4f}, between seeds {np.std(losses, ddof=1):.4f}")
     ends = [each.end for each in controls]
+    rows += [
+        f"of {_HALVED} edits the best after {later:,} is among the better half after {earlier:,}: {share:.0%}"
+        for (earlier, later), share in zip(pairwise(slices), _survivals(children), strict=True)
+    ]
     rows.append(f"control at the end: {np.mean(ends):.4f}, between seeds {np.std(ends, ddof=1):.4f}")
     return rows
+
+
+def _survivals(children: Sequence[Course]) -> list[float]:
+    """How often the best after a slice would have survived a halving after the slice before it."""
+    losses, numbers = np.array([each.slices for each in children]), np.random.default_rng(0)
+    drawn = [numbers.permutation(len(children))[:_HALVED] for _ in range(2000)]
+    return [
+        float(
+            np.mean(
+                [np.argmin(losses[some, late]) in np.argsort(losses[some, late - 1])[: _HALVED // 2] for some in drawn]
+            )
+        )
+        for late in range(1, losses.shape[1])
+    ]
 
 
 def _tau(effects: Sequence[float], ends: Sequence[float]) -> str:
@@ -203,14 +237,14 @@ def _tau(effects: Sequence[float], ends: Sequence[float]) -> str:
     return f"{tau:.2f} ({low:.2f} to {high:.2f})"
 
 
-def _plot(controls: Sequence[Course], children: Sequence[Course], path: Path) -> None:
+def _plot(controls: Sequence[Course], children: Sequence[Course], slices: Sequence[int], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, len(_SLICES), figsize=(4 * len(_SLICES), 4), sharey=True, layout="constrained")
-    for index, (samples, axis) in enumerate(zip(_SLICES, axes, strict=True)):
+    figure, axes = plt.subplots(1, len(slices), figsize=(4 * len(slices), 4), sharey=True, layout="constrained")
+    for index, (samples, axis) in enumerate(zip(slices, axes, strict=True)):
         for kind in sorted({each.kind for each in children}):
             chosen = [each for each in children if each.kind == kind]
             effects = _effects(controls, chosen, lambda each, index=index: each.slices[index])  # type: ignore[misc]

@@ -1,7 +1,7 @@
-"""A plain network for colour images: a convolution of 2 x 2 pixels, then stages of two convolutions at full resolution.
+"""A plain network for colour images: a convolution of 2 x 2 pixels, then stages of two convolutions and a pool.
 
-The shape that reaches 94 % on CIFAR-10 for the fewest operations (Jordan 2024, arXiv:2404.00498): wide, shallow, GELU, a
-pool inside each stage before its second convolution. `initialisation=whitening` gives its first layer what the paper does.
+The shape that reaches 94 % on CIFAR-10 for the fewest operations (Jordan 2024, arXiv:2404.00498): wide, shallow, GELU,
+the pool of each stage before its second convolution. `initialisation=whitening` starts the first layer as the paper.
 """
 
 from modules.architecture.description import (
@@ -31,7 +31,7 @@ def vgg_architecture(
     std: tuple[float, ...],
     width: float | None = None,
 ) -> Architecture:
-    """The network for images of `image_shape` (channels, height, width); `width` is a factor on the stages' channels."""
+    """The network for images of `image_shape` (channels, height, width); `width` is a factor on the channels."""
     width = 1.0 if width is None else width
     nodes: list[Node] = [Standardise(name="standardise1", inputs=(IMAGE,), mean=mean, std=std)]
     side = min(image_shape[1:])

@@ -9,8 +9,8 @@ REVISION = 1
 def whiten_first_convolution(network: nn.Module, images: Tensor, eps: float) -> None:
     """Give the first convolution the scaled principal directions of its patches, then their opposites.
 
-    `images` (N, C, H, W) are those the network sees. Channels beyond twice the directions keep what they have, as do all
-    where the first convolution is grouped: its channels see different patches.
+    `images` (N, C, H, W) are those the network sees. Channels beyond twice the directions keep what they have, and so
+    do all of a grouped convolution, whose channels see different patches.
     """
     layer = next((module for module in network.modules() if isinstance(module, nn.Conv2d)), None)
     if layer is None or layer.groups != 1:
