@@ -55,7 +55,10 @@ def empty_home(keep: Path | None) -> Iterator[Path]:
 def run_study(
     overrides: Sequence[str], home: Path, meanwhile: Callable[["subprocess.Popen[bytes]"], None] | None = None
 ) -> Finished:
-    """Run `espalier run` in a fresh home, what it says on standard error; returns once its Prefect server has gone."""
+    """Run `espalier run` in a home, what it says on standard error; returns once its Prefect server has gone.
+
+    Where the home holds earlier studies, `overrides` name this one: study=NAME.
+    """
     home.mkdir(parents=True, exist_ok=True)
     started_at = time.time()
     process = subprocess.Popen(
@@ -71,7 +74,8 @@ def run_study(
     if process.returncode:
         sys.exit(f"espalier run {' '.join(overrides)} ended with exit code {process.returncode}")
     _wait_for_server_to_end(home)
-    (summary,) = home.glob("studies/*/summary.json")
+    name = next((each.partition("=")[2] for each in overrides if each.startswith("study=")), "*")
+    (summary,) = home.glob(f"studies/{name}/summary.json")
     return Finished(json.loads(summary.read_text()), started_at, ended_at)
 
 
