@@ -4,9 +4,9 @@
     python -m benchmarks.small_networks --full mnist=DIR                             # 2k to 400k, an hour each
     python -m benchmarks.small_networks --limits 6174 --minutes 60 mnist=DIR experiment=small
 
-Each is a whole command with objective.max_params and its minutes, in an ESPALIER_HOME that was empty before; the test set
-is opened once, at its end. The picture has the published small networks beside them, of which several chose their epoch
-on test images. Further arguments are overrides for `espalier run`.
+Each is a whole command with objective.max_params and its minutes, in an ESPALIER_HOME that was empty before; the test
+set is opened once, at its end. The picture has the published small networks beside them, of which several chose their
+epoch on test images. Further arguments are overrides for `espalier run`.
 """
 
 import argparse
