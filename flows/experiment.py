@@ -28,7 +28,7 @@ from modules.recipe import Recipe
 from modules.records import DataRecord, Part, Step, TrialResult
 from modules.report.table import study_markdown
 from modules.search.diagnosis import Diagnosis
-from modules.search.final import Final, Finalist, choose_final
+from modules.search.final import Final, Finalist, FinalTraining, choose_final
 from modules.search.first_recipe import batch_limit, range_test_fits
 from modules.search.front import Member, confirmed_front, grown_front, next_parent, spaced, trunk_at
 from modules.search.generation import (
@@ -358,14 +358,16 @@ def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member],
     if _is_pareto(study) and plan.continued_samples:
         return train_front(study, plan, trunk, front)
     if not plan.continued_samples:
-        return confirm_final(study, trunk, {"baseline": (recipe, trial, trunk.lineage)})
+        only = FinalTraining(recipe, trial, recipe.content_digest, trunk.lineage)
+        return confirm_final(study, trunk, {"baseline": only})
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
     trained = {"continued": _cool_down(study, plan, trunk, samples, "final: continued")}
     if plan.scratch_samples:
         anew = recipe.updated(schedule=first.schedule)
         spec = study.laboratory.spec(anew, _piece(study, samples, plan.evaluate_every), study.seed(0))
         done = train_trial(study, spec, "final: from scratch")
-        trained["from scratch"] = (anew, done, (_first_step(spec, done),))
+        lineage = (_first_step(spec, done),)
+        trained["from scratch"] = FinalTraining(anew, done, recipe.content_digest, lineage)
     return confirm_final(study, trunk, trained)
 
 
@@ -381,25 +383,21 @@ def train_front(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member])
     return confirm_final(study, trunk, trained)
 
 
-def _cool_down(
-    study: Study, plan: Plan, start: Trunk | Member, samples: int, role: str
-) -> tuple[Recipe, TrialResult, tuple[Step, ...]]:
+def _cool_down(study: Study, plan: Plan, start: Trunk | Member, samples: int, role: str) -> FinalTraining:
     """Trained on from the weights it has, with a rate that ends at zero."""
     cooling = start.trained.recipe.updated(schedule=Part(target=_LINEAR, arguments={"final_factor": 0.0}))
     piece = _piece(study, samples, plan.evaluate_every, start.position)
     spec = study.laboratory.spec(cooling, piece, study.seed(0), _start_of(start.trained.first))
     done = train_trial(study, spec, role)
-    return cooling, done, (*start.lineage, _next_step(spec, done))
+    return FinalTraining(cooling, done, start.trained.recipe.content_digest, (*start.lineage, _next_step(spec, done)))
 
 
 @task("confirm final training")
-def confirm_final(
-    study: Study, trunk: Trunk, trained: dict[str, tuple[Recipe, TrialResult, tuple[Step, ...]]]
-) -> Final:
+def confirm_final(study: Study, trunk: Trunk, trained: dict[str, FinalTraining]) -> Final:
     """Open *confirm* for the final trainings and choose."""
     finalists = {
-        name: Finalist(name, recipe, trial, study.laboratory.observe(recipe, trial, "confirm"), lineage)
-        for name, (recipe, trial, lineage) in trained.items()
+        name: Finalist(name, training, study.laboratory.observe(training.recipe, training.trial, "confirm"))
+        for name, training in trained.items()
     }
     final = choose_final(finalists, noise_of(trunk.trained, trunk))
     if _is_pareto(study):

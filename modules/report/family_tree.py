@@ -87,7 +87,7 @@ def _nodes(study: StudyView) -> list[_Node]:
         by_recipe |= {**trained, generation.winner: trunk}  # on a front, any of them may be the next parent
     column = len(ledger.generations) + 1
     final = sorted(ledger.final, key=lambda row: not row.kept)
-    nodes += [_node(row, column, place, trunk, row.kept) for place, row in enumerate(final)]
+    nodes += [_node(row, column, place, by_recipe.get(row.parent, trunk), row.kept) for place, row in enumerate(final)]
     return nodes
 
 

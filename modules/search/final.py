@@ -11,14 +11,37 @@ from modules.search.laboratory import evidence_of
 
 
 @dataclass(frozen=True)
-class Finalist:
-    """A final training and what its weights said about *confirm*."""
+class FinalTraining:
+    """A training that a study may end with."""
 
-    name: str  # "continued", "from scratch" or "baseline"
     recipe: Recipe
     trial: TrialResult
-    seen: Outputs
+    parent: str  # digest of the recipe that it goes on from, or whose network it trains anew
     lineage: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A final training under its name, and what its weights said about *confirm*."""
+
+    name: str  # "continued", "from scratch", "baseline" or "front 1"
+    training: FinalTraining
+    seen: Outputs
+
+    @property
+    def recipe(self) -> Recipe:
+        """What was trained."""
+        return self.training.recipe
+
+    @property
+    def trial(self) -> TrialResult:
+        """What came of it."""
+        return self.training.trial
+
+    @property
+    def lineage(self) -> tuple[Step, ...]:
+        """The way from the first recipe."""
+        return self.training.lineage
 
 
 @dataclass(frozen=True)
@@ -56,7 +79,7 @@ def _row(finalist: Finalist, winner: Finalist, interval: Interval | None) -> Led
         edit=f"final: {finalist.name}",
         description=f"{finalist.trial.epochs:.1f} epochs at a rate that ends low",
         reason="inherited weights or new ones: measured, not assumed",
-        parent=finalist.recipe.content_digest,
+        parent=finalist.training.parent,
         recipe=finalist.recipe.content_digest,
         trials=(finalist.trial.key,),
         certificate=None,

@@ -64,3 +64,14 @@ def _starts(view) -> list[str]:
     columns = [path.attrib["d"].split()[:2] for path in paths]
     begins = sorted({x for x, _ in columns}, key=lambda x: float(x[1:]))
     return [y for x, y in columns if x == begins[1]]
+
+
+def test_a_member_of_the_front_grows_from_the_network_that_it_was() -> None:
+    view = made_up_view(2)
+    other = next(
+        row for row in view.ledger.generations[0].rows if not row.kept and row.edit != "control" and row.trials
+    )
+    continued, scratch = view.ledger.final
+    moved = view.updated(ledger=view.ledger.updated(final=(continued, scratch.updated(parent=other.recipe))))
+    before, after = (_starts(each) for each in (view, moved))
+    assert len([height for height in after if height not in before]) == 1

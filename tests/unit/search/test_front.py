@@ -9,7 +9,7 @@ from random_networks import recipe_of
 from modules.architecture.start import first_architecture
 from modules.evaluation.outputs import Outputs
 from modules.records import Part, TrialResult
-from modules.search.final import Finalist
+from modules.search.final import Finalist, FinalTraining
 from modules.search.front import (
     Member,
     confirmed_front,
@@ -101,7 +101,7 @@ def test_confirm_decides_who_stays_on_the_front():
         one = trained(width, loss)
         losses = np.full(4, loss, dtype=np.float32)
         seen = Outputs(losses, np.full((4, 3), 1 / 3, dtype=np.float32), np.zeros(4, dtype=np.int64))
-        return Finalist(f"front {width}", one.recipe, one.first, seen)
+        return Finalist(f"front {width}", FinalTraining(one.recipe, one.first, one.recipe.content_digest), seen)
 
     found = confirmed_front([finalist(1.0, 0.2), finalist(0.5, 0.3), finalist(1.5, 0.25)])
     assert [one.name for one in found] == ["front 0.5", "front 1.0"]

@@ -7,7 +7,7 @@ from modules.architecture.description import IMAGE, Architecture, Conv, Dense, G
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
 from modules.records import Certificate, Part, TrialResult
-from modules.search.final import Finalist, choose_final
+from modules.search.final import Finalist, FinalTraining, choose_final
 from modules.search.generation import (
     Child,
     Confirmation,
@@ -253,7 +253,7 @@ def finalist(name: str, loss: float) -> Finalist:
         probabilities=np.tile(np.array([0.8, 0.1, 0.1], np.float32), (IMAGES, 1)),
         labels=np.repeat([0, 1], [IMAGES - 10, 10]),
     )
-    return Finalist(name, of, trial(name, of, 0), outputs)
+    return Finalist(name, FinalTraining(of, trial(name, of, 0), "parent"), outputs)
 
 
 def test_the_final_choice_is_the_lower_cross_entropy_on_confirm():
