@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 from flows import reporting
 from flows.first_network import find_earlier_winner, size_network
@@ -25,7 +26,7 @@ from modules.config import Settings, home_folder, resolve
 from modules.errors import TrainingError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
-from modules.records import DataRecord, Part, Step, TrialResult
+from modules.records import CurvePoint, DataRecord, Part, Step, TrialResult
 from modules.report.table import study_markdown
 from modules.search.diagnosis import Diagnosis
 from modules.search.final import Final, Finalist, FinalTraining, choose_final
@@ -42,6 +43,7 @@ from modules.search.generation import (
     next_trunk,
     noise_of,
     record_generation,
+    survivors,
 )
 from modules.search.laboratory import Inherited, Refused, evidence_of
 from modules.search.plan import CONTROL_SEEDS, Plan
@@ -55,6 +57,8 @@ from modules.workers.pool import WorkerDiedError
 _CONSTANT = "modules.training.schedules.constant.Constant"
 _LINEAR = "modules.training.schedules.linear.Linear"
 _TRUNK_WARMUP = 0.1  # of the baseline
+Fitting = tuple[Proposal, Inherited]
+
 _PROPOSED = 4  # times as many edits as a generation tries, since some may not fit
 
 
@@ -215,7 +219,10 @@ def run_generation(
     diagnosis = evaluate(study, trunk, number)
     proposals = propose_edits(study, plan, trunk, diagnosis, number)
     control = train_control(study, plan, trunk, number)
-    fitting, refused = fit_edits(study, trunk, proposals, plan.edits_per_generation, number)
+    fitting, refused = fit_edits(study, trunk, proposals, plan.begun_per_generation, number)
+    if plan.halving:
+        fitting, given_up = halve_edits(study, plan, trunk, control, fitting, number)
+        refused += given_up
     children = [train_child(study, plan, trunk, proposal, inherited, number) for proposal, inherited in fitting]
     chosen = favourite(children, control, trunk, study.settings.objective.margin)
     if chosen is not None:
@@ -246,7 +253,7 @@ def propose_edits(study: Study, plan: Plan, trunk: Trunk, diagnosis: Diagnosis, 
     rows = tuple(row for generation in trunk.generations for row in generation.rows)
     knowledge = Knowledge(diagnosis=diagnosis, rows=rows, limits=limits) if search.kind == "edits" else None
     architecture = trunk.trained.recipe.architecture
-    count = _PROPOSED * plan.edits_per_generation
+    count = _PROPOSED * plan.begun_per_generation
     return propose(search.edits, architecture, knowledge, count, study.settings.seed, number)
 
 
@@ -264,11 +271,11 @@ def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Traine
 
 def fit_edits(
     study: Study, trunk: Trunk, proposals: Sequence[Proposal], count: int, number: int
-) -> tuple[list[tuple[Proposal, Inherited]], list[Child]]:
+) -> tuple[list[Fitting], list[Child]]:
     """The first `count` proposals that fit the parent and the limits, applied; and those refused on the way."""
     limits, parent = configured_limits(study.settings), trunk.trained
     before = limits.cost_of(parent.recipe.architecture, study.laboratory.latency_ms)
-    fitting: list[tuple[Proposal, Inherited]] = []
+    fitting: list[Fitting] = []
     refused: list[Child] = []
     for proposal in proposals:
         if len(fitting) == count:
@@ -284,6 +291,39 @@ def fit_edits(
             objection = limits.objection(after)
             refused.append(Child(proposal, inherited.description, None, inherited.certificate, objection))
     return fitting, refused
+
+
+def halve_edits(
+    study: Study, plan: Plan, trunk: Trunk, control: Trained, fitting: Sequence[Fitting], number: int
+) -> tuple[list[Fitting], list[Child]]:
+    """Begin to train more edits than there is time for; the better half at half a slice, and the others, given up."""
+    begun: list[tuple[Fitting, CurvePoint]] = []
+    given_up: list[Child] = []
+    for proposal, inherited in fitting:
+        spec = _edited_spec(study, plan, trunk, inherited, 0)
+        try:
+            begun.append(((proposal, inherited), begin_trial(study, spec, number, proposal.name)))
+        except (TrainingError, WorkerDiedError) as error:
+            study.failed += 1
+            given_up.append(Child(proposal, inherited.description, None, inherited.certificate, str(error)))
+    reference = fmean(trial.curve[0].steer_loss for trial in control.trials)
+    margin, parent = study.settings.objective.margin, trunk.trained.recipe
+    chosen = survivors([(each[1].recipe, look.steer_loss) for each, look in begun], reference, parent, margin)
+    for index, ((proposal, inherited), look) in enumerate(begun):
+        if index not in chosen:
+            reason = (
+                f"after half a slice its loss on steer was {look.steer_loss:.4f}, the control's {reference:.4f}; "
+                "others promised more for their cost"
+            )
+            certificate, seconds = inherited.certificate, look.seconds
+            given_up.append(Child(proposal, inherited.description, None, certificate, reason, seconds))
+    return [begun[index][0] for index in chosen], given_up
+
+
+@task("begin {edit}, seed {spec.seed}")
+def begin_trial(study: Study, spec: TrialSpec, generation: int, edit: str) -> CurvePoint:
+    """A trial's first look at *steer*: found in the store, or trained for in a worker process."""
+    return study.begin(spec, generation, edit)
 
 
 def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, number: int) -> Child:
@@ -310,9 +350,12 @@ def train_again(study: Study, plan: Plan, trunk: Trunk, child: Child, number: in
 def _train_edited(
     study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, replicate: int, number: int
 ) -> TrialResult:
+    return train_trial(study, _edited_spec(study, plan, trunk, inherited, replicate), "edit", number, proposal.name)
+
+
+def _edited_spec(study: Study, plan: Plan, trunk: Trunk, inherited: Inherited, replicate: int) -> TrialSpec:
     recipe = _at_constant_rate(inherited.recipe)
-    spec = study.laboratory.spec(recipe, _slice(study, plan, trunk), study.seed(replicate), inherited.start)
-    return train_trial(study, spec, "edit", number, proposal.name)
+    return study.laboratory.spec(recipe, _slice(study, plan, trunk), study.seed(replicate), inherited.start)
 
 
 @task("apply {proposal.name}, generation {number}, seed {seed}")
@@ -447,7 +490,8 @@ def _start_of(trial: TrialResult) -> Start:
 
 
 def _slice(study: Study, plan: Plan, trunk: Trunk) -> Slice:
-    return _piece(study, plan.slice_samples, plan.slice_samples, trunk.position)
+    looks = 2 if plan.halving else 1
+    return _piece(study, plan.slice_samples, max(1, plan.slice_samples // looks), trunk.position)
 
 
 def _piece(study: Study, samples: int, evaluate_every: int, first_sample: int = 0) -> Slice:

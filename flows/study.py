@@ -16,7 +16,7 @@ from flows.progress import Progress
 from flows.translation import configured_laboratory
 from modules.config import Settings
 from modules.errors import StudyError
-from modules.records import DataRecord, TrialResult
+from modules.records import CurvePoint, DataRecord, TrialResult
 from modules.search.laboratory import Laboratory
 from modules.store import Store, explained_write_errors, write_text
 from modules.tracking.flattening import flattened
@@ -204,6 +204,15 @@ class Study:
             self.sink.write_trial(self.name, self.runs[result.key])
         self.clock.keep()
         return result
+
+    def begin(self, spec: TrialSpec, generation: int, edit: str) -> CurvePoint:
+        """Find a trial's first look in the store or train it so far; say it."""
+        label = f"generation {generation} {edit} seed {spec.seed}, first half"
+        with self.progress.trial(label) as report:
+            look = self.laboratory.begin(spec, report)
+        self.progress.say(f"{label}: steer error {look.steer_error:.2%}, loss {look.steer_loss:.4f}")
+        self.clock.keep()
+        return look
 
     def decided(self, question: str, decide: Callable[[], Any]) -> Any:
         """The answer (JSON) to a question that depends on the clock: asked once, then read from the study's folder."""

@@ -64,6 +64,7 @@ def configured_wishes(settings: Settings) -> Wishes:
         baseline_samples=search.baseline_samples,
         final_samples=search.final_samples,
         from_scratch=search.from_scratch,
+        halving=search.halving,
         least_images=search.least_images,
         max_epochs=settings.training.max_epochs,
         minutes=budget.minutes,

@@ -84,6 +84,7 @@ class SearchSettings(Section):
     baseline_samples: Count | None
     final_samples: Count | None
     from_scratch: bool
+    halving: bool  # more edits are begun than are trained for a whole slice
     patience: Count | None  # generations in a row without a kept edit after which the search gives up
     least_images: Annotated[int, Field(ge=0)]
     start: StudyName | None  # a study whose winner this one goes on from

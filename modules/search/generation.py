@@ -47,6 +47,7 @@ class Child:
     trained: Trained | None = None
     certificate: Certificate | None = None
     refused: str | None = None
+    seconds: float = 0.0  # of a training that was given up
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,30 @@ class Trunk:
 
 def candidate_of(child: Trained, parent: Recipe) -> Candidate:
     """A child as judging sees it."""
-    ours, theirs = child.recipe.architecture, parent.architecture
+    return Candidate(child.evidence, *cost_against(child.recipe, parent))
+
+
+def cost_against(recipe: Recipe, parent: Recipe) -> tuple[float, bool]:
+    """The ratio of a child's operations to its parent's, and whether it shrinks: less of something, more of nothing."""
+    ours, theirs = recipe.architecture, parent.architecture
     smaller = ours.params < theirs.params or ours.flops < theirs.flops
     larger = ours.params > theirs.params or ours.flops > theirs.flops
-    return Candidate(child.evidence, ours.flops / theirs.flops, shrinks=smaller and not larger)
+    return ours.flops / theirs.flops, smaller and not larger
+
+
+def survivors(begun: Sequence[tuple[Recipe, float]], control_loss: float, parent: Recipe, margin: float) -> list[int]:
+    """The better half of edits that were trained for half a slice, by what they promise for their cost, as indices.
+
+    `begun` are their recipes with their losses on *steer*; `control_loss` is the control's after as many samples.
+    """
+
+    def promise(index: int) -> float:
+        recipe, loss = begun[index]
+        ratio, shrinks = cost_against(recipe, parent)
+        return (control_loss - loss + (margin * control_loss if shrinks else 0.0)) / ratio
+
+    best_first = sorted(range(len(begun)), key=lambda index: (-promise(index), index))
+    return sorted(best_first[: (len(begun) + 1) // 2])
 
 
 def favourite(children: Sequence[Child], control: Trained, trunk: Trunk, margin: float) -> int | None:
@@ -201,7 +222,7 @@ def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -
     recipe = child.trained.recipe if child.trained else parent
     trials = child.trained.trials if child.trained else ()
     if verdict is None:
-        reason = f"refused: {child.refused}"
+        reason = f"given up: {child.refused}" if child.seconds else f"refused: {child.refused}"
     elif verdict.passes and len(trials) < 2:
         reason = f"not kept: {verdict.reason}, but another edit promised more for its cost"
     else:
@@ -224,7 +245,7 @@ def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -
         verdict=reason,
         params=recipe.architecture.params,
         flops=recipe.architecture.flops,
-        seconds=sum(trial.seconds for trial in trials),
+        seconds=sum(trial.seconds for trial in trials) + child.seconds,
         proposed=child.proposal.edit,
         parent_architecture=parent.architecture.content_digest,
     )

@@ -11,7 +11,7 @@ from modules.digests import digest_of
 from modules.evaluation.outputs import Outputs
 from modules.parts import revisions_of
 from modules.recipe import Recipe
-from modules.records import Certificate, DataRecord, Numerics, Part, PartName, RangeTest, TrialResult
+from modules.records import Certificate, CurvePoint, DataRecord, Numerics, Part, PartName, RangeTest, TrialResult
 from modules.search.diagnosis import Diagnosis
 from modules.search.judging import Evidence
 from modules.search.plan import Calibration
@@ -65,7 +65,16 @@ class Laboratory:
         return TrialResult.model_validate_json(entry.file("result.json").read_text())
 
     def train(self, spec: TrialSpec, report: Report) -> TrialResult:
-        """Train a trial in a worker.
+        """Train a trial in a worker."""
+        return TrialResult.model_validate(self._trained("train_trial", spec, report))
+
+    def begin(self, spec: TrialSpec, report: Report) -> CurvePoint:
+        """A trial's first look at *steer*, for which it is trained no further; `train` goes on from there."""
+        entry = self.store.find("looks", self._that_fits(spec).key)
+        return CurvePoint.model_validate(entry.record if entry else self._trained("begin_trial", spec, report))
+
+    def _trained(self, job: str, spec: TrialSpec, report: Report) -> dict[str, Any]:
+        """What a job of trials gives.
 
         Where workers are killed, as happens when memory runs out, with half as many images at once: the batch is then
         made of several pieces. How many fit is stored.
@@ -73,14 +82,14 @@ class Laboratory:
         spec = self._that_fits(spec)
         arguments = {"spec": spec.model_dump(mode="json"), "home": str(self.home)}
         try:
-            return TrialResult.model_validate(self.pool.call("modules.training.trial.train_trial", arguments, report))
+            return self.pool.call(f"modules.training.trial.{job}", arguments, report)
         except WorkerKilledError:
             at_once = spec.most_at_once or spec.recipe.batch_size
             if at_once <= _FEWEST_AT_ONCE:
                 raise
             self.store.put("memory", spec.key, {"most_at_once": at_once // 2})
             logger.warning("the worker was killed with %d images at once; trying %d", at_once, at_once // 2)
-            return self.train(spec, report)
+            return self._trained(job, spec, report)
 
     def _that_fits(self, spec: TrialSpec) -> TrialSpec:
         """The trial with as many images at once as were found to fit."""

@@ -40,15 +40,21 @@ class Plan(Record):
 
     baseline_samples: int
     generations: int
-    edits_per_generation: int
+    edits_per_generation: int  # that are trained for a whole slice
     slice_samples: int
     continued_samples: int
     scratch_samples: int
     evaluate_every: int  # samples between two looks at *steer* in baseline and final training
+    halving: bool = False  # twice as many edits are begun, and the worse half given up after half a slice
     minutes: float | None = None
     seconds: float | None = None
     calibration: Calibration | None = None
     note: str = ""
+
+    @property
+    def begun_per_generation(self) -> int:
+        """How many edits a generation begins to train."""
+        return self.edits_per_generation * (2 if self.halving else 1)
 
     @property
     def trials_per_generation(self) -> int:
@@ -56,10 +62,16 @@ class Plan(Record):
         return CONTROL_SEEDS + self.edits_per_generation + 1
 
     @property
+    def generation_samples(self) -> int:
+        """All that a generation trains: its trials, and half a slice for each edit that is given up."""
+        given_up = self.begun_per_generation - self.edits_per_generation
+        return self.trials_per_generation * self.slice_samples + given_up * self.slice_samples // 2
+
+    @property
     def total_samples(self) -> int:
         """All that is trained if every generation runs."""
-        generation = self.trials_per_generation * self.slice_samples
-        return self.baseline_samples + self.generations * generation + self.continued_samples + self.scratch_samples
+        finals = self.continued_samples + self.scratch_samples
+        return self.baseline_samples + self.generations * self.generation_samples + finals
 
 
 class Wishes(Record):
@@ -72,6 +84,7 @@ class Wishes(Record):
     baseline_samples: int | None
     final_samples: int | None
     from_scratch: bool
+    halving: bool = False
     least_images: int = 0  # below so many training images nothing is searched unless generations are asked for
     max_epochs: float | None
     minutes: float | None
@@ -140,6 +153,7 @@ def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, spen
         continued_samples=final,
         scratch_samples=final if wishes.from_scratch else 0,
         evaluate_every=_between_looks(num_train, final),
+        halving=wishes.halving,
         minutes=wishes.minutes,
         calibration=calibration,
     )
@@ -157,7 +171,8 @@ def _within_minutes(plan: Plan, wishes: Wishes, num_train: int, calibration: Cal
     assert wishes.minutes is not None
     seconds, rate = training_seconds(wishes.minutes, spent_seconds), calibration.samples_per_second
     slice_seconds = plan.slice_samples / rate + calibration.evaluation_seconds + _TRIAL_OVERHEAD_SECONDS
-    generation = plan.trials_per_generation * slice_seconds * rate  # this and the following in samples
+    slices = plan.generation_samples / plan.slice_samples
+    generation = slices * slice_seconds * rate  # this and the following in samples
     room = seconds * rate - plan.baseline_samples
     final_room = (1 - _SEARCH_SHARE) * seconds * rate
     scratch_minimum = max(_SCRATCH_EPOCHS * num_train, plan.slice_samples)
@@ -211,9 +226,10 @@ def _note(plan: Plan, num_train: int) -> str:
         return f"one training of up to {plan.baseline_samples:,} samples ({epochs:.1f} epochs)"
     generations = "1 generation" if plan.generations == 1 else f"{plan.generations} generations"
     finals = "two final trainings" if plan.scratch_samples else "a final training"
+    halves = f" and {plan.edits_per_generation} half ones" if plan.halving else ""
     return (
         f"a baseline of {plan.baseline_samples:,} samples, {generations} of {plan.trials_per_generation} slices of "
-        f"{plan.slice_samples:,}, {finals} of {plan.continued_samples:,}"
+        f"{plan.slice_samples:,}{halves}, {finals} of {plan.continued_samples:,}"
     )
 
 
