@@ -32,12 +32,12 @@ class DataSettings(Section):
     reader: Part
     steer_fraction: PositiveFraction
     confirm_fraction: PositiveFraction
-    test_fraction: Fraction = 0.0  # not used where a test set is given
+    test_fraction: Fraction | None = 0.0  # None: 0.2 where no test set is given
     split_seed: Annotated[int, Field(ge=0, lt=2**63)]
 
     @model_validator(mode="after")
     def _leaves_images_to_train_on(self) -> Self:
-        held_out = self.steer_fraction + self.confirm_fraction + self.test_fraction
+        held_out = self.steer_fraction + self.confirm_fraction + (self.test_fraction or 0.0)
         if held_out >= 1.0:
             raise ValueError(
                 f"data.steer_fraction, data.confirm_fraction and data.test_fraction leave no image to train on: "

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from modules.data.mapped import open_mapped
 from modules.data.parts import PARTS
 from modules.parts import build
 from modules.records import DataRecord, Part, PartName
@@ -34,8 +35,7 @@ class Arrays:
 def open_arrays(home: Path, record: DataRecord) -> Arrays:
     """Map the arrays of a record; processes share the pages."""
     folder = home / record.folder
-    # Copy-on-write rather than read-only: torch warns of arrays it could not write to. The files never change.
     images, labels, parts, identities = (
-        np.load(folder / f"{name}.npy", mmap_mode="c") for name in ("images", "labels", "parts", "identities")
+        open_mapped(folder / f"{name}.npy") for name in ("images", "labels", "parts", "identities")
     )
     return Arrays(images, labels, parts, identities)
