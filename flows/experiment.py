@@ -17,11 +17,11 @@ from pathlib import Path
 
 from flows import reporting
 from flows.first_network import find_earlier_winner, size_network
-from flows.opening import opened_study
+from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
 from flows.study import Study
 from flows.translation import configured_data, configured_limits, configured_recipe, configured_wishes
-from modules.config import Settings, home_folder, resolve
+from modules.config import RunnerSettings, Settings, home_folder, resolve
 from modules.errors import TrainingError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
@@ -52,6 +52,8 @@ from modules.store import Store
 from modules.training.spec import Slice, Start, TrialSpec
 from modules.workers.pool import WorkerDiedError
 
+FinalTraining = tuple[Recipe, TrialResult, tuple[Step, ...]]  # with the way from the first recipe
+
 _CONSTANT = "modules.training.schedules.constant.Constant"
 _LINEAR = "modules.training.schedules.linear.Linear"
 _TRUNK_WARMUP = 0.1  # of the baseline
@@ -75,13 +77,15 @@ def run_study(settings: Settings, command: str) -> Path:
             name="espalier study",
             run_name=study.name,
             parameters={"command": command},
+            task_runner=configured_task_runner(settings),
         )
         return study.folder.path / "summary.json"
 
 
 def plan_study(settings: Settings, home: Path) -> None:
     """Say what a study would train and with what it would start; nothing but a calibration is trained."""
-    with opened_study(settings, home, "espalier plan", tracked=False) as study:
+    here = settings.updated(runner=RunnerSettings(kind="serial", workers=1, address=None))
+    with opened_study(here, home, "espalier plan", tracked=False) as study:
         recipe = augment_data(study, select_data(study, load_data(study)))
         recipe = tune_recipe(study, size_network(study, recipe, find_earlier_winner(study)))
         plan = make_plan(study, recipe)
@@ -214,9 +218,10 @@ def run_generation(
         trunk = trunk_at(trunk, next_parent(front))
     diagnosis = evaluate(study, trunk, number)
     proposals = propose_edits(study, plan, trunk, diagnosis, number)
-    control = train_control(study, plan, trunk, number)
-    fitting, refused = fit_edits(study, trunk, proposals, plan.edits_per_generation, number)
-    children = [train_child(study, plan, trunk, proposal, inherited, number) for proposal, inherited in fitting]
+    control, (children, refused) = study.both(
+        partial(train_control, study, plan, trunk, number),
+        partial(train_children, study, plan, trunk, proposals, number),
+    )
     chosen = favourite(children, control, trunk, study.settings.objective.margin)
     if chosen is not None:
         children[chosen] = train_again(study, plan, trunk, children[chosen], number)
@@ -255,11 +260,19 @@ def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Traine
     recipe = _at_constant_rate(trunk.trained.recipe)
     start = _start_of(trunk.trained.first)
     piece = _slice(study, plan, trunk)
-    trials = [
-        train_trial(study, study.laboratory.spec(recipe, piece, study.seed(replicate), start), "control", number)
-        for replicate in range(CONTROL_SEEDS)
-    ]
+    seeds = [study.seed(replicate) for replicate in range(CONTROL_SEEDS)]
+    specs = [study.laboratory.spec(recipe, piece, seed, start) for seed in seeds]
+    trials = study.each([partial(train_trial, study, spec, "control", number) for spec in specs])
     return _trained(study, recipe, *trials)
+
+
+def train_children(
+    study: Study, plan: Plan, trunk: Trunk, proposals: Sequence[Proposal], number: int
+) -> tuple[list[Child], list[Child]]:
+    """As many of the proposals as a generation tries, trained; and those that were refused on the way."""
+    fitting, refused = fit_edits(study, trunk, proposals, plan.edits_per_generation, number)
+    children = study.each([partial(train_child, study, plan, trunk, *fit, number) for fit in fitting])
+    return children, refused
 
 
 def fit_edits(
@@ -270,20 +283,26 @@ def fit_edits(
     before = limits.cost_of(parent.recipe.architecture, study.laboratory.latency_ms)
     fitting: list[tuple[Proposal, Inherited]] = []
     refused: list[Child] = []
-    for proposal in proposals:
-        if len(fitting) == count:
-            break
-        inherited = apply_edit(study, proposal, parent.recipe, parent.first, study.seed(0), number)
-        if not isinstance(inherited, Inherited):
-            refused.append(Child(proposal, proposal.name, refused=inherited.reason))
-            continue
-        after = limits.cost_of(inherited.recipe.architecture, study.laboratory.latency_ms)
-        if limits.allows(before, after):
-            fitting.append((proposal, inherited))
-        else:
-            objection = limits.objection(after)
-            refused.append(Child(proposal, inherited.description, None, inherited.certificate, objection))
+    left = list(proposals)
+    while left and len(fitting) < count:
+        wanted = count - len(fitting)
+        turn, left = left[:wanted], left[wanted:]
+        for proposal, inherited in zip(turn, _applied(study, trunk, turn, number), strict=True):
+            if not isinstance(inherited, Inherited):
+                refused.append(Child(proposal, proposal.name, refused=inherited.reason))
+                continue
+            after = limits.cost_of(inherited.recipe.architecture, study.laboratory.latency_ms)
+            if limits.allows(before, after):
+                fitting.append((proposal, inherited))
+            else:
+                objection = limits.objection(after)
+                refused.append(Child(proposal, inherited.description, None, inherited.certificate, objection))
     return fitting, refused
+
+
+def _applied(study: Study, trunk: Trunk, proposals: Sequence[Proposal], number: int) -> list[Inherited | Refused]:
+    recipe, parent, seed = trunk.trained.recipe, trunk.trained.first, study.seed(0)
+    return study.each([partial(apply_edit, study, proposal, recipe, parent, seed, number) for proposal in proposals])
 
 
 def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, number: int) -> Child:
@@ -360,13 +379,11 @@ def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member],
     if not plan.continued_samples:
         return confirm_final(study, trunk, {"baseline": (recipe, trial, trunk.lineage)})
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
-    trained = {"continued": _cool_down(study, plan, trunk, samples, "final: continued")}
+    ways = {"continued": partial(_cool_down, study, plan, trunk, samples, "final: continued")}
     if plan.scratch_samples:
         anew = recipe.updated(schedule=first.schedule)
-        spec = study.laboratory.spec(anew, _piece(study, samples, plan.evaluate_every), study.seed(0))
-        done = train_trial(study, spec, "final: from scratch")
-        trained["from scratch"] = (anew, done, (_first_step(spec, done),))
-    return confirm_final(study, trunk, trained)
+        ways["from scratch"] = partial(_from_scratch, study, plan, anew, samples)
+    return confirm_final(study, trunk, dict(zip(ways, study.each([*ways.values()]), strict=True)))
 
 
 def train_front(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member]) -> Final:
@@ -374,16 +391,23 @@ def train_front(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member])
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
     members = spaced(front, study.settings.objective.front_size)
     each = max(plan.slice_samples, (samples + bool(plan.scratch_samples) * samples) // len(members))
-    trained = {
-        f"front {number}": _cool_down(study, plan, member, each, f"final: front {number}")
-        for number, member in enumerate(members, start=1)
-    }
-    return confirm_final(study, trunk, trained)
+    names = [f"front {number}" for number in range(1, len(members) + 1)]
+    cooled = study.each(
+        [
+            partial(_cool_down, study, plan, member, each, f"final: {name}")
+            for name, member in zip(names, members, strict=True)
+        ]
+    )
+    return confirm_final(study, trunk, dict(zip(names, cooled, strict=True)))
 
 
-def _cool_down(
-    study: Study, plan: Plan, start: Trunk | Member, samples: int, role: str
-) -> tuple[Recipe, TrialResult, tuple[Step, ...]]:
+def _from_scratch(study: Study, plan: Plan, recipe: Recipe, samples: int) -> FinalTraining:
+    spec = study.laboratory.spec(recipe, _piece(study, samples, plan.evaluate_every), study.seed(0))
+    done = train_trial(study, spec, "final: from scratch")
+    return recipe, done, (_first_step(spec, done),)
+
+
+def _cool_down(study: Study, plan: Plan, start: Trunk | Member, samples: int, role: str) -> FinalTraining:
     """Trained on from the weights it has, with a rate that ends at zero."""
     cooling = start.trained.recipe.updated(schedule=Part(target=_LINEAR, arguments={"final_factor": 0.0}))
     piece = _piece(study, samples, plan.evaluate_every, start.position)
@@ -393,9 +417,7 @@ def _cool_down(
 
 
 @task("confirm final training")
-def confirm_final(
-    study: Study, trunk: Trunk, trained: dict[str, tuple[Recipe, TrialResult, tuple[Step, ...]]]
-) -> Final:
+def confirm_final(study: Study, trunk: Trunk, trained: dict[str, FinalTraining]) -> Final:
     """Open *confirm* for the final trainings and choose."""
     finalists = {
         name: Finalist(name, recipe, trial, study.laboratory.observe(recipe, trial, "confirm"), lineage)
