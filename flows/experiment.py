@@ -14,15 +14,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 
 from flows import reporting
 from flows.first_network import find_earlier_winner, size_network
-from flows.opening import opened_study
+from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
 from flows.study import Study
 from flows.translation import configured_data, configured_limits, configured_recipe, configured_wishes
-from modules.config import Settings, home_folder, resolve
+from modules.config import RunnerSettings, Settings, home_folder, resolve
 from modules.errors import TrainingError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
@@ -79,13 +78,15 @@ def run_study(settings: Settings, command: str) -> Path:
             name="espalier study",
             run_name=study.name,
             parameters={"command": command},
+            task_runner=configured_task_runner(settings),
         )
         return study.folder.path / "summary.json"
 
 
 def plan_study(settings: Settings, home: Path) -> None:
     """Say what a study would train and with what it would start; nothing but a calibration is trained."""
-    with opened_study(settings, home, "espalier plan", tracked=False) as study:
+    here = settings.updated(runner=RunnerSettings(kind="serial", workers=1, address=None))
+    with opened_study(here, home, "espalier plan", tracked=False) as study:
         recipe = augment_data(study, select_data(study, load_data(study)))
         recipe = tune_recipe(study, size_network(study, recipe, find_earlier_winner(study)))
         plan = make_plan(study, recipe)
@@ -218,16 +219,14 @@ def run_generation(
         trunk = trunk_at(trunk, next_parent(front))
     diagnosis = evaluate(study, trunk, number)
     proposals = propose_edits(study, plan, trunk, diagnosis, number)
-    control = train_control(study, plan, trunk, number)
-    fitting, refused = fit_edits(study, trunk, proposals, plan.begun_per_generation, number)
-    if plan.halving:
-        fitting, given_up = halve_edits(study, plan, trunk, control, fitting, number)
-        refused += given_up
-    children = [train_child(study, plan, trunk, proposal, inherited, number) for proposal, inherited in fitting]
+    control, (children, others) = study.both(
+        partial(train_control, study, plan, trunk, number),
+        partial(train_children, study, plan, trunk, proposals, number),
+    )
     chosen = favourite(children, control, trunk, study.settings.objective.margin)
     if chosen is not None:
         children[chosen] = train_again(study, plan, trunk, children[chosen], number)
-    children += refused
+    children += others
     if _is_pareto(study):
         front = grown_front(front, trunk, control, children, _slice(study, plan, trunk).model_dump(mode="json"))
     return judge_edits(study, plan, trunk, control, children, number), front
@@ -262,11 +261,22 @@ def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Traine
     recipe = _at_constant_rate(trunk.trained.recipe)
     start = _start_of(trunk.trained.first)
     piece = _slice(study, plan, trunk)
-    trials = [
-        train_trial(study, study.laboratory.spec(recipe, piece, study.seed(replicate), start), "control", number)
-        for replicate in range(CONTROL_SEEDS)
-    ]
+    seeds = [study.seed(replicate) for replicate in range(CONTROL_SEEDS)]
+    specs = [study.laboratory.spec(recipe, piece, seed, start) for seed in seeds]
+    trials = study.each([partial(train_trial, study, spec, "control", number) for spec in specs])
     return _trained(study, recipe, *trials)
+
+
+def train_children(
+    study: Study, plan: Plan, trunk: Trunk, proposals: Sequence[Proposal], number: int
+) -> tuple[list[Child], list[Child]]:
+    """As many of the proposals as a generation tries, trained; and those that were refused or given up on the way."""
+    fitting, others = fit_edits(study, trunk, proposals, plan.begun_per_generation, number)
+    if plan.halving:
+        fitting, given_up = halve_edits(study, plan, trunk, fitting, number)
+        others += given_up
+    children = study.each([partial(train_child, study, plan, trunk, *fit, number) for fit in fitting])
+    return children, others
 
 
 def fit_edits(
@@ -277,53 +287,62 @@ def fit_edits(
     before = limits.cost_of(parent.recipe.architecture, study.laboratory.latency_ms)
     fitting: list[Fitting] = []
     refused: list[Child] = []
-    for proposal in proposals:
-        if len(fitting) == count:
-            break
-        inherited = apply_edit(study, proposal, parent.recipe, parent.first, study.seed(0), number)
-        if not isinstance(inherited, Inherited):
-            refused.append(Child(proposal, proposal.name, refused=inherited.reason))
-            continue
-        after = limits.cost_of(inherited.recipe.architecture, study.laboratory.latency_ms)
-        if limits.allows(before, after):
-            fitting.append((proposal, inherited))
-        else:
-            objection = limits.objection(after)
-            refused.append(Child(proposal, inherited.description, None, inherited.certificate, objection))
+    left = list(proposals)
+    while left and len(fitting) < count:
+        wanted = count - len(fitting)
+        turn, left = left[:wanted], left[wanted:]
+        for proposal, inherited in zip(turn, _applied(study, trunk, turn, number), strict=True):
+            if not isinstance(inherited, Inherited):
+                refused.append(Child(proposal, proposal.name, refused=inherited.reason))
+                continue
+            after = limits.cost_of(inherited.recipe.architecture, study.laboratory.latency_ms)
+            if limits.allows(before, after):
+                fitting.append((proposal, inherited))
+            else:
+                objection = limits.objection(after)
+                refused.append(Child(proposal, inherited.description, None, inherited.certificate, objection))
     return fitting, refused
 
 
+def _applied(study: Study, trunk: Trunk, proposals: Sequence[Proposal], number: int) -> list[Inherited | Refused]:
+    recipe, parent, seed = trunk.trained.recipe, trunk.trained.first, study.seed(0)
+    return study.each([partial(apply_edit, study, proposal, recipe, parent, seed, number) for proposal in proposals])
+
+
 def halve_edits(
-    study: Study, plan: Plan, trunk: Trunk, control: Trained, fitting: Sequence[Fitting], number: int
+    study: Study, plan: Plan, trunk: Trunk, fitting: Sequence[Fitting], number: int
 ) -> tuple[list[Fitting], list[Child]]:
-    """Begin to train more edits than there is time for; the better half at half a slice, and the others, given up."""
-    begun: list[tuple[Fitting, CurvePoint]] = []
-    given_up: list[Child] = []
-    for proposal, inherited in fitting:
-        spec = _edited_spec(study, plan, trunk, inherited, 0)
-        try:
-            begun.append(((proposal, inherited), begin_trial(study, spec, number, proposal.name)))
-        except (TrainingError, WorkerDiedError) as error:
-            study.failed += 1
-            given_up.append(Child(proposal, inherited.description, None, inherited.certificate, str(error)))
-    reference = fmean(trial.curve[0].steer_loss for trial in control.trials)
-    margin, parent = study.settings.objective.margin, trunk.trained.recipe
-    chosen = survivors([(each[1].recipe, look.steer_loss) for each, look in begun], reference, parent, margin)
-    for index, ((proposal, inherited), look) in enumerate(begun):
-        if index not in chosen:
-            reason = (
-                f"after half a slice its loss on steer was {look.steer_loss:.4f}, the control's {reference:.4f}; "
-                "others promised more for their cost"
-            )
-            certificate, seconds = inherited.certificate, look.seconds
-            given_up.append(Child(proposal, inherited.description, None, certificate, reason, seconds))
-    return [begun[index][0] for index in chosen], given_up
+    """Those that promise most after half a slice, and the others, given up there or failed on the way."""
+    looks = study.each([partial(begin_child, study, plan, trunk, *fit, number) for fit in fitting])
+    begun = [(fit, look) for fit, look in zip(fitting, looks, strict=True) if isinstance(look, CurvePoint)]
+    others = [look for look in looks if isinstance(look, Child)]
+    margin, parent = study.settings.objective.margin, trunk.trained
+    seen = [(inherited.recipe, look.steer_loss) for (_, inherited), look in begun]
+    chosen = survivors(seen, parent.evidence.loss, parent.recipe, margin)
+    others += [_given_up(*fit, look) for index, (fit, look) in enumerate(begun) if index not in chosen]
+    return [begun[index][0] for index in chosen], others
+
+
+def begin_child(
+    study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, number: int
+) -> CurvePoint | Child:
+    """The edited network after half a slice; a Child with a reason where that fails."""
+    try:
+        return begin_trial(study, _edited_spec(study, plan, trunk, inherited, 0), number, proposal.name)
+    except (TrainingError, WorkerDiedError) as error:
+        study.failed += 1
+        return Child(proposal, inherited.description, None, inherited.certificate, str(error))
 
 
 @task("begin {edit}, seed {spec.seed}")
 def begin_trial(study: Study, spec: TrialSpec, generation: int, edit: str) -> CurvePoint:
     """A trial's first look at *steer*: found in the store, or trained for in a worker process."""
     return study.begin(spec, generation, edit)
+
+
+def _given_up(proposal: Proposal, inherited: Inherited, look: CurvePoint) -> Child:
+    reason = f"after half a slice its loss on steer was {look.steer_loss:.4f}; others promised more for their cost"
+    return Child(proposal, inherited.description, None, inherited.certificate, reason, look.seconds)
 
 
 def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, number: int) -> Child:
@@ -404,14 +423,11 @@ def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member],
         only = FinalTraining(recipe, trial, recipe.content_digest, trunk.lineage)
         return confirm_final(study, trunk, {"baseline": only})
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
-    trained = {"continued": _cool_down(study, plan, trunk, samples, "final: continued")}
+    ways = {"continued": partial(_cool_down, study, plan, trunk, samples, "final: continued")}
     if plan.scratch_samples:
         anew = recipe.updated(schedule=first.schedule)
-        spec = study.laboratory.spec(anew, _piece(study, samples, plan.evaluate_every), study.seed(0))
-        done = train_trial(study, spec, "final: from scratch")
-        lineage = (_first_step(spec, done),)
-        trained["from scratch"] = FinalTraining(anew, done, recipe.content_digest, lineage)
-    return confirm_final(study, trunk, trained)
+        ways["from scratch"] = partial(_from_scratch, study, plan, anew, samples)
+    return confirm_final(study, trunk, dict(zip(ways, study.each([*ways.values()]), strict=True)))
 
 
 def train_front(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member]) -> Final:
@@ -419,11 +435,20 @@ def train_front(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member])
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
     members = spaced(front, study.settings.objective.front_size)
     each = max(plan.slice_samples, (samples + bool(plan.scratch_samples) * samples) // len(members))
-    trained = {
-        f"front {number}": _cool_down(study, plan, member, each, f"final: front {number}")
-        for number, member in enumerate(members, start=1)
-    }
-    return confirm_final(study, trunk, trained)
+    names = [f"front {number}" for number in range(1, len(members) + 1)]
+    cooled = study.each(
+        [
+            partial(_cool_down, study, plan, member, each, f"final: {name}")
+            for name, member in zip(names, members, strict=True)
+        ]
+    )
+    return confirm_final(study, trunk, dict(zip(names, cooled, strict=True)))
+
+
+def _from_scratch(study: Study, plan: Plan, recipe: Recipe, samples: int) -> FinalTraining:
+    spec = study.laboratory.spec(recipe, _piece(study, samples, plan.evaluate_every), study.seed(0))
+    done = train_trial(study, spec, "final: from scratch")
+    return FinalTraining(recipe, done, recipe.content_digest, (_first_step(spec, done),))
 
 
 def _cool_down(study: Study, plan: Plan, start: Trunk | Member, samples: int, role: str) -> FinalTraining:

@@ -1,10 +1,10 @@
 """What a study says and leaves behind: lines on the console, its ledger, summary and report, its page in MLflow."""
 
-import os
 import platform
 import shutil
 import time
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +27,7 @@ from modules.report.view import LayerView, StudyView
 from modules.search.final import Final, Finalist
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
-from modules.store import explained_write_errors, write_text
+from modules.store import explained_write_errors, write_file, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import StudyEnd, StudyRun
 
@@ -137,11 +137,11 @@ def _keep_model(study: Study, finalist: Finalist, folder: Path) -> float:
     """A model as files: its description, its weights and the exported model; returns its latency in milliseconds."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = study.laboratory.store.folder("trials", finalist.trial.key) / "weights.safetensors"
-    shutil.copyfile(weights, folder / "weights.safetensors")
+    write_file(folder / "weights.safetensors", partial(shutil.copyfile, weights))
     write_text(folder / "recipe.json", finalist.recipe.model_dump_json(indent=1))
     tensors = safetensors.numpy.load_file(weights)
-    export_onnx(finalist.recipe.architecture, tensors, study.laboratory.data.classes, folder / ".model.onnx")
-    os.replace(folder / ".model.onnx", folder / "model.onnx")  # predictions trust what is there
+    exported = partial(export_onnx, finalist.recipe.architecture, tensors, study.laboratory.data.classes)
+    write_file(folder / "model.onnx", exported)  # predictions trust what is there
     return measure_latency_ms(folder / "model.onnx")
 
 

@@ -5,14 +5,16 @@ import json
 import os
 import re
 import shutil
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from flows.progress import Progress
+from flows.side_by_side import side_by_side
 from flows.translation import configured_laboratory
 from modules.config import Settings
 from modules.errors import StudyError
@@ -23,8 +25,10 @@ from modules.tracking.flattening import flattened
 from modules.tracking.records import TrialRun
 from modules.tracking.sink import MlflowSink
 from modules.training.spec import TrialSpec
-from modules.workers.pool import WorkerPool
+from modules.workers.pool import Workers
 
+R = TypeVar("R")
+S = TypeVar("S")
 _TRIALS = "trials.txt"
 _WRITTEN = (
     "*.json",
@@ -145,15 +149,16 @@ class Study:
     settings: Settings
     home: Path
     folder: StudyFolder
-    pool: WorkerPool
+    pool: Workers
     sink: MlflowSink | None
     progress: Progress
     clock: Clock
     command: str
-    runs: dict[str, TrialRun] = field(default_factory=dict)  # by trial key, in the order in which they were needed
+    runs: dict[str, TrialRun] = field(default_factory=dict)  # by trial key, in the order in which they ended
     reused: int = 0
     failed: int = 0
     _laboratory: Laboratory | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def name(self) -> str:
@@ -179,6 +184,18 @@ class Study:
         """The seed of the first, second, … training of a recipe."""
         return self.settings.seed + 1000 * replicate
 
+    def each(self, calls: Sequence[Callable[[], R]]) -> list[R]:
+        """The results of calls that need nothing of each other: side by side if several workers can do them."""
+        if self.pool.size == 1:
+            return [call() for call in calls]
+        return side_by_side(calls, give_up=self.pool.close)
+
+    def both(self, one: Callable[[], R], other: Callable[[], S]) -> tuple[R, S]:
+        """As `each`, for two calls with different results."""
+        calls: list[Callable[[], Any]] = [one, other]
+        first, second = self.each(calls)
+        return first, second
+
     def trial(self, spec: TrialSpec, role: str, generation: int | None, edit: str | None) -> TrialResult:
         """Find a trial in the store or train it; count it, say it and show it in MLflow."""
         place = f"generation {generation} " if generation else ""
@@ -188,11 +205,7 @@ class Study:
         if result is None:
             with self.progress.trial(label) as report:
                 result = self.laboratory.train(spec, report)
-        self.folder.note_trial(result.key)
-        if result.key not in self.runs:
-            self.reused += reused
-            self.progress.say(_trial_line(label, result, reused))
-        self.runs[result.key] = TrialRun(
+        run = TrialRun(
             role=role,
             result=result,
             generation=generation,
@@ -200,18 +213,29 @@ class Study:
             parameters=flattened(spec.recipe.model_dump(mode="json", exclude={"architecture"})),
             reused=reused,
         )
-        if self.sink is not None:
-            self.sink.write_trial(self.name, self.runs[result.key])
-        self.clock.keep()
+        with self._lock:
+            self._note(run, label)
         return result
+
+    def _note(self, run: TrialRun, label: str) -> None:
+        key = run.result.key
+        self.folder.note_trial(key)
+        if key not in self.runs:
+            self.reused += run.reused
+            self.progress.say(_trial_line(label, run.result, run.reused))
+        self.runs[key] = run
+        if self.sink is not None:
+            self.sink.write_trial(self.name, run)
+        self.clock.keep()
 
     def begin(self, spec: TrialSpec, generation: int, edit: str) -> CurvePoint:
         """Find a trial's first look in the store or train it so far; say it."""
         label = f"generation {generation} {edit} seed {spec.seed}, first half"
         with self.progress.trial(label) as report:
             look = self.laboratory.begin(spec, report)
-        self.progress.say(f"{label}: steer error {look.steer_error:.2%}, loss {look.steer_loss:.4f}")
-        self.clock.keep()
+        with self._lock:
+            self.progress.say(f"{label}: steer error {look.steer_error:.2%}, loss {look.steer_loss:.4f}")
+            self.clock.keep()
         return look
 
     def decided(self, question: str, decide: Callable[[], Any]) -> Any:

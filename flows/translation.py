@@ -11,7 +11,7 @@ from modules.search.laboratory import Laboratory
 from modules.search.limits import Limits
 from modules.search.plan import Wishes
 from modules.store import Store
-from modules.workers.pool import WorkerPool
+from modules.workers.pool import Workers
 
 
 def configured_data(settings: Settings, store: Store) -> DataRecord:
@@ -21,7 +21,7 @@ def configured_data(settings: Settings, store: Store) -> DataRecord:
     return load_data(data.reader, data.name, fractions, data.split_seed, store.root.parent, store)
 
 
-def configured_laboratory(settings: Settings, home: Path, pool: WorkerPool, data: DataRecord) -> Laboratory:
+def configured_laboratory(settings: Settings, home: Path, pool: Workers, data: DataRecord) -> Laboratory:
     """Where trials on `data` are done, with what the workers say that they compute with."""
     wished = settings.trainer.model_dump(include={"precision", "accelerator", "devices", "strategy"})
     numerics = Numerics.model_validate(pool.call("modules.training.numerics.describe_numerics", wished))

@@ -125,9 +125,24 @@ class BudgetSettings(Section):
 
 
 class RunnerSettings(Section):
-    """Where trials run."""
+    """Where trials run, and how many side by side: nothing that their results depend on."""
 
-    kind: Literal["serial"]
+    kind: Literal["serial", "processes", "dask", "ray"]
+    workers: Annotated[int, Field(ge=1, le=1024)] | None  # None: as many as there are cores for
+    address: Text | None  # of a cluster that is there already; None: one on this machine, for as long as the study runs
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Self:
+        if self.kind == "serial" and self.workers != 1:
+            raise ValueError(
+                f"runner.workers={self.workers} contradicts runner=serial, which trains one trial after the other; "
+                "allowed is runner=processes, dask or ray"
+            )
+        if self.kind in ("serial", "processes") and self.address is not None:
+            raise ValueError(
+                f"runner.address={self.address} is of no use to runner={self.kind}; allowed is runner=dask or ray"
+            )
+        return self
 
 
 class DeploymentSettings(Section):
@@ -175,6 +190,15 @@ class Settings(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     study: StudyName | None
     fresh: bool
+
+    @model_validator(mode="after")
+    def _clusters_are_prefects(self) -> Self:
+        if self.runner.kind in ("dask", "ray") and self.orchestrator == "inline":
+            raise ValueError(
+                f"runner={self.runner.kind} contradicts orchestrator=inline, since the cluster is a task runner of "
+                "Prefect's; allowed is orchestrator=prefect, or runner=processes"
+            )
+        return self
 
     @model_validator(mode="after")
     def _objective_is_searched_for(self) -> Self:

@@ -81,16 +81,16 @@ def cost_against(recipe: Recipe, parent: Recipe) -> tuple[float, bool]:
     return ours.flops / theirs.flops, smaller and not larger
 
 
-def survivors(begun: Sequence[tuple[Recipe, float]], control_loss: float, parent: Recipe, margin: float) -> list[int]:
+def survivors(begun: Sequence[tuple[Recipe, float]], parent_loss: float, parent: Recipe, margin: float) -> list[int]:
     """The better half of edits that were trained for half a slice, by what they promise for their cost, as indices.
 
-    `begun` are their recipes with their losses on *steer*; `control_loss` is the control's after as many samples.
+    `begun` are their recipes with their losses on *steer*; `parent_loss` is what they started from.
     """
 
     def promise(index: int) -> float:
         recipe, loss = begun[index]
         ratio, shrinks = cost_against(recipe, parent)
-        return (control_loss - loss + (margin * control_loss if shrinks else 0.0)) / ratio
+        return (parent_loss - loss + (margin * parent_loss if shrinks else 0.0)) / ratio
 
     best_first = sorted(range(len(begun)), key=lambda index: (-promise(index), index))
     return sorted(best_first[: (len(begun) + 1) // 2])

@@ -18,7 +18,7 @@ from modules.search.plan import Calibration
 from modules.store import Store
 from modules.training.spec import Slice, Start, TrialSpec
 from modules.workers.jobs import Report
-from modules.workers.pool import WorkerKilledError, WorkerPool
+from modules.workers.pool import WorkerKilledError, Workers
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +43,7 @@ class Refused(NamedTuple):
 class Laboratory:
     """The store and the workers behind a study's trials; counts what was trained and what was found."""
 
-    def __init__(
-        self, home: Path, pool: WorkerPool, numerics: Numerics, data: DataRecord, balanced: bool = False
-    ) -> None:
+    def __init__(self, home: Path, pool: Workers, numerics: Numerics, data: DataRecord, balanced: bool = False) -> None:
         self.home = home
         self.store = Store(home / "store")
         self.pool = pool
