@@ -18,6 +18,7 @@ from modules.config import Settings
 from modules.errors import StudyError
 from modules.records import DataRecord, TrialResult
 from modules.search.laboratory import Laboratory
+from modules.search.selecting.found import FoundSelection
 from modules.store import Store, explained_write_errors, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import TrialRun
@@ -33,6 +34,7 @@ _WRITTEN = (
     "figures",
     "champion",
     "front",
+    "suspects-*.html",
     ".*.json-*",
     f".{_TRIALS}-*",
     ".report.html-*",
@@ -153,6 +155,7 @@ class Study:
     runs: dict[str, TrialRun] = field(default_factory=dict)  # by trial key, in the order in which they were needed
     reused: int = 0
     failed: int = 0
+    found: FoundSelection | None = None  # the selection that trainings of this study found
     _laboratory: Laboratory | None = None
 
     @property

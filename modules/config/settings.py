@@ -34,6 +34,7 @@ class DataSettings(Section):
     confirm_fraction: PositiveFraction
     test_fraction: Fraction = 0.0  # not used where a test set is given
     split_seed: Annotated[int, Field(ge=0, lt=2**63)]
+    corrections: Text | None = None  # a CSV of labels that a person corrected
 
     @model_validator(mode="after")
     def _leaves_images_to_train_on(self) -> Self:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modules.data import parts as parts_module
+from modules.data.corrections import corrected_labels
 from modules.data.images import RawImages
 from modules.data.parts import PARTS, assign_parts, chunks, content_hashes, group_keys
 from modules.digests import digest_of
@@ -31,15 +32,22 @@ class _Split:
 
 
 def load_data(
-    reader: Part, name: str, fractions: tuple[float, float, float], split_seed: int, home: Path, store: Store
+    reader: Part,
+    name: str,
+    fractions: tuple[float, float, float],
+    split_seed: int,
+    home: Path,
+    store: Store,
+    corrections: Path | None = None,
 ) -> DataRecord:
     """Read a data set, assign its parts and return its record; what the store has already is not written again.
 
-    `fractions` are those of steer, confirm and test; the last must be 0 where the data brings a test set.
+    `fractions` are those of steer, confirm and test; the last must be 0 where the data brings a test set. The file
+    `corrections` holds labels that a person corrected.
     """
     raw = build(reader)
     _check_fractions(name, fractions, has_test_set=raw.test_images is not None)
-    split = _split(raw, fractions, split_seed)
+    split = _split(raw, fractions, split_seed, corrections)
     _check_parts(split, raw.classes)
     fields = _describe(split, raw.classes, name)
     key = digest_of({"revision": [REVISION, parts_module.REVISION], **fields})
@@ -66,14 +74,18 @@ def _check_fractions(name: str, fractions: tuple[float, float, float], has_test_
         )
 
 
-def _split(raw: RawImages, fractions: tuple[float, float, float], split_seed: int) -> _Split:
+def _split(raw: RawImages, fractions: tuple[float, float, float], split_seed: int, corrections: Path | None) -> _Split:
     steer, confirm, test = fractions
     images, labels = raw.train_images, raw.train_labels
     identities, groups = content_hashes(images), group_keys(images)
     parts = assign_parts(
         groups, steer_fraction=steer, confirm_fraction=confirm, test_fraction=test, split_seed=split_seed
     )
-    split = _Split(images, labels, identities, groups, parts, _conflicts(identities, labels))
+    notes: tuple[str, ...] = ()
+    if corrections is not None:
+        labels = corrected_labels(labels, identities, parts, raw.classes, corrections)
+        notes = (f"Labels corrected by data.corrections: {int((labels != raw.train_labels).sum()):,}.",)
+    split = _Split(images, labels, identities, groups, parts, notes + _conflicts(identities, labels))
     if raw.test_images is None or raw.test_labels is None:
         return split
     return _with_test_set(split, raw.test_images, raw.test_labels)

@@ -30,11 +30,12 @@ class Suspects:
 
 
 def find_suspects(
-    labels: NDArray[np.int64], probabilities: NDArray[np.float64], rule: Rule = "prune_by_noise_rate"
+    labels: NDArray[np.int64], probabilities: NDArray[np.float64], rule: Rule = "both", confidence: float = 0.5
 ) -> Suspects:
     """The suspected ones of N labels, from N x classes probabilities by networks that were not trained on the image.
 
-    Every class needs at least one image. Takes a second for cleanlab's import.
+    Only those are suspected of which another label is at least as probable as `confidence`. Every class needs at
+    least one image. Takes a second for cleanlab's import.
     """
     from cleanlab.filter import find_label_issues
 
@@ -47,5 +48,6 @@ def find_suspects(
         verbose=False,
     )
     indices = np.asarray(ranked, dtype=np.int64)
-    suggested = probabilities[indices].argmax(axis=1)
-    return Suspects(indices, suggested, probabilities[indices, suggested].astype(np.float64))
+    suggested, highest = probabilities[indices].argmax(axis=1), probabilities[indices].max(axis=1)
+    sure = highest >= confidence
+    return Suspects(indices[sure], suggested[sure], highest[sure])
