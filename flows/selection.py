@@ -63,8 +63,8 @@ def _affordable(study: Study, recipe: Recipe, finder: Finder) -> float:
     name = study.settings.selection.name.lower()
     if budget.trials is not None and budget.trials < finder.num_trials + _FEWEST_TRIALS:
         raise ConfigError(
-            f"budget.trials={budget.trials} is too small for selection={name}, which trains {finder.num_trials}; allowed "
-            f"is {finder.num_trials + _FEWEST_TRIALS} or more, or selection=none"
+            f"budget.trials={budget.trials} is too small for selection={name}, which trains {finder.num_trials}; "
+            f"allowed is {finder.num_trials + _FEWEST_TRIALS} or more, or selection=none"
         )
     samples = finder.epochs_trained() * num_train
     room = [samples]

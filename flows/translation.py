@@ -47,6 +47,7 @@ def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
         optimizer=settings.optimizer,
         schedule=settings.schedule,
         selection=KEEP_ALL if finds_selection(settings) else settings.selection,
+        balance=settings.balance,
         batching=settings.batching,
         averaging=settings.averaging,
         mixing=settings.mixing,

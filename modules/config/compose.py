@@ -127,6 +127,7 @@ def _settings(config: dict[str, Any], conf: Path) -> Settings:
         "edits": _edits(values["search"].get("edits"), config.get("edit", {}), conf),
     }
     values["mixing"] = _part(values["mixing"], "mixing", "mixing", conf) if values["mixing"] else None
+    values["balance"] = _part(values["balance"], "balance", "balance", conf) if values["balance"] else None
     values["training"] = {**values["training"], "default_learning_rate": rate}
     if values["training"].get("batch_size") is None:
         values["training"]["batch_size"] = batch_size

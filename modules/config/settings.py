@@ -162,6 +162,7 @@ class Settings(Section):
     augmentation: tuple[Part, ...]
     mixing: Part | None
     selection: Part
+    balance: Part | None
     training: TrainingSettings
     trainer: TrainerSettings
     search: SearchSettings

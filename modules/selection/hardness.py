@@ -39,10 +39,17 @@ def keep_by_score(
 
     Within a class, so that pruning leaves the classes' shares as they were. `ties` decides between equal scores.
     """
-    signed = -scores if end == "hard" else scores
+    counts = np.maximum(1, np.rint(fraction * np.bincount(labels))).astype(np.int64)
+    return lowest_of_each_class(-scores if end == "hard" else scores, labels, ties, counts)
+
+
+def lowest_of_each_class(
+    values: NDArray[np.float64], labels: NDArray[np.int64], ties: NDArray[np.float64], counts: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The indices, in order, of the `counts[label]` images of each class with the lowest values."""
     kept = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        order = members[np.lexsort((ties[members], signed[members]))]
-        kept[order[: max(1, round(fraction * len(members)))]] = True
+        order = members[np.lexsort((ties[members], values[members]))]
+        kept[order[: counts[label]]] = True
     return np.flatnonzero(kept)

@@ -117,14 +117,9 @@ class Auto:
         samples: int,
         saves: bool,
     ) -> Candidate:
-        fraction = workplace.count(selection) / workplace.count(KEEP_ALL)
-        random = Part(
-            target="modules.selection.random_fraction.RandomFraction",
-            arguments={"fraction": fraction, "seed": workplace.seed(0)},
-        )
         return Candidate(
             self._tried(workplace, suspects, name, selection, samples),
-            self._tried(workplace, suspects, f"random instead of {name}", random, samples),
+            self._tried(workplace, suspects, f"random instead of {name}", workplace.random_like(selection), samples),
             saves,
         )
 

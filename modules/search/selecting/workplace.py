@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modules.data.arrays import Arrays, open_arrays
+from modules.randomness import uniform
 from modules.recipe import Recipe
 from modules.records import Part, TrialResult
 from modules.search.laboratory import Laboratory
+from modules.selection.hardness import lowest_of_each_class
 from modules.selection.kept import keep_list
 from modules.training.spec import Slice, Start, TrialSpec
 
@@ -41,6 +43,14 @@ class Workplace:
         """The selection of the images at these places of the arrays."""
         digest = keep_list(self.laboratory.store, self.arrays.identities[indices])
         return Part(target="modules.selection.kept.Kept", arguments={"digest": digest})
+
+    def random_like(self, selection: Part) -> Part:
+        """A random selection with as many images of each class."""
+        arrays = self.arrays
+        train = arrays.indices("train")
+        counts = np.bincount(arrays.labels[arrays.selected(selection)], minlength=int(arrays.labels.max()) + 1)
+        draws = uniform("random like", self.seed(0), arrays.identities[train])
+        return self.kept(train[lowest_of_each_class(draws, arrays.labels[train], draws, counts)])
 
     def trained_on(
         self, selection: Part, epochs: float, replicate: int, role: str, samples: int | None = None
