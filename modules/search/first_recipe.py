@@ -27,11 +27,11 @@ def first_recipe(
     averaging: Part,
     mixing: Part | None,
     selection: Part,
-    balance: Part | None,
     learning_rate: float,
     batch_size: int | Literal["all", "measured"] | None,
     label_smoothing: float,
     gradient_clip: float | None,
+    balance: Part | None = None,
 ) -> Recipe:
     """The baseline's recipe on `data`; None leaves a choice to the rules below."""
     num_train = data.num_images["train"]

@@ -30,7 +30,7 @@ class Suspects:
 
 
 def find_suspects(
-    labels: NDArray[np.int64], probabilities: NDArray[np.float64], rule: Rule = "both", confidence: float = 0.5
+    labels: NDArray[np.int64], probabilities: NDArray[np.float64], rule: Rule = "both", confidence: float = 0.6
 ) -> Suspects:
     """The suspected ones of N labels, from N x classes probabilities by networks that were not trained on the image.
 

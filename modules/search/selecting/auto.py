@@ -63,7 +63,7 @@ class Auto:
         judged_epochs: float = 4.0,
         fraction: float = 0.5,
         rule: Rule = "both",
-        confidence: float = 0.5,
+        confidence: float = 0.6,
     ) -> None:
         self.folds = folds
         self.epochs = epochs

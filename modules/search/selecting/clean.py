@@ -13,7 +13,7 @@ REVISION = 1
 class Clean:
     """Confident learning on what `folds` networks say of the images that they were not trained on."""
 
-    def __init__(self, folds: int = 4, epochs: float = 3.0, rule: Rule = "both", confidence: float = 0.5) -> None:
+    def __init__(self, folds: int = 4, epochs: float = 3.0, rule: Rule = "both", confidence: float = 0.6) -> None:
         self.folds = folds
         self.epochs = epochs
         self.rule = rule
