@@ -115,7 +115,8 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
             )
         return [(reader.line_num, _whole(path, reader.line_num, row)) for row in reader]
     except csv.Error as error:
-        raise DataError(f"data.corrections={path}, line {reader.line_num}: {error}; allowed is a sound CSV") from None
+        place = f"data.corrections={path}, after line {reader.line_num}"
+        raise DataError(f"{place}: {error}; allowed is a sound CSV") from None
 
 
 def _whole(path: Path, line: int, row: dict[str, str]) -> dict[str, str]:

@@ -85,10 +85,11 @@ class Auto:
         num_images = len(validation.folds)
         control = self._tried(workplace, suspects, "all", KEEP_ALL, workplace.samples(KEEP_ALL, self.judged_epochs))
         candidates = []
-        if num_images - workplace.count(clean) >= _WORTH_CLEANING * num_images:
+        worth_cleaning = num_images - workplace.count(clean) >= _WORTH_CLEANING * num_images
+        if worth_cleaning:
             candidates.append(self._candidate(workplace, suspects, "clean", clean, control.samples, saves=False))
         scores, end = hardness_of(validation), end_by_size(workplace)
-        if end == "hard":  # among the hardest are the wrong labels
+        if end == "hard" and worth_cleaning:  # among the hardest are the wrong labels
             scores[suspects["train"].indices] = -1.0
         half = pruned(workplace, scores, self.fraction, end)
         samples = workplace.samples(half, self.judged_epochs)

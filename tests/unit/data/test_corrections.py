@@ -87,7 +87,7 @@ def test_of_twins_with_two_labels_the_given_one_is_meant(file):
         (f"{HEAD}{1:016x},cat,Größe\n{1:016x},cat,cat\n", "line 3: .* is corrected to 'cat', in line 2 to 'Größe'"),
         (f"{HEAD}{1:016x},cat\n", "line 2 has not as many cells as the first line has columns"),
         (f"{HEAD}{1:016x},dog, small,cat\n", "line 2 has not as many cells .* a label with a comma in it belongs in"),
-        (f'{HEAD}{1:016x},"cat,Größe\n', "line 2: .*; allowed is a sound CSV"),
+        (f'{HEAD}{1:016x},"cat,Größe\n', "after line 1: .*; allowed is a sound CSV"),
         (b"\xff\xfe\x00", "is no text in UTF-8; allowed is a CSV"),
     ],
 )
