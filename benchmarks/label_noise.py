@@ -12,9 +12,7 @@ training without what was flagged is better. Each seed makes other labels wrong.
 """
 
 import argparse
-import shutil
 import statistics
-import struct
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,9 +21,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.idx_folders import read_share, write_folder
 from benchmarks.rows import Row, print_rows
 from benchmarks.trainings import Bench, add_arguments, bench_of, opened_home, say, split_arguments
-from modules.data.idx import read_idx
 from modules.data.parts import content_hashes
 from modules.randomness import uniform, words
 from modules.recipe import Recipe
@@ -35,7 +33,6 @@ from modules.workers.pool import WorkerPool
 _SHARE = 0.1  # of the labels
 _QUICK_IMAGES = 0.2  # of the images
 _NEIGHBOURS = (6, 3, 4, 4, 2, 7, 0, 9, 0, 7)  # what each of Fashion-MNIST's classes is taken for
-_IMAGES, _LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
 
 class Goal(NamedTuple):
@@ -90,10 +87,9 @@ def _found(
     home: Path,
     pool: WorkerPool,
 ) -> Found:
-    right, wrong = (home / f"{name}-{kind}-{share:g}-{seed}" for kind in ("clean", "noisy"))
-    _write_folders(name, root, share, seed, right, wrong)
     clean, noisy = (
-        bench_of(name, (f"data={name}", f"data.root={folder}", *overrides), home, pool) for folder in (right, wrong)
+        bench_of(name, (f"data={name}", f"data.root={folder}", *overrides), home, pool)
+        for folder in _folders(name, root, share, seed, home)
     )
     recipe = noisy.recipe("augmentation=none")
     workplace = noisy.workplace(recipe, seed)
@@ -127,32 +123,22 @@ def _test_error(what: str, bench: Bench, recipe: Recipe, seed: int, samples: int
     return bench.laboratory.observe(recipe, result, "test").error
 
 
-def _write_folders(name: str, root: Path, share: float, seed: int, right: Path, wrong: Path) -> None:
-    """The four files of a share of the images, with their labels and with a tenth of those made wrong."""
-    images = read_idx(_file(root, _IMAGES), num_dimensions=3)
-    labels = read_idx(_file(root, _LABELS), num_dimensions=1)
-    num = round(share * len(images))
-    images, labels = images[:num], labels[:num]
-    places = np.arange(num, dtype=np.uint64)
+def _folders(name: str, root: Path, share: float, seed: int, home: Path) -> tuple[Path, Path]:
+    """A share of the images with their labels, and with a tenth of those made wrong."""
+    images, labels = read_share(root, share)
+    places = np.arange(len(labels), dtype=np.uint64)
     flipped = uniform("label noise", seed, places) < _SHARE
     others = _others(name, labels, words("other label", seed, places))
-    for folder, given in ((right, labels), (wrong, np.where(flipped, others, labels).astype(np.uint8))):
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in root.glob("t10k-*"):
-            shutil.copyfile(file, folder / file.name)
-        for file_name, array in ((_IMAGES, images), (_LABELS, given)):
-            header = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
-            (folder / file_name).write_bytes(header + array.tobytes())
+    return (
+        write_folder(home / f"{name}-right-{share:g}", root, images, labels),
+        write_folder(home / f"{name}-wrong-{share:g}-{seed}", root, images, np.where(flipped, others, labels)),
+    )
 
 
 def _others(name: str, labels: NDArray[np.uint8], draws: NDArray[np.uint64]) -> NDArray[np.uint8]:
     if name == "fashion_mnist":
         return np.array(_NEIGHBOURS, dtype=np.uint8)[labels]
     return ((labels + 1 + draws % np.uint64(9)) % 10).astype(np.uint8)
-
-
-def _file(root: Path, name: str) -> Path:
-    return next((path for path in (root / f"{name}.gz", root / name) if path.exists()), root / name)
 
 
 def _rows(name: str, share: float, seeds: Sequence[int], epochs: float, found: Sequence[Found]) -> list[Row]:

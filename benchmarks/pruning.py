@@ -1,7 +1,7 @@
 """Is half of the images enough? The half that a score chooses against all of them and against a random half.
 
-    python -m benchmarks.pruning mnist=DIR selection=random selection.fraction=0.2     # a look
-    python -m benchmarks.pruning --full mnist=DIR                                      # all images, three seeds
+    python -m benchmarks.pruning mnist=DIR                               # a fifth of the images, one seed: a look
+    python -m benchmarks.pruning --full mnist=DIR                        # all images, three seeds
     python -m benchmarks.pruning --full --threads 1 --score forgetting -- mnist=DIR
 
 Each is trained for the same number of epochs of its own images, so that half of the images take half of the time; test
@@ -13,16 +13,20 @@ import argparse
 import statistics
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+from benchmarks.idx_folders import read_share, write_folder
 from benchmarks.rows import Row, print_rows
-from benchmarks.trainings import Bench, add_arguments, opened_benches
+from benchmarks.trainings import Bench, add_arguments, bench_of, opened_home, split_arguments
 from modules.evaluation.outputs import Outputs
 from modules.records import Interval, Part, TrialResult
 from modules.search.judging import Evidence, effect_of, pooled_noise
 from modules.search.selecting.prune import Prune
+from modules.workers.pool import WorkerPool
 
+_QUICK_IMAGES = 0.2
 _WORSE = 0.001  # of the test error, up to which the half counts as no worse
 _KINDS = ("all", "chosen", "random")
 
@@ -30,7 +34,7 @@ _KINDS = ("all", "chosen", "random")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    parser.add_argument("--full", action="store_true", help="three seeds")
+    parser.add_argument("--full", action="store_true", help="all images, three seeds")
     parser.add_argument("--seeds", type=int, nargs="+")
     parser.add_argument("--epochs", type=float, default=12.0, help="of each training that is compared")
     parser.add_argument("--fraction", type=float, default=0.5)
@@ -38,14 +42,21 @@ def main() -> None:
     parser.add_argument("--end", choices=["hard", "easy"], help="of the score that is kept; by rule if not given")
     arguments = parser.parse_intermixed_args()
     seeds = arguments.seeds or list(range(3 if arguments.full else 1))
+    folders, overrides = split_arguments(arguments.arguments)
+    share = 1.0 if arguments.full else _QUICK_IMAGES
     rows: list[Row] = []
-    with opened_benches(arguments) as benches:
-        for bench in benches:
-            rows += _rows(bench, arguments, seeds)
+    with (
+        opened_home(arguments.keep) as home,
+        WorkerPool(1, arguments.threads, home / "logs", "modules.training.trial") as pool,
+    ):
+        for name, root in folders.items():
+            folder = write_folder(home / f"{name}-{share:g}", Path(root), *read_share(Path(root), share))
+            bench = bench_of(name, (f"data={name}", f"data.root={folder}", *overrides), home, pool)
+            rows += _rows(bench, arguments, share, seeds)
     print_rows(rows)
 
 
-def _rows(bench: Bench, arguments: argparse.Namespace, seeds: Sequence[int]) -> list[Row]:
+def _rows(bench: Bench, arguments: argparse.Namespace, share: float, seeds: Sequence[int]) -> list[Row]:
     finder = Prune(fraction=arguments.fraction, score=arguments.score, keep=arguments.end)
     trials: dict[str, list[TrialResult]] = {kind: [] for kind in _KINDS}
     seen: dict[str, list[Outputs]] = {kind: [] for kind in _KINDS}
@@ -69,7 +80,8 @@ def _rows(bench: Bench, arguments: argparse.Namespace, seeds: Sequence[int]) -> 
     said = f"seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}"
     errors = {kind: statistics.mean(one.error for one in outputs) for kind, outputs in seen.items()}
     seconds = {kind: statistics.median(one.seconds for one in results) for kind, results in trials.items()}
-    figure = f"{bench.name}, {arguments.fraction:.0%} of the images by {arguments.score}, {arguments.epochs:g} epochs"
+    images = "the images" if share == 1 else f"a share of {share:.0%} of the images"
+    figure = f"{bench.name}, {arguments.fraction:.0%} of {images} by {arguments.score}, {arguments.epochs:g} epochs"
     details = {"errors": errors, "seconds": seconds, "scoring_seconds": scoring}
     against_all, against_random = (_difference(seen["chosen"], seen[other]) for other in ("all", "random"))
     return [
