@@ -19,7 +19,7 @@ from flows import reporting
 from flows.first_network import find_earlier_winner, size_network
 from flows.opening import opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
-from flows.selection import find_selection
+from flows.selection import find_selection, say_imbalance
 from flows.study import Study
 from flows.translation import configured_data, configured_limits, configured_recipe, configured_wishes
 from modules.config import Settings, home_folder, resolve
@@ -121,7 +121,9 @@ def load_data(study: Study) -> DataRecord:
 
 def select_data(study: Study, data: DataRecord) -> Recipe:
     """The first recipe, with the selection that the configuration names, or that trainings of their own find."""
-    return find_selection(study, configured_recipe(study.settings, data), train_trial)
+    recipe = configured_recipe(study.settings, data)
+    say_imbalance(study, recipe)
+    return find_selection(study, recipe, train_trial)
 
 
 @task("augment training images")

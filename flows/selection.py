@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
+
 from flows.orchestration import task
 from flows.selection_reporting import keep_selection as keep
 from flows.study import Study
 from flows.translation import finds_selection
+from modules.data.arrays import open_arrays
 from modules.errors import ConfigError
 from modules.parts import build
 from modules.recipe import Recipe
@@ -18,6 +21,7 @@ from modules.training.spec import TrialSpec
 
 _SHARE = 0.25  # of a budget, which finding a selection may take
 _SMALLEST = 0.1  # of the epochs that were asked for; with fewer, networks say nothing of an image
+_IMBALANCED = 3  # times as many images in the largest class as in the smallest
 _FEWEST_TRIALS = 3  # that the study itself needs
 
 
@@ -31,6 +35,18 @@ class Finder(Protocol):
 
     def find(self, workplace: Workplace) -> FoundSelection:
         """Train and choose."""
+
+
+def say_imbalance(study: Study, recipe: Recipe) -> None:
+    """That classes are of very unequal sizes, where nothing is done about it."""
+    data = study.laboratory.data
+    arrays = open_arrays(study.home, data)
+    counts = np.bincount(arrays.labels[arrays.indices("train")], minlength=len(data.classes))
+    if recipe.balance is None and counts.max() >= _IMBALANCED * counts.min():
+        study.progress.say(
+            f"note: class {data.classes[counts.argmin()]!r} has {counts.min():,} training images, "
+            f"{data.classes[counts.argmax()]!r} {counts.max():,}; balance=weights or balance=sampling evens them out"
+        )
 
 
 def find_selection(study: Study, recipe: Recipe, train: Callable[[Study, TrialSpec, str], TrialResult]) -> Recipe:
