@@ -19,6 +19,7 @@ from flows import reporting
 from flows.first_network import find_earlier_winner, size_network
 from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
+from flows.selection import find_selection, say_imbalance
 from flows.study import Study
 from flows.translation import configured_data, configured_limits, configured_recipe, configured_wishes
 from modules.config import RunnerSettings, Settings, home_folder, resolve
@@ -84,10 +85,13 @@ def run_study(settings: Settings, command: str) -> Path:
 
 
 def plan_study(settings: Settings, home: Path) -> None:
-    """Say what a study would train and with what it would start; nothing but a calibration is trained."""
+    """Say what a study would train and with what it would start; nothing but a calibration is trained.
+
+    Where a selection has to be found, the plan is that of a study on all images.
+    """
     here = settings.updated(runner=RunnerSettings(kind="serial", workers=1, address=None))
     with opened_study(here, home, "espalier plan", tracked=False) as study:
-        recipe = augment_data(study, select_data(study, load_data(study)))
+        recipe = augment_data(study, configured_recipe(study.settings, load_data(study)))
         recipe = tune_recipe(study, size_network(study, recipe, find_earlier_winner(study)))
         plan = make_plan(study, recipe)
         reporting.say_plan(study, plan)
@@ -120,10 +124,11 @@ def load_data(study: Study) -> DataRecord:
     return data
 
 
-@task("select training images")
 def select_data(study: Study, data: DataRecord) -> Recipe:
-    """The first recipe, with the selection that the configuration asks for."""
-    return configured_recipe(study.settings, data)
+    """The first recipe, with the selection that the configuration names, or that trainings of their own find."""
+    recipe = configured_recipe(study.settings, data)
+    say_imbalance(study, recipe)
+    return find_selection(study, recipe, train_trial)
 
 
 @task("augment training images")
@@ -136,11 +141,12 @@ def augment_data(study: Study, recipe: Recipe) -> Recipe:
 def tune_recipe(study: Study, recipe: Recipe) -> Recipe:
     """The recipe with the batch size that is fastest here, if asked for, and the rate that a range test speaks for."""
     training = study.settings.training
+    num_train = study.laboratory.num_selected(recipe)
     if training.batch_size == "measured":
-        largest = batch_limit(study.laboratory.data.num_images["train"])
+        largest = batch_limit(num_train)
         recipe = recipe.updated(batch_size=study.laboratory.measure_batch_size(recipe, largest))
         study.progress.say(f"batches of {recipe.batch_size}: no larger one is much faster on this machine")
-    fits = range_test_fits(recipe.batch_size, study.laboratory.data.num_images["train"])
+    fits = range_test_fits(recipe.batch_size, num_train)
     if training.learning_rate is None and training.find_rate and fits:
         found = study.laboratory.find_rate(recipe, study.settings.seed)
         recipe = recipe.updated(learning_rate=found.picked)
@@ -161,8 +167,10 @@ def make_plan(study: Study, recipe: Recipe) -> Plan:
 
 def _new_plan(study: Study, recipe: Recipe) -> Plan:
     wishes = configured_wishes(study.settings)
+    if study.found is not None:
+        wishes = study.found.left_of(wishes)
     calibration = study.laboratory.calibrate(recipe) if wishes.minutes is not None else None
-    return new_plan(wishes, study.laboratory.data.num_images["train"], calibration, study.clock.seconds)
+    return new_plan(wishes, study.laboratory.num_selected(recipe), calibration, study.clock.seconds)
 
 
 @task("train {role}, seed {spec.seed}")

@@ -33,7 +33,7 @@ def opened_study(settings: Settings, home: Path, command: str, tracked: bool = T
     with folder.locked():
         store = Store(home / "store")
         store.remove_leftovers()
-        if settings.fresh or not folder.has_begun:
+        if settings.fresh or not folder.has_begun(settings.content):
             folder.start_over(store)
         _claim(folder, settings)
         sink = _sink(settings, home) if tracked and settings.tracking.enabled else None

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import safetensors.numpy
 
+from flows.selection_reporting import selection_view
 from flows.study import Study
 from modules.deployment.latency import measure_latency_ms
 from modules.deployment.onnx_export import export_onnx
@@ -214,6 +215,7 @@ def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs,
         versions=summary["versions"],
         stop_reason=_stop_reason(study, plan),
         layers=_layers(final.winner.recipe),
+        selection=selection_view(study, final.winner.seen),
         range_test=_range_test(study),
         machine_test_openings=study.laboratory.machine_test_openings(),
         report=str(study.folder.path / "report.html"),

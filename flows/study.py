@@ -20,6 +20,7 @@ from modules.config import Settings
 from modules.errors import StudyError
 from modules.records import CurvePoint, DataRecord, TrialResult
 from modules.search.laboratory import Laboratory
+from modules.search.selecting.found import FoundSelection
 from modules.store import Store, explained_write_errors, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import TrialRun
@@ -37,6 +38,7 @@ _WRITTEN = (
     "figures",
     "champion",
     "front",
+    "suspects-*.html",
     ".*.json-*",
     f".{_TRIALS}-*",
     ".report.html-*",
@@ -79,17 +81,21 @@ class StudyFolder:
             lock.truncate(0)
             os.write(lock.fileno(), f"process {os.getpid()}".encode())  # not through a buffer: closing would fail again
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether there is a plan; without one nothing was trained, and what lies here is of a run that was refused."""
-        return (self.path / "plan.json").exists()
+    def has_begun(self, content: dict[str, Any]) -> bool:
+        """Whether a run with these settings has left something to go on from: a plan, or trials of a selection.
+
+        Without either nothing was trained, and what lies here is of a run that was refused. A plan counts whatever the
+        settings are, so that a study under a name that is taken is refused.
+        """
+        return (self.path / "plan.json").exists() or (bool(self._trained()) and self.read("settings.json") == content)
 
     def start_over(self, store: Store) -> None:
         """Forget what the study decided, trained and wrote: all of it will be made again."""
         for key in self._trained():
             store.remove("trials", key)
         with explained_write_errors(self.path):
-            (self.path / "plan.json").unlink(missing_ok=True)  # first: a run after a kill has to start over, too
+            for name in ("plan.json", "settings.json"):  # first: a run after a kill has to start over, too
+                (self.path / name).unlink(missing_ok=True)
             for path in [path for pattern in _WRITTEN for path in self.path.glob(pattern)]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -157,6 +163,7 @@ class Study:
     runs: dict[str, TrialRun] = field(default_factory=dict)  # by trial key, in the order in which they ended
     reused: int = 0
     failed: int = 0
+    found: FoundSelection | None = None  # the selection that trainings of this study found
     _laboratory: Laboratory | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

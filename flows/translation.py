@@ -10,15 +10,19 @@ from modules.search.first_recipe import first_recipe
 from modules.search.laboratory import Laboratory
 from modules.search.limits import Limits
 from modules.search.plan import Wishes
+from modules.search.selecting.workplace import KEEP_ALL
 from modules.store import Store
 from modules.workers.pool import Workers
+
+_FINDERS = "modules.search.selecting."
 
 
 def configured_data(settings: Settings, store: Store) -> DataRecord:
     """The data that the settings name, read, split and stored under the home that `store` lies in."""
     data = settings.data
     fractions = (data.steer_fraction, data.confirm_fraction, data.test_fraction)
-    return load_data(data.reader, data.name, fractions, data.split_seed, store.root.parent, store)
+    corrections = Path(data.corrections) if data.corrections else None
+    return load_data(data.reader, data.name, fractions, data.split_seed, store.root.parent, store, corrections)
 
 
 def configured_laboratory(settings: Settings, home: Path, pool: Workers, data: DataRecord) -> Laboratory:
@@ -28,8 +32,13 @@ def configured_laboratory(settings: Settings, home: Path, pool: Workers, data: D
     return Laboratory(home, pool, numerics, data, balanced=settings.objective.kind == "balanced_accuracy")
 
 
+def finds_selection(settings: Settings) -> bool:
+    """Whether the selection is one that trainings have to find."""
+    return settings.selection.target.startswith(_FINDERS)
+
+
 def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
-    """The first recipe, yet without augmentation."""
+    """The first recipe, yet without augmentation, and with all images where a selection has to be found."""
     training = settings.training
     return first_recipe(
         data,
@@ -37,7 +46,8 @@ def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
         initialisation=settings.initialisation,
         optimizer=settings.optimizer,
         schedule=settings.schedule,
-        selection=settings.selection,
+        selection=KEEP_ALL if finds_selection(settings) else settings.selection,
+        balance=settings.balance,
         batching=settings.batching,
         averaging=settings.averaging,
         mixing=settings.mixing,

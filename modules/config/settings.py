@@ -34,6 +34,7 @@ class DataSettings(Section):
     confirm_fraction: PositiveFraction
     test_fraction: Fraction | None = 0.0  # None: 0.2 where no test set is given
     split_seed: Annotated[int, Field(ge=0, lt=2**63)]
+    corrections: Text | None = None  # a CSV of labels that a person corrected
 
     @model_validator(mode="after")
     def _leaves_images_to_train_on(self) -> Self:
@@ -177,6 +178,7 @@ class Settings(Section):
     augmentation: tuple[Part, ...]
     mixing: Part | None
     selection: Part
+    balance: Part | None
     training: TrainingSettings
     trainer: TrainerSettings
     search: SearchSettings

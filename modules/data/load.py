@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modules.data import parts as parts_module
+from modules.data.corrections import corrected_labels, corrections_digest
 from modules.data.decoded import read_files
 from modules.data.files import FileSet
 from modules.data.images import RawImages
@@ -57,21 +58,24 @@ def load_data(
     split_seed: int,
     home: Path,
     store: Store,
+    corrections: Path | None = None,
 ) -> DataRecord:
     """Read a data set, assign its parts and return its record; what the store has already is not written again.
 
     `fractions` are those of steer, confirm and test; the last must be 0 where the data brings a test set, and may be
-    None: then it is 0 there, and a fifth elsewhere. Files are not read again while nothing about them has changed.
+    None: then it is 0 there, and a fifth elsewhere. The file `corrections` holds labels that a person corrected. Files
+    are not read again while nothing about them has changed.
     """
     source = build(reader)
     if not isinstance(source, FileSet):
-        return _loaded(source, name, fractions, split_seed, home, store)
+        return _loaded(source, name, fractions, split_seed, home, store, corrections)
     revisions = revisions_of("modules.data.load", "modules.data.decoding")
-    known = [name, source.fingerprint, fractions, split_seed, revisions]
+    corrected = None if corrections is None else corrections_digest(corrections)
+    known = [name, source.fingerprint, fractions, split_seed, corrected, revisions]
     key = digest_of(known)
     if (entry := store.find("sources", key)) and (found := store.find("data", entry.record["data"])):
         return _in_order(DataRecord.model_validate(found.record))
-    record = _loaded(read_files(source, store), name, fractions, split_seed, home, store)
+    record = _loaded(read_files(source, store), name, fractions, split_seed, home, store, corrections)
     store.remove("sources", key)
     store.put("sources", key, {"data": Path(record.folder).name})
     return record
@@ -84,7 +88,13 @@ def _in_order(record: DataRecord) -> DataRecord:
 
 
 def _loaded(
-    raw: RawImages, name: str, fractions: tuple[float, float, float | None], split_seed: int, home: Path, store: Store
+    raw: RawImages,
+    name: str,
+    fractions: tuple[float, float, float | None],
+    split_seed: int,
+    home: Path,
+    store: Store,
+    corrections: Path | None,
 ) -> DataRecord:
     steer, confirm, test = fractions
     has_test_set = raw.test_images is not None
@@ -92,6 +102,8 @@ def _loaded(
         test = 0.0 if has_test_set else _UNGIVEN_TEST_FRACTION
     _check_fractions(name, (steer, confirm, test), has_test_set)
     split = _split(raw, (steer, confirm, test), split_seed)
+    if corrections is not None:
+        split = _corrected(split, raw.classes, corrections)
     _check_parts(split, raw.classes)
     fields = _describe(split, raw.classes, name)
     key = digest_of({"revision": [REVISION, parts_module.REVISION], **fields})
@@ -151,6 +163,13 @@ def _split(raw: RawImages, fractions: tuple[float, float, float], split_seed: in
         parts=np.concatenate(parts),
         notes=notes,
     )
+
+
+def _corrected(split: _Split, classes: tuple[str, ...], corrections: Path) -> _Split:
+    """With the labels that a person corrected; those of the test part stay as they were given."""
+    labels = corrected_labels(split.labels, split.identities, split.parts, classes, corrections)
+    note = f"Labels corrected by data.corrections: {int((labels != split.labels).sum()):,}."
+    return replace(split, labels=labels, notes=(note, *split.notes))
 
 
 def _parts_of(

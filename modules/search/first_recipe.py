@@ -31,6 +31,7 @@ def first_recipe(
     batch_size: int | Literal["all", "measured"] | None,
     label_smoothing: float,
     gradient_clip: float | None,
+    balance: Part | None = None,
 ) -> Recipe:
     """The baseline's recipe on `data`; None leaves a choice to the rules below."""
     num_train = data.num_images["train"]
@@ -45,6 +46,7 @@ def first_recipe(
         learning_rate=learning_rate,
         batch_size=_batch_size(batch_size, num_train),
         selection=selection,
+        balance=balance,
         label_smoothing=label_smoothing,
         batching=batching,
         averaging=averaging,

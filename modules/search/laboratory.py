@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from modules.architecture.description import Architecture
+from modules.data.arrays import open_arrays
 from modules.digests import digest_of
 from modules.evaluation.outputs import Outputs
 from modules.parts import revisions_of
@@ -54,6 +55,10 @@ class Laboratory:
     def spec(self, recipe: Recipe, piece: Slice, seed: int, start: Start | None = None) -> TrialSpec:
         """A trial on this laboratory's data and machine."""
         return TrialSpec(recipe=recipe, slice=piece, seed=seed, data=self.data, numerics=self.numerics, start=start)
+
+    def num_selected(self, recipe: Recipe) -> int:
+        """The images of an epoch."""
+        return len(open_arrays(self.home, self.data).selected(recipe.selection))
 
     def found(self, spec: TrialSpec) -> TrialResult | None:
         """The result of a trial that was done before."""
@@ -189,8 +194,11 @@ class Laboratory:
         """What trials of one recipe said about *steer* at their end."""
         return evidence_of([self._judged(self._read("trials", trial.key, "steer.safetensors")) for trial in trials])
 
-    def observe(self, recipe: Recipe, trial: TrialResult, part: PartName) -> Outputs:
-        """Open a part for a trial's weights. Opening it again for the same weights reads what was stored."""
+    def observe(self, recipe: Recipe, trial: TrialResult, part: PartName, plain: bool = False) -> Outputs:
+        """Open a part for a trial's weights. Opening it again for the same weights reads what was stored.
+
+        The losses are those that edits are judged by, unless `plain` ones are asked for.
+        """
         kind, digest = (
             ("test_openings", self.data.test_digest) if part == "test" else ("observations", self.data.digest)
         )
@@ -205,7 +213,7 @@ class Laboratory:
         }
         self._found_or_called(kind, key, "modules.evaluation.jobs.observe_part", arguments)
         outputs = self._read(kind, key, "outputs.safetensors")
-        return outputs if part == "test" else self._judged(outputs)
+        return outputs if plain or part == "test" else self._judged(outputs)
 
     def _judged(self, outputs: Outputs) -> Outputs:
         return outputs.balanced() if self.balanced else outputs

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 
@@ -119,6 +120,10 @@ class Training:
         selected = arrays.selected(recipe.selection)
         self.spec = spec
         self.start_state = _start_state(spec, store)
+        balance = build(recipe.balance) if recipe.balance else None
+        counts = np.bincount(arrays.labels[selected], minlength=recipe.architecture.num_classes)
+        if balance is not None:
+            selected = np.repeat(selected, balance.repeats(counts)[arrays.labels[selected]])
         self.history = History(total_samples=piece.samples, epoch_samples=len(selected))
         self.data = TrainingData(
             arrays,
@@ -141,6 +146,7 @@ class Training:
             recipe.gradient_clip,
             spec.seed,
             piece.first_sample,
+            balance.weights(counts) if balance is not None else None,
         )
         self._build_callbacks(store, report, pauses)
         self.found = find_checkpoint(store, spec.key)
