@@ -124,7 +124,7 @@ def select_data(study: Study, data: DataRecord) -> Recipe:
 @task("augment training images")
 def augment_data(study: Study, recipe: Recipe) -> Recipe:
     """The recipe with what its training images go through."""
-    return recipe.updated(augmentation=study.settings.augmentation)
+    return recipe.updated(augmentation=study.settings.augmentation.transforms)
 
 
 @task("batch size and learning rate")
@@ -245,9 +245,8 @@ def propose_edits(study: Study, plan: Plan, trunk: Trunk, diagnosis: Diagnosis, 
     limits = configured_limits(study.settings)
     rows = tuple(row for generation in trunk.generations for row in generation.rows)
     knowledge = Knowledge(diagnosis=diagnosis, rows=rows, limits=limits) if search.kind == "edits" else None
-    architecture = trunk.trained.recipe.architecture
     count = _PROPOSED * plan.edits_per_generation
-    return propose(search.edits, architecture, knowledge, count, study.settings.seed, number)
+    return propose(search.edits, trunk.trained.recipe, knowledge, count, study.settings.seed, number)
 
 
 def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trained:

@@ -38,8 +38,8 @@ WIDE = Space(shear=0.99, shift=1.0, degrees=135.0, change=0.99, bits=2)  # Trivi
 class _Along(Affine):
     """A shear or a shift along one axis: one entry of the matrix."""
 
-    def __init__(self, row: int, column: int, limit: float) -> None:
-        super().__init__()
+    def __init__(self, row: int, column: int, limit: float, padding: str) -> None:
+        super().__init__(padding)
         self.row, self.column, self.limit = row, column, limit
 
     def matrices(self, draws: Draws, height: int, width: int) -> Matrices:
@@ -49,22 +49,22 @@ class _Along(Affine):
         return matrices
 
 
-def operations(space: Space, strength: float) -> tuple[Transform | None, ...]:
+def operations(space: Space, strength: float, padding: str) -> tuple[Transform | None, ...]:
     """The operations at a strength between 0, which changes next to nothing, and 1."""
     change = strength * space.change
     return (
         None,
         AutoContrast(1.0),
         Equalize(1.0),
-        Rotate(strength * space.degrees),
+        Rotate(strength * space.degrees, padding),
         Solarize(1 - strength),
         Colour(change, 0.0),
         Posterize(round(8 - strength * (8 - space.bits))),
         Contrast(change),
         Brightness(change),
         Sharpness(change),
-        _Along(_X, _Y, strength * space.shear),
-        _Along(_Y, _X, strength * space.shear),
-        _Along(_X, _SHIFT, strength * space.shift),
-        _Along(_Y, _SHIFT, strength * space.shift),
+        _Along(_X, _Y, strength * space.shear, padding),
+        _Along(_Y, _X, strength * space.shear, padding),
+        _Along(_X, _SHIFT, strength * space.shift, padding),
+        _Along(_Y, _SHIFT, strength * space.shift, padding),
     )

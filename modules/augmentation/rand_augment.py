@@ -21,8 +21,8 @@ class RandAugment:
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         """Change each image (N x C x H x W)."""
-        drawn_from = operations(STANDARD, self.magnitude / _LARGEST)
+        drawn_from = operations(STANDARD, self.magnitude / _LARGEST, self.padding)
         for number in range(self.num_ops):
             scoped = draws.scoped(f"operation{number}").at_full_strength()
-            images = apply_drawn(drawn_from, images, scoped, self.padding)
+            images = apply_drawn(drawn_from, images, scoped)
         return images

@@ -18,4 +18,4 @@ class TrivialAugment:
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         """Change each image (N x C x H x W)."""
-        return apply_drawn(operations(WIDE, self.max_strength), images, draws, self.padding)
+        return apply_drawn(operations(WIDE, self.max_strength, self.padding), images, draws)

@@ -14,14 +14,14 @@ def test_operations_follow_one_another(batch):
     numbers = np.floor(rest.uniform("transform") * 14).astype(int)
     for place, number in enumerate(numbers):
         here = np.array([place])
-        operation = operations(STANDARD, 0.3)[number]
+        operation = operations(STANDARD, 0.3, "zeros")[number]
         expected = once[here] if operation is None else operation(once[here], rest.of(here).scoped(str(number)))
         torch.testing.assert_close(twice[here], expected)
 
 
 def test_all_are_of_one_strength(batch):
     _, draws = batch(num=500)
-    (rotate,) = [one for one in operations(STANDARD, 0.5) if isinstance(one, Rotate)]
+    (rotate,) = [one for one in operations(STANDARD, 0.5, "zeros") if isinstance(one, Rotate)]
     matrices = rotate.matrices(draws.at_full_strength(), 9, 7)
     angles = np.rad2deg(np.arctan2(matrices[:, 1, 0], matrices[:, 0, 0])).round(4)
     assert set(angles) == {-15.0, 15.0}

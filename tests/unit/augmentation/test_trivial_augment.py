@@ -10,7 +10,7 @@ def test_each_image_goes_through_one_operation(batch):
     changed = TrivialAugment()(images, draws)
     names = np.floor(draws.uniform("transform") * 14).astype(int)
     for place, number in enumerate(names):
-        operation = operations(WIDE, 1.0)[number]
+        operation = operations(WIDE, 1.0, "zeros")[number]
         here = np.array([place])
         alone = images[here]
         if operation is not None:
