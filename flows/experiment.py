@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from flows import reporting
+from flows.augmentation import augmented
 from flows.first_network import find_earlier_winner, size_network
 from flows.opening import opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
@@ -123,8 +124,8 @@ def select_data(study: Study, data: DataRecord) -> Recipe:
 
 @task("augment training images")
 def augment_data(study: Study, recipe: Recipe) -> Recipe:
-    """The recipe with what its training images go through."""
-    return recipe.updated(augmentation=study.settings.augmentation.transforms)
+    """The recipe with what its training images go through: given, or found among candidates."""
+    return augmented(study, recipe)
 
 
 @task("batch size and learning rate")

@@ -77,15 +77,16 @@ class StudyFolder:
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is a plan; without one nothing was trained, and what lies here is of a run that was refused."""
-        return (self.path / "plan.json").exists()
+        """Whether anything was trained or planned; if not, what lies here is of a run that was refused."""
+        return any((self.path / name).exists() for name in ("plan.json", _TRIALS))
 
     def start_over(self, store: Store) -> None:
         """Forget what the study decided, trained and wrote: all of it will be made again."""
         for key in self._trained():
             store.remove("trials", key)
         with explained_write_errors(self.path):
-            (self.path / "plan.json").unlink(missing_ok=True)  # first: a run after a kill has to start over, too
+            for begun in ("plan.json", _TRIALS):  # first: a run after a kill has to start over, too
+                (self.path / begun).unlink(missing_ok=True)
             for path in [path for pattern in _WRITTEN for path in self.path.glob(pattern)]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -153,6 +154,7 @@ class Study:
     runs: dict[str, TrialRun] = field(default_factory=dict)  # by trial key, in the order in which they were needed
     reused: int = 0
     failed: int = 0
+    is_tracked: bool = False  # whether MLflow knows the study: trials wait until it does
     _laboratory: Laboratory | None = None
 
     @property
@@ -200,7 +202,7 @@ class Study:
             parameters=flattened(spec.recipe.model_dump(mode="json", exclude={"architecture"})),
             reused=reused,
         )
-        if self.sink is not None:
+        if self.sink is not None and self.is_tracked:
             self.sink.write_trial(self.name, self.runs[result.key])
         self.clock.keep()
         return result

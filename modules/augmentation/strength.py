@@ -31,3 +31,9 @@ def _moved(value: float, entry: dict[str, Any], factor: float) -> float:
     moved = entry["neutral"] + factor * (value - entry["neutral"])
     moved = min(entry["max"], max(entry["min"], moved))
     return round(moved) if entry["type"] == "int" else float(f"{moved:.4g}")
+
+
+def strengths_of(part: Part) -> dict[str, float]:
+    """The arguments that say how strong a transform is."""
+    schema = argument_schema(part.target)
+    return {name: value for name, value in part.arguments.items() if "neutral" in schema.get(name, {})}

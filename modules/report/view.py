@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from modules.records import DataRecord, Ledger, RangeTest, Record, TrialResult
+from modules.search.augmentation import FoundPolicy
 
 
 class LayerView(Record):
@@ -30,6 +31,7 @@ class StudyView(Record):
     stop_reason: str = ""  # a sentence: why the search ended
     layers: tuple[LayerView, ...] = ()  # of the winner
     range_test: RangeTest | None = None  # None where the learning rate was given
+    found_policy: FoundPolicy | None = None  # None where the augmentation was given
     machine_test_openings: int | None = None  # of this test set, all studies on this machine together
     report: str | None = None  # where the report is, and where MLflow's database is: as a person should read them
     tracking: str | None = None
