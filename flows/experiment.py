@@ -81,7 +81,7 @@ def run_study(settings: Settings, command: str) -> Path:
 
 
 def plan_study(settings: Settings, home: Path) -> None:
-    """Say what a study would train and with what it would start; nothing but a calibration is trained."""
+    """Say what a study would train and with what it would start; all that is trained is what a plan rests on."""
     with opened_study(settings, home, "espalier plan", tracked=False) as study:
         recipe = augment_data(study, select_data(study, load_data(study)))
         recipe = tune_recipe(study, size_network(study, recipe, find_earlier_winner(study)))

@@ -18,7 +18,7 @@ from modules.deployment.onnx_export import export_onnx
 from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
-from modules.records import DataRecord, GenerationRecord, Ledger, RangeTest
+from modules.records import DataRecord, GenerationRecord, Ledger, Part, RangeTest
 from modules.report.report import draw_figures, write_figures
 from modules.report.report import write_report as write_html
 from modules.report.summary import Champion, Counts, FrontModel, summary_of
@@ -32,6 +32,7 @@ from modules.store import explained_write_errors, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import StudyEnd, StudyRun
 
+_COLOUR = "modules.augmentation.colour.Colour"
 _VERSIONED = ("torch", "pytorch-lightning", "prefect", "mlflow", "hydra-core", "numpy", "onnxruntime")
 
 
@@ -52,6 +53,16 @@ def say_recipe(study: Study, recipe: Recipe) -> None:
         f"first network: {architecture.params:,} parameters, {architecture.flops / 1e6:.2f} MFLOP an image; "
         f"{recipe.optimizer.name} at {recipe.learning_rate:g}, batches of {recipe.batch_size}; augmentation: {policy}"
     )
+
+
+def say_idle_transforms(study: Study, transforms: Sequence[Part]) -> None:
+    """What will do nothing to these images."""
+    if study.laboratory.data.image_shape[0] != 3:
+        for part in transforms:
+            if part.target == _COLOUR:
+                study.progress.say(
+                    "note: these images have no colour, so that augmentation=colour changes nothing", "yellow"
+                )
 
 
 def keep_policy(study: Study, found: FoundPolicy) -> None:

@@ -1,6 +1,7 @@
 """The candidates of a found policy as a table: on the page, and in Markdown."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from modules.report.wording import NOTHING, percent, signed
 from modules.search.augmentation import Candidate, FoundPolicy
@@ -24,6 +25,21 @@ def figures_of(candidate: Candidate, classes: Sequence[str]) -> tuple[str, ...]:
 def in_order(found: FoundPolicy) -> list[Candidate]:
     """What was kept first, then what was tried, then the rest as they were named."""
     return sorted(found.candidates, key=lambda each: (not each.kept, each.gain is None, -(each.gain or 0.0)))
+
+
+def policy_view(found: FoundPolicy, classes: Sequence[str]) -> dict[str, Any]:
+    """What the page shows."""
+    candidates = [
+        {
+            "name": candidate.name,
+            "figures": figures_of(candidate, classes),
+            "kept": candidate.kept,
+            "why": candidate.why,
+            "picture": candidate.picture,
+        }
+        for candidate in in_order(found)
+    ]
+    return {"summary": summary_of_policy(found), "columns": COLUMNS, "candidates": candidates}
 
 
 def policy_markdown(found: FoundPolicy, classes: Sequence[str]) -> str:
