@@ -4,18 +4,17 @@
     python -m benchmarks.augmentation_found --threads 1 --full mnist=DIR fashion=DIR        # three seeds, 15 epochs
     python -m benchmarks.augmentation_found --threads 1 mnist=DIR selection=random selection.fraction=0.1     # a look
 
-Found once, as a study of 15 minutes would, on *steer*; then the same network is trained from the same weights on the same
-images in the same order with the found policy, with none, with the one chosen by hand for the data, with TrivialAugment
-and with RandAugment. The test set is opened once for each training, after all of them. "The best of the given" is the one
-of the lowest error on *steer*; the found policy's test error must not be above that one's by more than chance: the
-95 % interval (t, paired by seeds; with one seed, McNemar's over the images) reaches down to none. The policy for MNIST
-must have no flips.
+Found once, as a study of 15 minutes would, on *steer*; then the same network is trained from the same weights on the
+same images in the same order with the found policy, with none, with the one chosen by hand for the data, with
+TrivialAugment and with RandAugment. The test set is opened once for each training, after all of them. "The best of the
+given" is the one of the lowest error on *steer*; the found policy's test error must not be above that one's by more
+than chance: the 95 % interval (t, paired by seeds; with one seed, McNemar's over the images) reaches down to none. The
+policy for MNIST must have no flips.
 """
 
 import argparse
 import statistics
 import sys
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -131,12 +130,8 @@ def _find(bench: Bench) -> FoundPolicy:
     found = Finder(laboratory, spend, range(CONTROLS), train).find(recipe, candidates)
     for candidate in found.candidates:
         say(f"{bench.name}, {candidate.name}: {'kept: ' if candidate.kept else ''}{candidate.why}")
-    _keep(path, found)
-    return found
-
-
-def _keep(path: Path, found: FoundPolicy) -> None:
     path.write_text(found.model_dump_json(indent=1))
+    return found
 
 
 def _described(found: FoundPolicy) -> str:
