@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from modules.augmentation.strength import strengths_of
 from modules.records import Part, Record
 
-MOST_COST = 0.5  # of the loss on steer: what a transform may add, once a network has learnt of it
-MOST_POLICY_COST = 1.0  # likewise the whole policy: two or three transforms that are chosen by hand add as much
+MOST_COST = 0.75  # of the loss on steer: what a transform may add, once a network has learnt of it
+MOST_POLICY_COST = 1.5  # likewise the whole policy: two or three transforms that are chosen by hand add about 1
 _MOST_CONFUSED = 0.1  # of a class: surely more than that taken for another one means that the label is wrong
 _STANDARD_ERRORS = 2.0
 _LEAST_CHANGE = 1e-4  # of a pixel's value between 0 and 1
@@ -100,14 +100,26 @@ def certain(transform: Part) -> Part:
     return transform.updated(arguments={**transform.arguments, "probability": 1.0})
 
 
-def candidates_of(transforms: Sequence[Part], fresh: Looks, learnt: Looks, training: Looks) -> list[Candidate]:
+def floor(num_classes: int, num_images: int) -> float:
+    """What is added to losses before they are compared: what guessing at one image more would."""
+    return math.log(num_classes) / num_images
+
+
+def higher(loss: float, than: float, floor: float) -> float:
+    """By which fraction a loss is higher than another one."""
+    return (loss + floor) / (than + floor) - 1
+
+
+def candidates_of(
+    transforms: Sequence[Part], fresh: Looks, learnt: Looks, training: Looks, floor: float
+) -> list[Candidate]:
     """The figures of each, by a network that has not learnt of them, and by one that has, on steer and in training."""
     return [
         Candidate(
             transform=transform,
             affinity=fresh.plain.error - before.error,
-            diversity=trained.loss / max(training.plain.loss, 1e-9),
-            cost=after.loss / max(learnt.plain.loss, 1e-9) - 1,
+            diversity=1 + higher(trained.loss, training.plain.loss, floor),
+            cost=higher(after.loss, learnt.plain.loss, floor),
             confusion=after.confusion,
             change=after.change,
         )
@@ -154,12 +166,14 @@ def _kind(transform: Part) -> str:
     return transform.updated(arguments=rest).content_digest
 
 
-def gained(candidates: Sequence[Candidate], losses: Mapping[int, float], control: float) -> list[Candidate]:
+def gained(
+    candidates: Sequence[Candidate], losses: Mapping[int, float], control: float, floor: float
+) -> list[Candidate]:
     """With what training with each did, by place: `losses` on *steer* against the control's."""
     result = []
     for place, candidate in enumerate(candidates):
         if place in losses:
-            gain = 1 - losses[place] / control
+            gain = -higher(losses[place], control, floor)
             why = "" if gain > 0 else f"training with it raises the loss on steer by {-gain:.1%}"
             candidate = candidate.updated(gain=gain, why=why)
         result.append(candidate)

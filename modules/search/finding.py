@@ -15,7 +15,9 @@ from modules.search.augmentation import (
     brief_selection,
     candidates_of,
     certain,
+    floor,
     gained,
+    higher,
     in_order_of_gain,
     sifted,
 )
@@ -51,6 +53,7 @@ class Finder:
             laboratory.look_through(recipe, fresh, each, "steer", images),
             laboratory.look_through(recipe, learnt, each, "steer", images),
             laboratory.look_through(recipe, learnt, each, "train", images),
+            self._floor,
         )
         candidates, noise, tried = self._tried(recipe, fresh, sifted(candidates, data.classes))
         candidates, cost = self._composed(recipe, learnt, candidates)
@@ -78,7 +81,8 @@ class Finder:
             transform = candidates[place].transform
             trying = recipe.updated(augmentation=(transform,))
             losses[place] = self._trained(trying, transform.name, samples, fresh).steer_loss
-        return gained(candidates, losses, control[0]), stdev(control) / fmean(control), len(left) + len(control)
+        noise = stdev(control) / (fmean(control) + self._floor)
+        return gained(candidates, losses, control[0], self._floor), noise, len(left) + len(control)
 
     def _composed(
         self, recipe: Recipe, learnt: TrialResult, candidates: Sequence[Candidate]
@@ -88,15 +92,20 @@ class Finder:
         for place in in_order_of_gain(candidates):
             policy = [each.transform for number, each in enumerate(result) if each.kept or number == place]
             looks = self.laboratory.look_through(recipe, learnt, [policy], "steer", self.effort.images)
-            higher = looks.seen[0].loss / max(looks.plain.loss, 1e-9) - 1
-            kept = higher <= MOST_POLICY_COST
+            costs = higher(looks.seen[0].loss, looks.plain.loss, self._floor)
+            kept = costs <= MOST_POLICY_COST
             if kept:
-                cost = higher
+                cost = costs
                 why = f"training with it lowers the loss on steer by {candidates[place].gain or 0.0:.1%}"
             else:
-                why = f"with it the whole policy would be too strong: {higher:.0%} (at most {MOST_POLICY_COST:.0%})"
+                why = f"with it the whole policy would be too strong: {costs:.0%} (at most {MOST_POLICY_COST:.0%})"
             result[place] = candidates[place].updated(kept=kept, why=why)
         return result, cost
+
+    @property
+    def _floor(self) -> float:
+        data = self.laboratory.data
+        return floor(len(data.classes), min(self.effort.images, data.num_images["steer"]))
 
     def _trained(
         self, recipe: Recipe, role: str, samples: int, start: TrialResult | None = None, seed: int | None = None

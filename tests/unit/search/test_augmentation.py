@@ -10,7 +10,9 @@ from modules.search.augmentation import (
     candidates_of,
     certain,
     effort,
+    floor,
     gained,
+    higher,
     in_order_of_gain,
     sifted,
 )
@@ -44,7 +46,7 @@ def test_figures_are_relative_to_images_as_they_are():
         return Looks(plain=seen(plain), seen=tuple(map(seen, losses)))
 
     one, two = candidates_of(
-        [rotate(5.0), rotate(9.0)], looks(0.1, 0.2, 0.5), looks(0.2, 0.3, 0.2), looks(0.05, 0.1, 0.05)
+        [rotate(5.0), rotate(9.0)], looks(0.1, 0.2, 0.5), looks(0.2, 0.3, 0.2), looks(0.05, 0.1, 0.05), 0.0
     )
     assert (one.affinity, two.affinity) == (pytest.approx(-0.01), pytest.approx(-0.04))
     assert (one.cost, two.cost) == (pytest.approx(0.5), pytest.approx(0.0))
@@ -96,7 +98,7 @@ def test_of_each_kind_the_greatest_strength_that_is_not_too_much_is_left():
 def test_what_training_with_it_does_decides_and_orders():
     left = [candidate(rotate(10.0)), candidate(flip("vertical"), why="dropped"), candidate(flip("horizontal"))]
     left.append(candidate(rotate(20.0)))
-    after = gained(left, {0: 0.19, 2: 0.21, 3: 0.15}, control=0.20)
+    after = gained(left, {0: 0.19, 2: 0.21, 3: 0.15}, control=0.20, floor=0.0)
     assert [each.gain for each in after] == [pytest.approx(0.05), None, pytest.approx(-0.05), pytest.approx(0.25)]
     assert after[2].why == "training with it raises the loss on steer by 5.0%"
     assert in_order_of_gain(after) == [3, 0]
@@ -119,6 +121,12 @@ def test_under_a_clock_it_takes_a_tenth_at_most(rate):
     seconds = (trained + 42 * spend.images) / rate
     assert seconds <= 0.1 * 15 * 60
     assert spend.brief_samples <= effort(None, 0.0, 42).brief_samples
+
+
+def test_no_loss_is_compared_with_nothing():
+    assert higher(0.02, 0.01, 0.0) == pytest.approx(1.0)
+    assert higher(0.001, 0.0, floor(10, 200)) == pytest.approx(0.0868, abs=1e-3)  # a tenth of a guess
+    assert higher(0.3, 0.2, floor(10, 10_000)) == pytest.approx(0.5, abs=1e-3)
 
 
 def test_few_images_are_all_trained_on():
