@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from flows import reporting
+from flows.augmentation import augmented
 from flows.first_network import find_earlier_winner, size_network
 from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
@@ -85,7 +86,7 @@ def run_study(settings: Settings, command: str) -> Path:
 
 
 def plan_study(settings: Settings, home: Path) -> None:
-    """Say what a study would train and with what it would start; nothing but a calibration is trained.
+    """Say what a study would train and with what it would start; all that is trained is what a plan rests on.
 
     Where a selection has to be found, the plan is that of a study on all images.
     """
@@ -133,8 +134,8 @@ def select_data(study: Study, data: DataRecord) -> Recipe:
 
 @task("augment training images")
 def augment_data(study: Study, recipe: Recipe) -> Recipe:
-    """The recipe with what its training images go through."""
-    return recipe.updated(augmentation=study.settings.augmentation)
+    """The recipe with what its training images go through: given, or found among candidates."""
+    return augmented(study, recipe)
 
 
 @task("batch size and learning rate")
@@ -259,9 +260,8 @@ def propose_edits(study: Study, plan: Plan, trunk: Trunk, diagnosis: Diagnosis, 
     limits = configured_limits(study.settings)
     rows = tuple(row for generation in trunk.generations for row in generation.rows)
     knowledge = Knowledge(diagnosis=diagnosis, rows=rows, limits=limits) if search.kind == "edits" else None
-    architecture = trunk.trained.recipe.architecture
     count = _PROPOSED * plan.begun_per_generation
-    return propose(search.edits, architecture, knowledge, count, study.settings.seed, number)
+    return propose(search.edits, trunk.trained.recipe, knowledge, count, study.settings.seed, number)
 
 
 def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trained:

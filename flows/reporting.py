@@ -19,12 +19,13 @@ from modules.deployment.onnx_export import export_onnx
 from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
-from modules.records import DataRecord, GenerationRecord, Ledger, RangeTest
+from modules.records import DataRecord, GenerationRecord, Ledger, Part, RangeTest
 from modules.report.report import draw_figures, write_figures
 from modules.report.report import write_report as write_html
 from modules.report.summary import Champion, Counts, FrontModel, summary_of
 from modules.report.table import study_table
 from modules.report.view import LayerView, StudyView
+from modules.search.augmentation import FoundPolicy
 from modules.search.final import Final, Finalist
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
@@ -32,6 +33,7 @@ from modules.store import explained_write_errors, write_file, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import StudyEnd, StudyRun
 
+_COLOUR = "modules.augmentation.colour.Colour"
 _VERSIONED = ("torch", "pytorch-lightning", "prefect", "mlflow", "hydra-core", "numpy", "onnxruntime")
 
 
@@ -52,6 +54,25 @@ def say_recipe(study: Study, recipe: Recipe) -> None:
         f"first network: {architecture.params:,} parameters, {architecture.flops / 1e6:.2f} MFLOP an image; "
         f"{recipe.optimizer.name} at {recipe.learning_rate:g}, batches of {recipe.batch_size}; augmentation: {policy}"
     )
+
+
+def say_idle_transforms(study: Study, transforms: Sequence[Part]) -> None:
+    """What will do nothing to these images."""
+    if study.laboratory.data.image_shape[0] != 3:
+        for part in transforms:
+            if part.target == _COLOUR:
+                study.progress.say(
+                    "note: these images have no colour, so that augmentation=colour changes nothing", "yellow"
+                )
+
+
+def keep_policy(study: Study, found: FoundPolicy) -> None:
+    """Say which policy was found, and keep what was measured for the report."""
+    study.folder.write("augmentation.json", found.model_dump(mode="json"))
+    kept = "; ".join(candidate.name for candidate in found.candidates if candidate.kept) or "none"
+    dropped = sum(not candidate.kept for candidate in found.candidates)
+    spent = f"{found.seconds:.1f} s, {found.samples:,} samples"
+    study.progress.say(f"augmentation found: {kept}; {dropped} candidates were dropped ({spent})")
 
 
 def keep_rate(study: Study, found: RangeTest) -> None:
@@ -82,6 +103,9 @@ def track_start(study: Study, recipe: Recipe) -> None:
             parameters={**parameters, "seed": str(study.settings.seed), "search": study.settings.search.kind},
         )
     )
+    study.is_tracked = True
+    for run in study.runs.values():
+        study.sink.write_trial(study.name, run)
 
 
 def write_ledger(study: Study, trunk: Trunk, final: Final | None = None) -> Ledger:
@@ -217,10 +241,17 @@ def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs,
         layers=_layers(final.winner.recipe),
         selection=selection_view(study, final.winner.seen),
         range_test=_range_test(study),
+        found_policy=kept_policy(study),
         machine_test_openings=study.laboratory.machine_test_openings(),
         report=str(study.folder.path / "report.html"),
         tracking=study.settings.tracking.uri or str(study.home / "mlflow.db") if study.sink else None,
     )
+
+
+def kept_policy(study: Study) -> FoundPolicy | None:
+    """What the study found; None where its augmentation was given."""
+    kept = study.folder.read("augmentation.json")
+    return FoundPolicy.model_validate(kept) if kept else None
 
 
 def _range_test(study: Study) -> RangeTest | None:

@@ -164,6 +164,7 @@ class Study:
     reused: int = 0
     failed: int = 0
     found: FoundSelection | None = None  # the selection that trainings of this study found
+    is_tracked: bool = False  # whether MLflow knows the study: trials wait until it does
     _laboratory: Laboratory | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -231,7 +232,7 @@ class Study:
             self.reused += run.reused
             self.progress.say(_trial_line(label, run.result, run.reused))
         self.runs[key] = run
-        if self.sink is not None:
+        if self.sink is not None and self.is_tracked:
             self.sink.write_trial(self.name, run)
         self.clock.keep()
 

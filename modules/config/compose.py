@@ -120,7 +120,7 @@ def _settings(config: dict[str, Any], conf: Path) -> Settings:
     rate, batch_size = (values["optimizer"].get(name) for name in _OPTIMIZER_OWN)
     for group in _ONE_PART_GROUPS:
         values[group] = _part(values[group], group, group, conf, own=_OPTIMIZER_OWN if group == "optimizer" else ())
-    values["augmentation"] = _transforms(values["augmentation"], conf)
+    values["augmentation"] = _augmentation(values["augmentation"], conf)
     values["data"] = _data(values["data"], conf)
     values["search"] = {
         **values["search"],
@@ -157,16 +157,40 @@ def _targets(folder: Path) -> set[str]:
     return {target for path in folder.glob("*.yaml") for target in _TARGET.findall(path.read_text())}
 
 
-def _transforms(node: dict[str, Any], conf: Path) -> tuple[Part, ...]:
-    extra = [name for name in node if name != "transforms"]
-    if extra:
-        raise unknown("key", f"augmentation.{extra[0]}", ["augmentation.transforms"])
+def _augmentation(node: dict[str, Any], conf: Path) -> dict[str, Any]:
     transforms = node.get("transforms")
     if not isinstance(transforms, dict):
         raise ConfigError(f"augmentation.transforms must be a mapping of transforms; got {shown(transforms)}")
-    return tuple(
+    parts = [
         _part(inner, f"augmentation.transforms.{name}", "augmentation", conf) for name, inner in transforms.items()
-    )
+    ]
+    return {**node, "transforms": tuple(parts), "candidates": _candidates(node.get("candidates"), conf)}
+
+
+def _candidates(chosen: Any, conf: Path) -> tuple[Part, ...]:
+    """The transforms that yamls want `tried`, at each strength that they name."""
+    known = {path.stem: _tried(path, conf) for path in sorted((conf / "augmentation").glob("*.yaml"))}
+    known = {name: parts for name, parts in known.items() if parts}
+    names = list(known) if chosen == "all" else [chosen] if isinstance(chosen, str) else chosen
+    if not isinstance(names, list):
+        raise ConfigError(f"augmentation.candidates must be all or a list of {', '.join(known)}; got {shown(chosen)}")
+    for name in names:
+        if not isinstance(name, str) or name not in known:
+            raise unknown("choice for augmentation.candidates:", name, ["all", *known])
+    return tuple(part for name in dict.fromkeys(names) for part in known[name])
+
+
+def _tried(path: Path, conf: Path) -> tuple[Part, ...]:
+    from omegaconf import OmegaConf
+
+    content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    parts = []
+    for name, node in (content.get("transforms") or {}).items():
+        tried = {key: entry["tried"] for key, entry in node.get("_schema_", {}).items() if "tried" in entry}
+        for values in zip(*tried.values(), strict=True):
+            with_values = {**node, **dict(zip(tried, values, strict=True))}
+            parts.append(_part(with_values, f"augmentation.transforms.{name}", "augmentation", conf))
+    return tuple(parts)
 
 
 def _data(node: dict[str, Any], conf: Path) -> dict[str, Any]:

@@ -47,6 +47,25 @@ class DataSettings(Section):
         return self
 
 
+class AugmentationSettings(Section):
+    """What training images go through; with `candidates`, that is to be found."""
+
+    transforms: tuple[Part, ...]
+    mode: Literal["all", "one"]
+    copies: Annotated[int, Field(ge=1, le=100)] | None
+    candidates: tuple[Part, ...]
+
+    @model_validator(mode="after")
+    def _is_given_or_found(self) -> Self:
+        if self.candidates and self.transforms:
+            given = ", ".join(part.name for part in self.transforms)
+            raise ValueError(
+                f"augmentation.candidates asks for a policy to be found, but there are transforms already ({given}); "
+                "allowed is augmentation=auto with augmentation.candidates=[NAME,…], or transforms without candidates"
+            )
+        return self
+
+
 class TrainingSettings(Section):
     """How a recipe is trained. None: chosen from the data by rule."""
 
@@ -175,7 +194,7 @@ class Settings(Section):
     schedule: Part
     batching: Part
     averaging: Part
-    augmentation: tuple[Part, ...]
+    augmentation: AugmentationSettings
     mixing: Part | None
     selection: Part
     balance: Part | None

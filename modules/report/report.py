@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from modules.report import figures
+from modules.report.augmentation import policy_view
 from modules.report.family_tree import family_tree
 from modules.report.palette import DARK, LIGHT, themed, variables
 from modules.report.view import StudyView
@@ -92,6 +93,7 @@ def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str
         captions=figures.captions(study),
         worst_classes=_worst_classes(study),
         plan=flattened(study.plan),
+        policy=policy_view(study.found_policy, study.data.classes) if study.found_policy else None,
     )
 
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from modules.records import DataRecord, Interval, Ledger, PartName, RangeTest, Record, TrialResult
 from modules.report.contact_sheet import Picture
+from modules.search.augmentation import FoundPolicy
 from modules.search.selecting.found import Compared
 
 
@@ -52,6 +53,7 @@ class StudyView(Record):
     layers: tuple[LayerView, ...] = ()  # of the winner
     selection: SelectionView | None = None  # None where none had to be found
     range_test: RangeTest | None = None  # None where the learning rate was given
+    found_policy: FoundPolicy | None = None  # None where the augmentation was given
     machine_test_openings: int | None = None  # of this test set, all studies on this machine together
     report: str | None = None  # where the report is, and where MLflow's database is: as a person should read them
     tracking: str | None = None

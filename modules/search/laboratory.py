@@ -1,6 +1,7 @@
 """Where trials are done: each is looked up in the store and only trained, in a worker, if it is not there."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from modules.evaluation.outputs import Outputs
 from modules.parts import revisions_of
 from modules.recipe import Recipe
 from modules.records import Certificate, CurvePoint, DataRecord, Numerics, Part, PartName, RangeTest, TrialResult
+from modules.search.augmentation import Looks
 from modules.search.diagnosis import Diagnosis
 from modules.search.judging import Evidence
 from modules.search.plan import Calibration
@@ -190,6 +192,35 @@ class Laboratory:
             self._found_or_called("diagnoses", key, "modules.evaluation.diagnosing.diagnose", arguments)
         )
 
+    def look_through(
+        self, recipe: Recipe, trial: TrialResult, policies: Sequence[Sequence[Part]], on: PartName, num_images: int
+    ) -> Looks:
+        """What a trial's network says about images of a part after each of several policies."""
+        arguments = {
+            "architecture": recipe.architecture.model_dump(mode="json"),
+            "selection": recipe.selection.model_dump(mode="json"),
+            "trial": trial.key,
+            "policies": _plain(policies),
+            "on": on,
+            "num_images": num_images,
+            **self._on_data,
+        }
+        made_of = {**arguments, "trial": trial.weights_sha256, "data": self.data.digest}
+        parts = [recipe.selection, *(part for policy in policies for part in policy)]
+        key = digest_of({**made_of, "revisions": _revisions("modules.evaluation.policies", parts)})
+        return Looks.model_validate(
+            self._found_or_called("policies", key, "modules.evaluation.policies.measure_policies", arguments)
+        )
+
+    def pictures_of(self, policies: Sequence[Sequence[Part]]) -> list[str]:
+        """Strips of training images as they are, and after each of several policies: PNG in base64."""
+        arguments = {"policies": _plain(policies), **self._on_data}
+        parts = [part for policy in policies for part in policy]
+        made_of = {"policies": arguments["policies"], "data": self.data.digest}
+        key = digest_of({**made_of, "revisions": _revisions("modules.evaluation.policies", parts)})
+        job = "modules.evaluation.policies.picture_policies"
+        return list(self._found_or_called("policy_pictures", key, job, arguments)["strips"])
+
     def steer_evidence(self, trials: list[TrialResult]) -> Evidence:
         """What trials of one recipe said about *steer* at their end."""
         return evidence_of([self._judged(self._read("trials", trial.key, "steer.safetensors")) for trial in trials])
@@ -236,6 +267,14 @@ class Laboratory:
 
     def _read(self, kind: str, key: str, name: str) -> Outputs:
         return Outputs.read(self.store.folder(kind, key) / name)
+
+
+def _plain(policies: Sequence[Sequence[Part]]) -> list[list[dict[str, Any]]]:
+    return [[part.model_dump(mode="json") for part in policy] for policy in policies]
+
+
+def _revisions(job: str, parts: Sequence[Part]) -> dict[str, int]:
+    return revisions_of(job, *(part.target.rpartition(".")[0] for part in parts))
 
 
 def evidence_of(observations: list[Outputs]) -> Evidence:

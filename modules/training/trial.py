@@ -29,6 +29,7 @@ from modules.training.callbacks.retreat import Retreat
 from modules.training.callbacks.steer_evaluation import SteerEvaluation
 from modules.training.callbacks.stopping import Stopping
 from modules.training.callbacks.weight_average import WeightAverage
+from modules.training.copies import with_copies
 from modules.training.history import History
 from modules.training.module import TrialModule
 from modules.training.processes import Siblings, num_processes, this_rank, training_together
@@ -118,6 +119,10 @@ class Training:
             )
         arrays = open_arrays(home, spec.data)
         selected = arrays.selected(recipe.selection)
+        policy = build_policy(recipe.augmentation, recipe.augmentation_mode)
+        if recipe.augmentation_copies is not None:
+            arrays, selected = with_copies(arrays, selected, recipe, spec.data, store)
+            policy = build_policy(())
         self.spec = spec
         self.start_state = _start_state(spec, store)
         balance = build(recipe.balance) if recipe.balance else None
@@ -128,7 +133,7 @@ class Training:
         self.data = TrainingData(
             arrays,
             selected,
-            build_policy(recipe.augmentation),
+            policy,
             build(recipe.mixing) if recipe.mixing else None,
             spec.seed,
             recipe.batch_size,

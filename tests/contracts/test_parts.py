@@ -16,7 +16,7 @@ from modules.errors import ConfigError
 from modules.parts import CONF, build, resolve
 from modules.records import Part
 
-WORDS = {"type", "min", "max", "optional", "choices", "count"}
+WORDS = {"type", "min", "max", "optional", "choices", "count", "neutral", "tried"}
 TYPES = {"float": float, "int": int, "bool": bool, "str": str}
 
 
@@ -75,6 +75,13 @@ def test_defaults_are_allowed_and_nonsense_is_not(group, node):
         for wrong in _wrong(entry):
             with pytest.raises(ConfigError):
                 check_argument(name, wrong, entry)
+
+
+@pytest.mark.parametrize(("group", "node"), PARTS)
+def test_strengths_and_what_is_tried_are_allowed(group, node):
+    for name, entry in node["_schema_"].items():
+        for value in [*entry.get("tried", []), *([max(entry["neutral"], entry["min"])] if "neutral" in entry else [])]:
+            check_argument(name, value, entry)
 
 
 @pytest.mark.parametrize(("group", "node"), PARTS)

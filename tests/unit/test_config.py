@@ -65,18 +65,36 @@ def test_parts_carry_no_schemas_and_no_settings_of_ours(default):
 
 
 def test_augmentation_follows_the_data():
-    names = [part.name for part in resolve(["data=fashion_mnist"]).augmentation]
+    names = [part.name for part in resolve(["data=fashion_mnist"]).augmentation.transforms]
     assert "Flip" in names
-    assert "Flip" not in [part.name for part in resolve(["data=mnist"]).augmentation]
+    assert "Flip" not in [part.name for part in resolve(["data=mnist"]).augmentation.transforms]
 
 
 def test_transforms_can_be_chosen_changed_and_taken_out():
-    chosen = resolve(["augmentation=[shift,flip]", "augmentation.transforms.shift.max_pixels=1"]).augmentation
+    chosen = resolve(
+        ["augmentation=[shift,flip]", "augmentation.transforms.shift.max_pixels=1"]
+    ).augmentation.transforms
     assert [part.name for part in chosen] == ["Shift", "Flip"]
     assert chosen[0].arguments["max_pixels"] == 1
-    rest = resolve(["augmentation=[shift,flip]", "~augmentation.transforms.shift"]).augmentation
+    rest = resolve(["augmentation=[shift,flip]", "~augmentation.transforms.shift"]).augmentation.transforms
     assert [part.name for part in rest] == ["Flip"]
-    assert resolve(["augmentation=none"]).augmentation == ()
+    assert resolve(["augmentation=none"]).augmentation.transforms == ()
+
+
+def test_a_policy_is_found_from_what_the_yamls_say_to_try():
+    found = resolve(["augmentation=auto"]).augmentation
+    assert found.transforms == ()
+    names = [part.name for part in found.candidates]
+    assert {"Flip", "Rotate", "Shift", "Scale", "Shear", "Crop", "Erase", "Blur", "Noise", "Contrast"} <= set(names)
+    assert [part.arguments["direction"] for part in found.candidates if part.name == "Flip"] == [
+        "horizontal",
+        "vertical",
+    ]
+    assert len({part.content_digest for part in found.candidates}) == len(names)
+    few = resolve(["augmentation=auto", "augmentation.candidates=[rotate,colour]"]).augmentation.candidates
+    assert {part.name for part in few} == {"Rotate", "Colour"}
+    assert few == tuple(part for part in (*few[:5], *found.candidates) if part in few)[: len(few)]
+    assert resolve(["augmentation=for_mnist"]).augmentation.candidates == ()
 
 
 def test_edits_can_be_chosen():
@@ -102,7 +120,7 @@ def test_classic_preset_is_the_classic_recipe():
     assert (classic.batching.name, classic.averaging.name, classic.mixing) == ("Fixed", "NoAverage", None)
     assert (training.learning_rate, training.batch_size, training.max_epochs, training.patience) == (0.01, 32, 20, 5)
     assert classic.search.kind == "none"
-    assert classic.augmentation == ()
+    assert classic.augmentation.transforms == ()
 
 
 def test_a_part_of_a_preset_can_be_changed():
@@ -197,6 +215,15 @@ def test_the_study_is_named_by_what_its_results_depend_on(default):
         (["augmentation.transforms.shift=[]"], ["augmentation.transforms.shift=[] is of another kind", "allowed"]),
         (["optimizer=adamw", "optimizer.betas=[0.9,2]"], ["each a number from 0.0"]),
         (["data=mnist", "data.root=[1]"], ["data.root", "a text"]),
+        (
+            ["augmentation=auto", "augmentation.candidates=[rotat]"],
+            ["augmentation.candidates", "did you mean rotate or"],
+        ),
+        (["augmentation=auto", "augmentation.candidates=3"], ["augmentation.candidates must be all or a list", "3"]),
+        (["augmentation=[auto,shift]"], ["augmentation.candidates", "(Shift)", "allowed is augmentation=auto"]),
+        (["augmentation.candidates=all"], ["augmentation.candidates", "allowed is augmentation=auto"]),
+        (["augmentation.copies=0"], ["augmentation.copies must be a whole number from 1 to 100 or null", "got 0"]),
+        (["augmentation.mode=two"], ["augmentation.mode must be one of all, one", "got two"]),
         (["augmentation.transforms=null"], ["augmentation.transforms", "null"]),
         (["augmentation.transforms.shift=null"], ["augmentation.transforms.shift", "null"]),
         (["augmentation.transforms.shift=${optimizer}"], ["torch.optim.AdamW", "modules.augmentation.shift.Shift"]),
