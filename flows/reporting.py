@@ -68,19 +68,18 @@ def say_generation(study: Study, record: GenerationRecord) -> None:
 
 
 def track_start(study: Study, recipe: Recipe) -> None:
-    """The study's run in MLflow."""
-    if study.sink is None:
-        return
+    """The study's run in MLflow, and what `espalier sync` makes it from again."""
     parameters = flattened(recipe.model_dump(mode="json", exclude={"architecture"}))
-    study.sink.write_study(
-        StudyRun(
-            name=study.name,
-            data=study.laboratory.data,
-            command=study.command,
-            started_at=study.clock.started_at,
-            parameters={**parameters, "seed": str(study.settings.seed), "search": study.settings.search.kind},
-        )
+    run = StudyRun(
+        name=study.name,
+        data=study.laboratory.data,
+        command=study.command,
+        started_at=study.clock.started_at,
+        parameters={**parameters, "seed": str(study.settings.seed), "search": study.settings.search.kind},
     )
+    study.folder.write("study_run.json", run.model_dump(mode="json"))
+    if study.sink is not None:
+        study.sink.write_study(run)
 
 
 def write_ledger(study: Study, trunk: Trunk, final: Final | None = None) -> Ledger:
@@ -127,10 +126,13 @@ def write_interrupted(study: Study, error: BaseException) -> None:
         return
     state: Literal["interrupted", "failed"] = "interrupted" if not isinstance(error, Exception) else "failed"
     study.folder.write("summary.json", _summary(study, state, None))
+    _end(study, StudyEnd(name=study.name, state=state, finished_at=time.time(), seconds=study.clock.seconds))
+
+
+def _end(study: Study, end: StudyEnd) -> None:
+    study.folder.write("study_end.json", end.model_dump(mode="json"))
     if study.sink is not None:
-        study.sink.finish_study(
-            StudyEnd(name=study.name, state=state, finished_at=time.time(), seconds=study.clock.seconds)
-        )
+        study.sink.finish_study(end)
 
 
 def _keep_model(study: Study, finalist: Finalist, folder: Path) -> float:
@@ -253,24 +255,21 @@ def _layers(recipe: Recipe) -> tuple[LayerView, ...]:
 
 
 def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, ...]) -> None:
-    if study.sink is None:
-        return
     winner = final.winner
     champion = study.runs[winner.trial.key].updated(
         confirm_loss=winner.seen.loss, confirm_error=winner.seen.error, test_loss=test.loss, test_error=test.error
     )
     folder = study.folder.path
     top = [folder / name for name in ("report.html", "ledger.json", "summary.json", "plan.json")]
-    study.sink.finish_study(
-        StudyEnd(
-            name=study.name,
-            state="completed",
-            finished_at=time.time(),
-            seconds=study.clock.seconds,
-            champion=champion,
-            artifacts={"": _relative(study, top), "figures": _relative(study, figures)},
-        )
+    end = StudyEnd(
+        name=study.name,
+        state="completed",
+        finished_at=time.time(),
+        seconds=study.clock.seconds,
+        champion=champion,
+        artifacts={"": _relative(study, top), "figures": _relative(study, figures)},
     )
+    _end(study, end)
 
 
 def _relative(study: Study, paths: Any) -> tuple[str, ...]:

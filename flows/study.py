@@ -30,6 +30,7 @@ from modules.workers.pool import Workers
 R = TypeVar("R")
 S = TypeVar("S")
 _TRIALS = "trials.txt"
+_RUNS = "runs.json"
 _WRITTEN = (
     "*.json",
     _TRIALS,
@@ -93,20 +94,31 @@ class StudyFolder:
             for path in [path for pattern in _WRITTEN for path in self.path.glob(pattern)]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def note_trial(self, key: str) -> None:
-        """Remember that a trial belongs to this study."""
+    def note_trial(self, key: str, run: dict[str, Any] | None = None) -> None:
+        """Remember that a trial belongs to this study, and its place in it."""
         known = self._trained()
         if key not in known:
             write_text(self.path / _TRIALS, "".join(f"{one}\n" for one in [*known, key]))
+        noted = self.read(_RUNS) or {}
+        if run is not None and noted.get(key) != run:
+            self.write(_RUNS, {**noted, key: run})
 
     def _trained(self) -> list[str]:
         path = self.path / _TRIALS
         return re.findall(r"^[0-9a-f]{32}$", path.read_text(), re.MULTILINE) if path.exists() else []
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """One of the study's JSON files; None where it is not there."""
+        """One of the study's JSON files; None where it is not there, StudyError where something else wrote into it."""
         path = self.path / name
-        return json.loads(path.read_text()) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            content: dict[str, Any] = json.loads(path.read_text())
+        except ValueError as error:
+            raise StudyError(
+                f"{path} is damaged ({error}); restore it, or start the study over with fresh=true"
+            ) from None
+        return content
 
     def write(self, name: str, value: dict[str, Any]) -> None:
         """Replace one of the study's JSON files as a whole."""
@@ -219,7 +231,7 @@ class Study:
 
     def _note(self, run: TrialRun, label: str) -> None:
         key = run.result.key
-        self.folder.note_trial(key)
+        self.folder.note_trial(key, run.model_dump(mode="json", include={"role", "generation", "edit"}))
         if key not in self.runs:
             self.reused += run.reused
             self.progress.say(_trial_line(label, run.result, run.reused))

@@ -62,6 +62,11 @@ class _KnownStudy:
     contents: dict[str, str] = field(default_factory=dict)  # trial key -> digest of the TrialRun that the run holds
 
 
+def default_uri(home: Path) -> str:
+    """Where MLflow is kept if nobody says where."""
+    return f"sqlite:///{home / 'mlflow.db'}"
+
+
 class MlflowSink:
     """Writes runs under a tracking URI. Nothing it does raises: the first fault is one warning, then it stays off.
 

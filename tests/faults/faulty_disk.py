@@ -64,8 +64,8 @@ class FaultyDisk(Disk):
 
     def rename(self, source: Path, target: Path) -> None:
         if self._strikes("rename"):
-            if self.fault.kind == "truncate":  # the name reached the disk before the content
-                for path in [source] if source.is_file() else sorted(source.iterdir()):
+            if self.fault.kind == "truncate":
+                for path in sorted(source.iterdir()) if source.is_dir() else []:  # as by a disk that lies about flushes
                     os.truncate(path, path.stat().st_size // 2)
                 super().rename(source, target)
             self._strike()

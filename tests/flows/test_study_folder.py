@@ -106,3 +106,12 @@ def test_a_question_is_decided_once(folder):
     assert Study.decided(study, "stop?", lambda: next(answers)) is None
     assert Study.decided(study, "samples?", lambda: 5) == 5
     assert folder.read("decisions.json") == {"stop?": None, "samples?": 5}
+
+
+def test_a_damaged_file_is_said(tmp_path):
+    folder = StudyFolder(tmp_path, "mine")
+    folder.write("plan.json", {"generations": 3})
+    path = folder.path / "plan.json"
+    path.write_text(path.read_text()[:10])
+    with pytest.raises(StudyError, match=r"plan\.json is damaged .*fresh=true"):
+        folder.read("plan.json")
