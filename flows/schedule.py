@@ -35,6 +35,7 @@ def serve_schedule(schedule: Schedule, home: Path) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     with prefect_client.configured(membership):
         prefect_client.mark_crashed_runs(membership)
+        prefect_client.forget_waiting_runs(membership)
         deployment = _deployment(schedule, prefect_client.tags_of(membership))
         from prefect import serve
 

@@ -3,6 +3,8 @@
 Imported by Prefect's own processes, and by nothing else of this program's: it has to have Prefect to be a flow at all.
 """
 
+import logging
+import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +20,7 @@ from flows.study import StudyFolder
 from modules.config import Settings, check_from_afar, home_folder, resolve
 from modules.errors import InternalError, UserError
 
+_TALKATIVE = ("prefect.engine", "prefect.flow_engine", "prefect.flow_runs")
 _TRIES, _SECONDS_BETWEEN = 3, 10.0
 
 
@@ -28,17 +31,25 @@ def scheduled_study(overrides: list[str], retraining: bool = False) -> State[Any
         check_from_afar(overrides)
         settings = named(resolve(overrides), home_folder())
     except UserError as error:
-        return Failed(message=str(error))
+        return _failed(str(error))
     for attempt in range(1, _TRIES + 1):
         try:
             return Completed(message=_run(settings, overrides, retraining))
         except UserError as error:
-            return Failed(message=str(error))
+            return _failed(str(error))
         except (InternalError, OSError) as error:
             if attempt == _TRIES:
-                return Failed(message=f"{type(error).__name__}: {error}")
+                return _failed(f"{type(error).__name__}: {error}")
             time.sleep(_SECONDS_BETWEEN)
     raise AssertionError("unreachable")
+
+
+def _failed(sentence: str) -> State[Any]:
+    """Failed, with the sentence where a person looks; Prefect would add a traceback of its own engine to it."""
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    print(f"espalier: {sentence}", file=sys.stderr, flush=True)
+    return Failed(message=sentence)
 
 
 def _run(settings: Settings, overrides: list[str], retraining: bool) -> str:
