@@ -1,7 +1,9 @@
 """`espalier schedule`: a deployment that runs a study whenever it is due, served by this process until a Ctrl-C."""
 
+import asyncio
 import os
 import re
+import signal
 import zoneinfo
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,15 +39,23 @@ def serve_schedule(schedule: Schedule, home: Path) -> None:
         prefect_client.mark_crashed_runs(membership)
         prefect_client.forget_waiting_runs(membership)
         deployment = _deployment(schedule, prefect_client.tags_of(membership))
-        from prefect import serve
-
         print(f"schedule {schedule.name}: {schedule.cron} ({schedule.timezone}), studies in {home / 'studies'}")
         print(f"Prefect  {membership.url.removesuffix('/api')}  pause it, or run it now with other overrides")
         print("Ctrl-C ends it.", flush=True)
         try:
-            serve(deployment, limit=1, print_starting_message=False)
+            _serve(deployment)
         except KeyboardInterrupt:
             print()
+
+
+def _serve(deployment: Any) -> None:
+    """Until a Ctrl-C or a SIGTERM, which ends what runs. The schedule stays known: whoever serves it again goes on."""
+    from prefect.runner import Runner
+
+    runner = Runner(limit=1, pause_on_shutdown=False)
+    runner.handle_sigterm = lambda *_: signal.raise_signal(signal.SIGINT)  # type: ignore[method-assign]  # theirs warns
+    runner.add_deployment(deployment)
+    asyncio.run(runner.start())
 
 
 def _deployment(schedule: Schedule, tags: list[str]) -> Any:

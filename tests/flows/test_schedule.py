@@ -174,6 +174,13 @@ def test_a_schedule_runs_refuses_and_cancels_one_study_at_a_time(served: tuple[P
     states = {json.loads(path.read_text())["state"] for path in home.glob("studies/*/summary.json")}
     assert states == {"interrupted", "completed"}
     assert all(path.name.startswith("nightly-20") for path in home.glob("studies/*"))
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 0
+
+    last = api.run_now(*LONG)
+    api.wait(last, "RUNNING")
+    wait_until(lambda: len(list(home.glob("studies/*/plan.json"))) == 3)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(120) == 0
+    states = [json.loads(path.read_text())["state"] for path in home.glob("studies/*/summary.json")]
+    assert sorted(states) == ["completed", "interrupted", "interrupted"]
     assert "Traceback" not in log.read_text()
+    assert "Warning" not in log.read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import INLINE, TINY, Runner, is_alive, kill, workers_of
+from tests.integration.conftest import INLINE, PATIENCE, TINY, Runner, is_alive, kill, workers_of
 
 RUN = ("run", *TINY, *INLINE, "study=tiny")
 TWO = (*RUN, "runner=processes", "runner.workers=2")
@@ -44,7 +44,7 @@ def test_two_processes_give_the_bits_of_one(serial: Runner, runner: Runner) -> N
 def test_one_of_two_workers_killed_loses_its_trial_alone(serial: Runner, runner: Runner) -> None:
     process = runner.start_and_wait_for_trials(1, *TWO)
     os.kill(workers_of(process)[0], signal.SIGKILL)
-    _, errors = process.communicate(timeout=240)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
     assert_same(runner, serial)
