@@ -30,6 +30,7 @@ from modules.search.plan import Plan
 from modules.store import explained_write_errors, write_file, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import StudyEnd, StudyRun
+from modules.tracking.sink import without_password
 
 _VERSIONED = ("torch", "pytorch-lightning", "prefect", "mlflow", "hydra-core", "numpy", "onnxruntime")
 
@@ -219,8 +220,15 @@ def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs,
         range_test=_range_test(study),
         machine_test_openings=study.laboratory.machine_test_openings(),
         report=str(study.folder.path / "report.html"),
-        tracking=study.settings.tracking.uri or str(study.home / "mlflow.db") if study.sink else None,
+        tracking=_shown_tracking(study),
     )
+
+
+def _shown_tracking(study: Study) -> str | None:
+    if study.sink is None:
+        return None
+    uri = study.sink.uri
+    return str(study.home / "mlflow.db") if uri.startswith("sqlite:") else without_password(uri)
 
 
 def _range_test(study: Study) -> RangeTest | None:

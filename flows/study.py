@@ -8,8 +8,9 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -20,7 +21,7 @@ from modules.config import Settings
 from modules.errors import StudyError
 from modules.records import DataRecord, TrialResult
 from modules.search.laboratory import Laboratory
-from modules.store import Store, explained_write_errors, write_text
+from modules.store import Store, append_line, explained_write_errors, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import TrialRun
 from modules.tracking.sink import MlflowSink
@@ -29,8 +30,8 @@ from modules.workers.pool import Workers
 
 R = TypeVar("R")
 S = TypeVar("S")
-_TRIALS = "trials.txt"
-_RUNS = "runs.json"
+_KEY = re.compile(r"[0-9a-f]{32}")
+_TRIALS = "trials.jsonl"
 _WRITTEN = (
     "*.json",
     _TRIALS,
@@ -39,7 +40,6 @@ _WRITTEN = (
     "champion",
     "front",
     ".*.json-*",
-    f".{_TRIALS}-*",
     ".report.html-*",
 )
 
@@ -87,25 +87,31 @@ class StudyFolder:
 
     def start_over(self, store: Store) -> None:
         """Forget what the study decided, trained and wrote: all of it will be made again."""
-        for key in self._trained():
+        for key in self.trials:
             store.remove("trials", key)
         with explained_write_errors(self.path):
             (self.path / "plan.json").unlink(missing_ok=True)  # first: a run after a kill has to start over, too
             for path in [path for pattern in _WRITTEN for path in self.path.glob(pattern)]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.__dict__.pop("trials", None)  # they are read again
 
-    def note_trial(self, key: str, run: dict[str, Any] | None = None) -> None:
-        """Remember that a trial belongs to this study, and its place in it."""
-        known = self._trained()
-        if key not in known:
-            write_text(self.path / _TRIALS, "".join(f"{one}\n" for one in [*known, key]))
-        noted = self.read(_RUNS) or {}
-        if run is not None and noted.get(key) != run:
-            self.write(_RUNS, {**noted, key: run})
+    def note_trial(self, key: str, **place: Any) -> None:
+        """Remember that a trial belongs to this study, and where in it."""
+        if self.trials.get(key) != place:
+            append_line(self.path / _TRIALS, json.dumps({"key": key, **place}))
+            self.trials[key] = place
 
-    def _trained(self) -> list[str]:
+    @cached_property
+    def trials(self) -> dict[str, dict[str, Any]]:
+        """The places of the trials that belong to this study, by their keys, in the order in which they were noted."""
         path = self.path / _TRIALS
-        return re.findall(r"^[0-9a-f]{32}$", path.read_text(), re.MULTILINE) if path.exists() else []
+        noted: dict[str, dict[str, Any]] = {}
+        for line in path.read_text().splitlines() if path.exists() else []:
+            with suppress(ValueError, KeyError, TypeError):  # half a line of a killed writer
+                place = json.loads(line)
+                if _KEY.fullmatch(key := place.pop("key")):
+                    noted[key] = place
+        return noted
 
     def read(self, name: str) -> dict[str, Any] | None:
         """One of the study's JSON files; None where it is not there, StudyError where something else wrote into it."""
@@ -231,7 +237,7 @@ class Study:
 
     def _note(self, run: TrialRun, label: str) -> None:
         key = run.result.key
-        self.folder.note_trial(key, run.model_dump(mode="json", include={"role", "generation", "edit"}))
+        self.folder.note_trial(key, role=run.role, generation=run.generation, edit=run.edit)
         if key not in self.runs:
             self.reused += run.reused
             self.progress.say(_trial_line(label, run.result, run.reused))

@@ -10,7 +10,7 @@ from modules.records import TrialResult
 from modules.store import Store
 from modules.tracking.flattening import flattened
 from modules.tracking.records import StudyEnd, StudyRun, TrialRun
-from modules.tracking.sink import MlflowSink, default_uri
+from modules.tracking.sink import MlflowSink, default_uri, without_password
 
 
 def sync_studies(names: list[str], home: Path, uri: str | None) -> None:
@@ -33,14 +33,16 @@ def _sync(folder: StudyFolder, sink: MlflowSink) -> str:
     trials = kept_trials(folder, Store(folder.home / "store"))
     sink.rebuild(study, trials, kept_end(folder))
     if not sink.is_on:
-        raise StudyError(f"study {folder.name} could not be written into MLflow at {sink.uri}; see the line above")
+        raise StudyError(
+            f"study {folder.name} could not be written into MLflow at {without_password(sink.uri)}; see the line above"
+        )
     return f"{folder.name}: {len(trials)} trials"
 
 
 def kept_trials(folder: StudyFolder, store: Store) -> list[TrialRun]:
     """What the study noted of its trials, with the results that the store has of them."""
     runs = []
-    for key, noted in (folder.read("runs.json") or {}).items():
+    for key, noted in folder.trials.items():
         entry = store.find("trials", key)
         if entry is not None:
             result = TrialResult.model_validate_json(entry.file("result.json").read_text())

@@ -83,7 +83,7 @@ def _needed(home: Path) -> _Needed:
 
 def _named_in(folder: Path) -> Iterator[str]:
     """Everything in a study's own records that looks like a key; a text that only looks like one does no harm."""
-    for name in ("ledger.json", "decisions.json", "trials.txt", "runs.json", "study_run.json", "summary.json"):
+    for name in ("ledger.json", "decisions.json", "trials.jsonl", "study_run.json", "summary.json"):
         path = folder / name
         if path.exists():
             yield from _KEY.findall(path.read_text())

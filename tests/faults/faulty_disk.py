@@ -55,9 +55,16 @@ class FaultyDisk(Disk):
             self._strike()
         super().write(path, content)
 
+    def append(self, path: Path, content: bytes) -> None:
+        if self._strikes("write"):
+            if self.fault.kind == "truncate":
+                super().append(path, content[: len(content) // 2])
+            self._strike()
+        super().append(path, content)
+
     def flush(self, path: Path) -> None:
         if self._strikes("flush"):
-            if self.fault.kind == "truncate" and path.is_file():
+            if self.fault.kind == "truncate" and path.is_file() and path.suffix != ".jsonl":  # what was there stays
                 os.truncate(path, path.stat().st_size // 2)
             self._strike()
         super().flush(path)

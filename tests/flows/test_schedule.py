@@ -18,6 +18,7 @@ from flows.retraining import Live, retrain
 from modules.config import check_from_afar, resolve
 from modules.errors import ConfigError
 from modules.store import Store
+from tests.integration.conftest import PATIENCE
 
 QUICK = ("search=none", "training.max_epochs=1", "trainer.threads=1")
 LONG = ("search=none", "training.max_epochs=4000", "trainer.threads=1")
@@ -129,7 +130,7 @@ class Api:
         return self.state(run)[1]
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 240.0) -> None:
+def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came to pass"
@@ -179,7 +180,7 @@ def test_a_schedule_runs_refuses_and_cancels_one_study_at_a_time(served: tuple[P
     api.wait(last, "RUNNING")
     wait_until(lambda: len(list(home.glob("studies/*/plan.json"))) == 3)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(120) == 0
+    assert process.wait(PATIENCE) == 0
     states = [json.loads(path.read_text())["state"] for path in home.glob("studies/*/summary.json")]
     assert sorted(states) == ["completed", "interrupted", "interrupted"]
     assert "Traceback" not in log.read_text()
