@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -110,8 +111,16 @@ class Api:
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"content-type": "application/json"})
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
-            return json.loads(answer.read())
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        for _ in range(60):
+            try:
+                with opener.open(request, timeout=60) as answer:
+                    return json.loads(answer.read())
+            except urllib.error.HTTPError as error:
+                if error.code != 503:  # its database is busy: it asks to be asked again
+                    raise
+                time.sleep(1)
+        raise AssertionError(f"{path} was not answered")
 
     def run_now(self, *overrides: str) -> str:
         (deployment,) = self.ask("/deployments/filter", {})
