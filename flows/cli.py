@@ -225,6 +225,77 @@ def _ui(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _declare_server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=4200, help="where it listens (0: anywhere; default 4200)")
+
+
+def _server(arguments: argparse.Namespace) -> int:
+    from flows.server import serve_prefect
+
+    serve_prefect(_home(), arguments.port)
+    return 0
+
+
+def _declare_schedule(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cron", required=True, metavar="'M H D M W'", help="when: minute hour day month weekday")
+    parser.add_argument("--timezone", default="UTC", help="whose clock (default UTC)")
+    parser.add_argument("--name", required=True, help="of the schedule; its studies are called NAME-DATE")
+    parser.add_argument(
+        "--retrain", action="store_true", help="only if the data has changed, and from the live model on"
+    )
+    _declare_overrides(parser)
+
+
+def _schedule(arguments: argparse.Namespace) -> int:
+    """Serve a schedule until a Ctrl-C; what it would run is checked first."""
+    from modules.config import check_from_afar, resolve
+
+    check_from_afar(arguments.overrides)
+    resolve(arguments.overrides)
+    from flows.schedule import Schedule, serve_schedule
+
+    schedule = Schedule(
+        arguments.name, arguments.cron, arguments.timezone, tuple(arguments.overrides), arguments.retrain
+    )
+    serve_schedule(schedule, _home())
+    return 0
+
+
+def _declare_sync(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("studies", nargs="*", metavar="STUDY", help="which (default: all)")
+    parser.add_argument("--uri", help="of an MLflow server (default: mlflow.db under ESPALIER_HOME)")
+
+
+def _sync(arguments: argparse.Namespace) -> int:
+    from flows.listing import study_names
+
+    for name in arguments.studies:
+        _check_study(name)
+    from flows.syncing import sync_studies
+
+    sync_studies(arguments.studies or study_names(_home()), _home(), arguments.uri)
+    return 0
+
+
+def _declare_gc(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--yes", action="store_true", help="remove without asking")
+
+
+def _gc(arguments: argparse.Namespace) -> int:
+    from flows.collecting import collect
+
+    collect(_home(), arguments.yes)
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from flows.doctor import examine, printed
+
+    findings = examine(_home())
+    print(printed(findings))
+    return int(any(finding.is_wrong for finding in findings))
+
+
 def _report(arguments: argparse.Namespace) -> int:
     _check_study(arguments.study)
     from flows.reporting import rewrite_report
@@ -326,7 +397,14 @@ COMMANDS = {
     "plan": Command("what a study would cost", _plan, _declare_overrides),
     "config": Command("what a configuration resolves to", _config, _declare_overrides),
     "studies": Command("the studies there are", _studies, lambda parser: None),
+    "server": Command("Prefect's server, with schedules, until a Ctrl-C", _server, _declare_server),
+    "schedule": Command("run a study whenever it is due", _schedule, _declare_schedule),
     "ui": Command("show Prefect's and MLflow's pages", _ui, lambda parser: None),
+    "doctor": Command(
+        "what is installed and whether it works, and what to do where it does not", _doctor, lambda p: None
+    ),
+    "gc": Command("remove what no ledger and no study under way needs; asks first", _gc, _declare_gc),
+    "sync": Command("write studies into MLflow again, from the store", _sync, _declare_sync),
     "report": Command("write a study's report again", _report, _declare_study),
     "replay": Command("rebuild a study's winner from its ledger, to the same bits", _replay, _declare_study),
     "predict": Command("the classes of images, as CSV", _predict, _declare_predict),

@@ -15,7 +15,7 @@ from modules.config import Settings
 from modules.errors import HomeError, StudyError, UserError
 from modules.store import Store, explained_write_errors
 from modules.tracking.flattening import flattened
-from modules.tracking.sink import MlflowSink
+from modules.tracking.sink import MlflowSink, default_uri
 from modules.workers.pool import WorkerPool
 
 if TYPE_CHECKING:
@@ -100,8 +100,7 @@ def _claim(folder: StudyFolder, settings: Settings) -> None:
 
 
 def _sink(settings: Settings, home: Path) -> MlflowSink:
-    uri = settings.tracking.uri or f"sqlite:///{home / 'mlflow.db'}"
-    sink = MlflowSink(uri, home / "artifacts", home)
+    sink = MlflowSink(settings.tracking.uri or default_uri(home), home / "artifacts", home)
     sink.open_in_background()
     return sink
 

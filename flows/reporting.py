@@ -32,6 +32,7 @@ from modules.search.plan import Plan
 from modules.store import explained_write_errors, write_file, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import StudyEnd, StudyRun
+from modules.tracking.sink import without_password
 
 _COLOUR = "modules.augmentation.colour.Colour"
 _VERSIONED = ("torch", "pytorch-lightning", "prefect", "mlflow", "hydra-core", "numpy", "onnxruntime")
@@ -90,22 +91,21 @@ def say_generation(study: Study, record: GenerationRecord) -> None:
 
 
 def track_start(study: Study, recipe: Recipe) -> None:
-    """The study's run in MLflow."""
-    if study.sink is None:
-        return
+    """The study's run in MLflow, and what `espalier sync` makes it from again."""
     parameters = flattened(recipe.model_dump(mode="json", exclude={"architecture"}))
-    study.sink.write_study(
-        StudyRun(
-            name=study.name,
-            data=study.laboratory.data,
-            command=study.command,
-            started_at=study.clock.started_at,
-            parameters={**parameters, "seed": str(study.settings.seed), "search": study.settings.search.kind},
-        )
+    run = StudyRun(
+        name=study.name,
+        data=study.laboratory.data,
+        command=study.command,
+        started_at=study.clock.started_at,
+        parameters={**parameters, "seed": str(study.settings.seed), "search": study.settings.search.kind},
     )
+    study.folder.write("study_run.json", run.model_dump(mode="json"))
     study.is_tracked = True
-    for run in study.runs.values():
-        study.sink.write_trial(study.name, run)
+    if study.sink is not None:
+        study.sink.write_study(run)
+        for trial in study.runs.values():
+            study.sink.write_trial(study.name, trial)
 
 
 def write_ledger(study: Study, trunk: Trunk, final: Final | None = None) -> Ledger:
@@ -152,10 +152,13 @@ def write_interrupted(study: Study, error: BaseException) -> None:
         return
     state: Literal["interrupted", "failed"] = "interrupted" if not isinstance(error, Exception) else "failed"
     study.folder.write("summary.json", _summary(study, state, None))
+    _end(study, StudyEnd(name=study.name, state=state, finished_at=time.time(), seconds=study.clock.seconds))
+
+
+def _end(study: Study, end: StudyEnd) -> None:
+    study.folder.write("study_end.json", end.model_dump(mode="json"))
     if study.sink is not None:
-        study.sink.finish_study(
-            StudyEnd(name=study.name, state=state, finished_at=time.time(), seconds=study.clock.seconds)
-        )
+        study.sink.finish_study(end)
 
 
 def _keep_model(study: Study, finalist: Finalist, folder: Path) -> float:
@@ -244,7 +247,7 @@ def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs,
         found_policy=kept_policy(study),
         machine_test_openings=study.laboratory.machine_test_openings(),
         report=str(study.folder.path / "report.html"),
-        tracking=study.settings.tracking.uri or str(study.home / "mlflow.db") if study.sink else None,
+        tracking=_shown_tracking(study),
     )
 
 
@@ -252,6 +255,13 @@ def kept_policy(study: Study) -> FoundPolicy | None:
     """What the study found; None where its augmentation was given."""
     kept = study.folder.read("augmentation.json")
     return FoundPolicy.model_validate(kept) if kept else None
+
+
+def _shown_tracking(study: Study) -> str | None:
+    if study.sink is None:
+        return None
+    uri = study.sink.uri
+    return str(study.home / "mlflow.db") if uri.startswith("sqlite:") else without_password(uri)
 
 
 def _range_test(study: Study) -> RangeTest | None:
@@ -286,24 +296,21 @@ def _layers(recipe: Recipe) -> tuple[LayerView, ...]:
 
 
 def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, ...]) -> None:
-    if study.sink is None:
-        return
     winner = final.winner
     champion = study.runs[winner.trial.key].updated(
         confirm_loss=winner.seen.loss, confirm_error=winner.seen.error, test_loss=test.loss, test_error=test.error
     )
     folder = study.folder.path
     top = [folder / name for name in ("report.html", "ledger.json", "summary.json", "plan.json")]
-    study.sink.finish_study(
-        StudyEnd(
-            name=study.name,
-            state="completed",
-            finished_at=time.time(),
-            seconds=study.clock.seconds,
-            champion=champion,
-            artifacts={"": _relative(study, top), "figures": _relative(study, figures)},
-        )
+    end = StudyEnd(
+        name=study.name,
+        state="completed",
+        finished_at=time.time(),
+        seconds=study.clock.seconds,
+        champion=champion,
+        artifacts={"": _relative(study, top), "figures": _relative(study, figures)},
     )
+    _end(study, end)
 
 
 def _relative(study: Study, paths: Any) -> tuple[str, ...]:

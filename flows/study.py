@@ -8,8 +8,9 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -21,7 +22,7 @@ from modules.errors import StudyError
 from modules.records import CurvePoint, DataRecord, TrialResult
 from modules.search.laboratory import Laboratory
 from modules.search.selecting.found import FoundSelection
-from modules.store import Store, explained_write_errors, write_text
+from modules.store import Store, append_line, explained_write_errors, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import TrialRun
 from modules.tracking.sink import MlflowSink
@@ -30,7 +31,8 @@ from modules.workers.pool import Workers
 
 R = TypeVar("R")
 S = TypeVar("S")
-_TRIALS = "trials.txt"
+_KEY = re.compile(r"[0-9a-f]{32}")
+_TRIALS = "trials.jsonl"
 _WRITTEN = (
     "*.json",
     _TRIALS,
@@ -40,7 +42,6 @@ _WRITTEN = (
     "front",
     "suspects-*.html",
     ".*.json-*",
-    f".{_TRIALS}-*",
     ".report.html-*",
 )
 
@@ -87,32 +88,49 @@ class StudyFolder:
         Without either nothing was trained, and what lies here is of a run that was refused. A plan counts whatever the
         settings are, so that a study under a name that is taken is refused.
         """
-        return (self.path / "plan.json").exists() or (bool(self._trained()) and self.read("settings.json") == content)
+        return (self.path / "plan.json").exists() or (bool(self.trials) and self.read("settings.json") == content)
 
     def start_over(self, store: Store) -> None:
         """Forget what the study decided, trained and wrote: all of it will be made again."""
-        for key in self._trained():
+        for key in self.trials:
             store.remove("trials", key)
         with explained_write_errors(self.path):
             for name in ("plan.json", "settings.json"):  # first: a run after a kill has to start over, too
                 (self.path / name).unlink(missing_ok=True)
             for path in [path for pattern in _WRITTEN for path in self.path.glob(pattern)]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.__dict__.pop("trials", None)  # they are read again
 
-    def note_trial(self, key: str) -> None:
-        """Remember that a trial belongs to this study."""
-        known = self._trained()
-        if key not in known:
-            write_text(self.path / _TRIALS, "".join(f"{one}\n" for one in [*known, key]))
+    def note_trial(self, key: str, **place: Any) -> None:
+        """Remember that a trial belongs to this study, and where in it."""
+        if self.trials.get(key) != place:
+            append_line(self.path / _TRIALS, json.dumps({"key": key, **place}))
+            self.trials[key] = place
 
-    def _trained(self) -> list[str]:
+    @cached_property
+    def trials(self) -> dict[str, dict[str, Any]]:
+        """The places of the trials that belong to this study, by their keys, in the order in which they were noted."""
         path = self.path / _TRIALS
-        return re.findall(r"^[0-9a-f]{32}$", path.read_text(), re.MULTILINE) if path.exists() else []
+        noted: dict[str, dict[str, Any]] = {}
+        for line in path.read_text().splitlines() if path.exists() else []:
+            with suppress(ValueError, KeyError, TypeError):  # half a line of a killed writer
+                place = json.loads(line)
+                if _KEY.fullmatch(key := place.pop("key")):
+                    noted[key] = place
+        return noted
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """One of the study's JSON files; None where it is not there."""
+        """One of the study's JSON files; None where it is not there, StudyError where something else wrote into it."""
         path = self.path / name
-        return json.loads(path.read_text()) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            content: dict[str, Any] = json.loads(path.read_text())
+        except ValueError as error:
+            raise StudyError(
+                f"{path} is damaged ({error}); restore it, or start the study over with fresh=true"
+            ) from None
+        return content
 
     def write(self, name: str, value: dict[str, Any]) -> None:
         """Replace one of the study's JSON files as a whole."""
@@ -227,7 +245,7 @@ class Study:
 
     def _note(self, run: TrialRun, label: str) -> None:
         key = run.result.key
-        self.folder.note_trial(key)
+        self.folder.note_trial(key, role=run.role, generation=run.generation, edit=run.edit)
         if key not in self.runs:
             self.reused += run.reused
             self.progress.say(_trial_line(label, run.result, run.reused))
