@@ -1,20 +1,14 @@
 """What a study says and leaves behind: lines on the console, its ledger, summary and report, its page in MLflow."""
 
-import os
-import platform
-import shutil
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import safetensors.numpy
 
+from flows.deploying import Deployed, keep_model, versions
 from flows.study import Study
-from modules.deployment.latency import measure_latency_ms
-from modules.deployment.onnx_export import export_onnx
 from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
@@ -24,14 +18,12 @@ from modules.report.report import write_report as write_html
 from modules.report.summary import Champion, Counts, FrontModel, summary_of
 from modules.report.table import study_table
 from modules.report.view import LayerView, StudyView
-from modules.search.final import Final, Finalist
+from modules.search.final import Final
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
 from modules.store import explained_write_errors, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import StudyEnd, StudyRun
-
-_VERSIONED = ("torch", "pytorch-lightning", "prefect", "mlflow", "hydra-core", "numpy", "onnxruntime")
 
 
 def say_data(study: Study, data: DataRecord) -> None:
@@ -97,17 +89,16 @@ def write_ledger(study: Study, trunk: Trunk, final: Final | None = None) -> Ledg
     return ledger
 
 
-def write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> StudyView:
-    """Everything that a finished study leaves: the winner, ledger, report, summary, and its page in MLflow."""
+def write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs, deployed: Deployed) -> StudyView:
+    """Everything that a finished study leaves beside its models: ledger, report, summary, its page in MLflow."""
     with explained_write_errors(study.folder.path):
-        return _write_study(study, plan, trunk, final, test)
+        return _write_study(study, plan, trunk, final, test, deployed)
 
 
-def _write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> StudyView:
+def _write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs, deployed: Deployed) -> StudyView:
     ledger = write_ledger(study, trunk, final)
-    latency_ms = _keep_model(study, final.winner, study.folder.path / "champion")
-    champion = _champion(final, test, latency_ms)
-    summary = _summary(study, "completed", champion, _keep_front(study, final))
+    champion = _champion(final, test, deployed.latency_ms)
+    summary = _summary(study, "completed", champion, _keep_front(study, final), deployed.bundle)
     view = _view(study, plan, ledger, final, test, summary)
     folder = study.folder.path
     drawings = draw_figures(view)
@@ -133,23 +124,11 @@ def write_interrupted(study: Study, error: BaseException) -> None:
         )
 
 
-def _keep_model(study: Study, finalist: Finalist, folder: Path) -> float:
-    """A model as files: its description, its weights and the exported model; returns its latency in milliseconds."""
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = study.laboratory.store.folder("trials", finalist.trial.key) / "weights.safetensors"
-    shutil.copyfile(weights, folder / "weights.safetensors")
-    write_text(folder / "recipe.json", finalist.recipe.model_dump_json(indent=1))
-    tensors = safetensors.numpy.load_file(weights)
-    export_onnx(finalist.recipe.architecture, tensors, study.laboratory.data.classes, folder / ".model.onnx")
-    os.replace(folder / ".model.onnx", folder / "model.onnx")  # predictions trust what is there
-    return measure_latency_ms(folder / "model.onnx")
-
-
 def _keep_front(study: Study, final: Final) -> tuple[FrontModel, ...]:
     models = []
     for number, finalist in enumerate(final.front, start=1):
         folder = study.folder.path / "front" / str(number)
-        latency_ms = _keep_model(study, finalist, folder)
+        latency_ms = keep_model(study, finalist, folder)
         architecture = finalist.recipe.architecture
         models.append(
             FrontModel(
@@ -179,7 +158,9 @@ def _champion(final: Final, test: Outputs, latency_ms: float) -> Champion:
     )
 
 
-def _summary(study: Study, state: str, champion: Champion | None, front: Sequence[FrontModel] = ()) -> dict[str, Any]:
+def _summary(
+    study: Study, state: str, champion: Champion | None, front: Sequence[FrontModel] = (), bundle: str | None = None
+) -> dict[str, Any]:
     relative = study.folder.path.relative_to(study.home).as_posix()
     return summary_of(
         study=study.name,
@@ -193,9 +174,10 @@ def _summary(study: Study, state: str, champion: Champion | None, front: Sequenc
         ledger=f"{relative}/ledger.json" if champion else None,
         report=f"{relative}/report.html" if champion else None,
         command=study.command,
-        versions={name: version(name).partition("+")[0] for name in _VERSIONED} | {"python": platform.python_version()},
+        versions=versions(),
         finished_at=time.time(),
         front=front,
+        bundle=bundle,
     )
 
 

@@ -129,12 +129,6 @@ class RunnerSettings(Section):
     kind: Literal["serial"]
 
 
-class DeploymentSettings(Section):
-    """What is made of the winner."""
-
-    kind: Literal["none"]
-
-
 class ExplanationSettings(Section):
     """How the winner is explained."""
 
@@ -167,7 +161,7 @@ class Settings(Section):
     objective: ObjectiveSettings
     budget: BudgetSettings
     runner: RunnerSettings
-    deployment: DeploymentSettings
+    deployment: Part | None
     explanation: ExplanationSettings
     tracking: TrackingSettings
     orchestrator: Literal["prefect", "inline"]
