@@ -13,7 +13,7 @@ from modules.config import Settings
 from modules.errors import HomeError, StudyError, UserError
 from modules.store import Store, explained_write_errors
 from modules.tracking.flattening import flattened
-from modules.tracking.sink import MlflowSink
+from modules.tracking.sink import MlflowSink, local_uri
 from modules.workers.pool import WorkerPool
 
 _PRELOADED = "modules.training.trial"
@@ -77,7 +77,7 @@ def _claim(folder: StudyFolder, settings: Settings) -> None:
 
 
 def _sink(settings: Settings, home: Path) -> MlflowSink:
-    uri = settings.tracking.uri or f"sqlite:///{home / 'mlflow.db'}"
+    uri = settings.tracking.uri or local_uri(home)
     sink = MlflowSink(uri, home / "artifacts", home)
     sink.open_in_background()
     return sink

@@ -9,6 +9,7 @@ import numpy as np
 
 from flows.deploying import Deployed, keep_model, versions
 from flows.study import Study
+from modules.deployment.bundles import manifest_of
 from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
@@ -24,6 +25,7 @@ from modules.search.plan import Plan
 from modules.store import explained_write_errors, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import StudyEnd, StudyRun
+from modules.tracking.registry import RegisteredBundle
 
 
 def say_data(study: Study, data: DataRecord) -> None:
@@ -107,6 +109,7 @@ def _write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Out
     write_text(folder / "view.json", view.model_dump_json(indent=1))
     study.folder.write("summary.json", summary)
     _track_end(study, final, test, figures)
+    _track_bundle(study, deployed)
     study.progress.console.print(study_table(view))
     return view
 
@@ -252,6 +255,24 @@ def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, .
             champion=champion,
             artifacts={"": _relative(study, top), "figures": _relative(study, figures)},
         )
+    )
+
+
+def _track_bundle(study: Study, deployed: Deployed) -> None:
+    if study.sink is None or deployed.bundle is None:
+        return
+    folder = study.home / deployed.bundle
+    manifest = manifest_of(folder)
+    study.sink.register_bundle(
+        study.name,
+        RegisteredBundle(
+            model=manifest.model,
+            version=manifest.version,
+            model_file=folder / "model.onnx",
+            image_shape=manifest.image_shape,
+            num_classes=len(manifest.classes),
+            description=(folder / "MODEL_CARD.md").read_text(),
+        ),
     )
 
 

@@ -13,6 +13,12 @@ def expected_calibration_error(probabilities: NDArray[np.float32], labels: NDArr
 
 def calibration_of(confidences: NDArray[np.float32], right: NDArray[np.bool_]) -> float:
     """The same from each image's highest probability and whether its class is right."""
+    return float(np.abs(gaps_of(confidences, right).mean(axis=0)).sum())
+
+
+def gaps_of(confidences: NDArray[np.float32], right: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(N, bins): each image's accuracy minus its confidence in the column of its bin, so that means add up."""
+    gaps = np.zeros((len(confidences), _BINS))
     bins = np.minimum((confidences * _BINS).astype(int), _BINS - 1)
-    gaps = np.bincount(bins, right.astype(np.float64) - confidences, _BINS)
-    return float(np.abs(gaps).sum() / len(confidences))
+    gaps[np.arange(len(bins)), bins] = right.astype(np.float64) - confidences
+    return gaps

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,14 +31,19 @@ def served(bundle: Path, settings: Mapping[str, str] | None = None) -> Iterator[
 
 
 def start_server(
-    bundle: Path, listener: socket.socket, settings: Mapping[str, str], quiet: bool = True
+    bundle: Path,
+    listener: socket.socket,
+    settings: Mapping[str, str],
+    descriptors: Sequence[int] = (),
+    quiet: bool = True,
 ) -> "subprocess.Popen[str]":
-    """The bundle's own start command, with this interpreter."""
+    """The bundle's own start command, with this interpreter; it inherits the socket and `descriptors`."""
     ours = {name: value for name, value in os.environ.items() if not (quiet and name.startswith("BUNDLE_"))}
     return subprocess.Popen(
         [sys.executable, str(bundle / "serve.py")],
         env={**ours, **settings, "BUNDLE_SOCKET": str(listener.fileno()), "PYTHONDONTWRITEBYTECODE": "1"},
-        pass_fds=[listener.fileno()],
+        pass_fds=[listener.fileno(), *descriptors],
+        start_new_session=True,  # a Ctrl-C is the parent's to handle
         stdout=subprocess.DEVNULL if quiet else None,
         stderr=subprocess.PIPE if quiet else None,
         text=True,

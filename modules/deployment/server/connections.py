@@ -1,6 +1,7 @@
 """The server under the app: limits what a connection may cost before there is a request, and ends gently."""
 
 import asyncio
+import os
 import signal
 import socket
 from types import FrameType
@@ -13,6 +14,7 @@ from .front import Front
 from .logs import log
 from .settings import Settings
 
+_READY = "BUNDLE_READY"  # descriptor of a pipe to close once the server listens
 _MAX_HEAD_BYTES = 32 * 1024
 
 
@@ -94,10 +96,16 @@ class Server(uvicorn.Server):
 
     def serve_until_stopped(self) -> None:
         """Serve; returns when a signal has ended it."""
-        host, port, *_ = self._listener.getsockname()
-        log("ready", address=f"http://{host}:{port}")
         self.run(sockets=[self._listener])
         log("ended")
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so; whoever started us may wait for the end of a pipe."""
+        host, port, *_ = self._listener.getsockname()
+        await super().startup(sockets)
+        log("ready", address=f"http://{host}:{port}")
+        if _READY in os.environ:
+            os.close(int(os.environ.pop(_READY)))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first SIGTERM drains; another signal, or a Ctrl-C, ends at once."""

@@ -44,7 +44,7 @@ def read_settings(bundle: Path, environment: Mapping[str, str] = os.environ) -> 
         raise StartError(f"{path} is no YAML; allowed are lines of KEY: VALUE") from None
     if not isinstance(written, dict):
         raise StartError(f"{path} must hold lines of KEY: VALUE")
-    known = {field.name: type(field.default) for field in fields(Settings)}
+    known: dict[str, type[Any]] = {field.name: type(field.default) for field in fields(Settings)}
     values: dict[str, Any] = {}
     for key, value in written.items():
         if key not in known:
@@ -57,10 +57,10 @@ def read_settings(bundle: Path, environment: Mapping[str, str] = os.environ) -> 
     return Settings(**values)
 
 
-def _checked(where: str, value: Any, kind: type) -> Any:
+def _checked(where: str, value: Any, kind: type[Any]) -> Any:
     if kind is float and type(value) is int:
         value = float(value)
-    if type(value) is not kind or (kind in (int, float) and value < 0):
+    if type(value) is not kind or (kind is not str and value < 0):
         words = {str: "a text", bool: "true or false", int: "a whole number from 0", float: "a number from 0"}
         shown = "a value" if "api_key" in where.lower() else repr(value)
         raise StartError(f"{where} must be {words[kind]}; got {shown}")
