@@ -20,7 +20,7 @@ TINY = (
     "search.final_samples=1920",
     "trainer.threads=1",
 )
-INLINE = ("orchestrator=inline", "tracking.enabled=false")
+INLINE = ("orchestrator=inline", "tracking.enabled=false", "deployment=none")
 
 
 @dataclass
