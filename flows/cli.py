@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from modules.errors import ConfigError, DataError, StudyError, UserError
 
+_REFUSED = 3
 _INTERRUPTED, _TERMINATED, _BROKEN_PIPE = 130, 143, 141
 _GOES_ON = "the same command goes on where this one stopped"
 
@@ -29,9 +30,12 @@ examples:
   espalier config training.batch_size=64               what that resolves to, and every key there is
   espalier plan data=mnist data.root=DIR               what it would cost
   espalier predict STUDY a.png b.png > predictions.csv
+  espalier promote STUDY                               its bundle goes live, if it passes the gate
+  espalier serve digits                                what is live of a model, over HTTP
 
 What runs produce is written to ESPALIER_HOME, or to mlruns in the current folder.
-Exit codes: 0 done, 1 a fault of ours (says where its log is), 2 a wrong input, 130 and 143 interrupted."""
+Exit codes: 0 done, 1 a fault of ours (says where its log is), 2 a wrong input, 3 refused by the gate, 130 and 143
+interrupted."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -140,9 +144,35 @@ def _declare_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", metavar="STUDY", help="its name; `espalier studies` lists them")
 
 
+def _declare_bundle(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", metavar="BUNDLE", help="its folder, MODEL/VERSION, a model or a study")
+
+
 def _declare_predict(parser: argparse.ArgumentParser) -> None:
-    _declare_study(parser)
+    _declare_bundle(parser)
     parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="an image")
+
+
+def _declare_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "bundle", metavar="BUNDLE", help="its folder, MODEL/VERSION, a study, or a model: whatever is live of it"
+    )
+    parser.add_argument("--host", help="the address to listen on; config.yaml says which otherwise")
+    parser.add_argument("--port", type=int, help="the port to listen on; 0: any that is free")
+
+
+def _declare_promote(parser: argparse.ArgumentParser) -> None:
+    _declare_bundle(parser)
+    _declare_tracking(parser)
+
+
+def _declare_rollback(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="its name, which is that of its data")
+    _declare_tracking(parser)
+
+
+def _declare_tracking(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tracking-uri", help="MLflow's address, where it is not the database of ESPALIER_HOME")
 
 
 def _choices() -> str:
@@ -316,7 +346,6 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 def _predict(arguments: argparse.Namespace) -> int:
     """A line of CSV for each file: the file, its most probable class and how probable it is."""
-    _check_study(arguments.study)
     for path in arguments.files:
         if not path.is_file():
             found = "it is not a file" if path.exists() else "there is no such file"
@@ -325,10 +354,34 @@ def _predict(arguments: argparse.Namespace) -> int:
 
     from flows.predict import predict_files
 
-    predictions = list(predict_files(arguments.study, arguments.files, _home()))  # or a bad file leaves half a table
+    predictions = list(predict_files(arguments.bundle, arguments.files, _home()))  # or a bad file leaves half a table
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["file", "class", "probability"])
     writer.writerows([path, name, f"{probability:.6f}"] for path, name, probability in predictions)
+    return 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from flows.live import serve
+
+    serve(arguments.bundle, _home(), arguments.host, arguments.port)
+    return 0
+
+
+def _promote(arguments: argparse.Namespace) -> int:
+    """0 where the bundle goes live, 3 where the gate refuses it: a schedule may want to know."""
+    from flows.live import gate, said
+    from modules.deployment.bundles import find_bundle
+
+    promotion = gate(find_bundle(arguments.bundle, _home()), _home(), arguments.tracking_uri)
+    print(said(promotion))
+    return _REFUSED if promotion.action == "refused" else 0
+
+
+def _rollback(arguments: argparse.Namespace) -> int:
+    from flows.live import said, take_back
+
+    print(said(take_back(arguments.model, _home(), arguments.tracking_uri)))
     return 0
 
 
@@ -408,6 +461,9 @@ COMMANDS = {
     "report": Command("write a study's report again", _report, _declare_study),
     "replay": Command("rebuild a study's winner from its ledger, to the same bits", _replay, _declare_study),
     "predict": Command("the classes of images, as CSV", _predict, _declare_predict),
+    "serve": Command("answer over HTTP with a bundle, or with what is live of a model", _serve, _declare_serve),
+    "promote": Command("let a bundle go live, if it passes the gate", _promote, _declare_promote),
+    "rollback": Command("make live again what was live before", _rollback, _declare_rollback),
 }
 
 

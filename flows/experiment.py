@@ -3,7 +3,7 @@
     load -> select -> augment -> train baseline -> evaluate --+
                                                               |   one generation:
             +------ propose edits from the evaluation, train them and the control, judge, keep
-            +--> final training -> test once -> report
+            +--> final training -> test once -> deploy -> report
 
 Each stage is a function that hands on small records; with the decorators taken away it still runs, which is what
 `orchestrator=inline` does. Networks are trained, edited and observed in worker processes of their own.
@@ -15,8 +15,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from flows import reporting
+from flows import deploying, reporting
 from flows.augmentation import augmented
+from flows.deploying import Deployed
 from flows.first_network import find_earlier_winner, size_network
 from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
@@ -113,7 +114,8 @@ def study_flow(study: Study) -> None:
         trunk, front = run_generation(study, plan, trunk, front, number)
     final = train_final(study, plan, trunk, front, recipe)
     test = open_test(study, final)
-    write_report(study, plan, trunk, final, test)
+    deployed = deploy(study, trunk, final, test)
+    write_report(study, plan, trunk, final, test, deployed)
 
 
 @task("load data", retries=2)
@@ -489,10 +491,16 @@ def open_test(study: Study, final: Final) -> Outputs:
     return study.laboratory.observe(final.winner.recipe, final.winner.trial, "test")
 
 
+@task("deploy", retries=2)
+def deploy(study: Study, trunk: Trunk, final: Final, test: Outputs) -> Deployed:
+    """The winner as files, and as a bundle that has proved to answer like the network that was trained."""
+    return deploying.deploy_winner(study, trunk, final, test)
+
+
 @task("write report", retries=2)
-def write_report(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> None:
-    """The winner for `espalier predict`, the ledger, the report with its figures, the summary, and MLflow's page."""
-    view = reporting.write_study(study, plan, trunk, final, test)
+def write_report(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs, deployed: Deployed) -> None:
+    """The ledger, the report with its figures, the summary, and MLflow's page."""
+    view = reporting.write_study(study, plan, trunk, final, test, deployed)
     publish_table(f"study-{study.name}", study_markdown(view))
 
 

@@ -1,21 +1,16 @@
 """What a study says and leaves behind: lines on the console, its ledger, summary and report, its page in MLflow."""
 
-import platform
-import shutil
 import time
 from collections.abc import Sequence
-from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import safetensors.numpy
 
+from flows.deploying import Deployed, keep_model, versions
 from flows.selection_reporting import selection_view
 from flows.study import Study
-from modules.deployment.latency import measure_latency_ms
-from modules.deployment.onnx_export import export_onnx
+from modules.deployment.bundles import manifest_of
 from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
@@ -26,16 +21,16 @@ from modules.report.summary import Champion, Counts, FrontModel, summary_of
 from modules.report.table import study_table
 from modules.report.view import LayerView, StudyView
 from modules.search.augmentation import FoundPolicy
-from modules.search.final import Final, Finalist
+from modules.search.final import Final
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
-from modules.store import explained_write_errors, write_file, write_text
+from modules.store import explained_write_errors, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import StudyEnd, StudyRun
+from modules.tracking.registry import RegisteredBundle
 from modules.tracking.sink import without_password
 
 _COLOUR = "modules.augmentation.colour.Colour"
-_VERSIONED = ("torch", "pytorch-lightning", "prefect", "mlflow", "hydra-core", "numpy", "onnxruntime")
 
 
 def say_data(study: Study, data: DataRecord) -> None:
@@ -122,17 +117,16 @@ def write_ledger(study: Study, trunk: Trunk, final: Final | None = None) -> Ledg
     return ledger
 
 
-def write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> StudyView:
-    """Everything that a finished study leaves: the winner, ledger, report, summary, and its page in MLflow."""
+def write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs, deployed: Deployed) -> StudyView:
+    """Everything that a finished study leaves beside its models: ledger, report, summary, its page in MLflow."""
     with explained_write_errors(study.folder.path):
-        return _write_study(study, plan, trunk, final, test)
+        return _write_study(study, plan, trunk, final, test, deployed)
 
 
-def _write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> StudyView:
+def _write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs, deployed: Deployed) -> StudyView:
     ledger = write_ledger(study, trunk, final)
-    latency_ms = _keep_model(study, final.winner, study.folder.path / "champion")
-    champion = _champion(final, test, latency_ms)
-    summary = _summary(study, "completed", champion, _keep_front(study, final))
+    champion = _champion(final, test, deployed.latency_ms)
+    summary = _summary(study, "completed", champion, _keep_front(study, final), deployed.bundle)
     view = _view(study, plan, ledger, final, test, summary)
     folder = study.folder.path
     drawings = draw_figures(view)
@@ -141,6 +135,7 @@ def _write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Out
     write_text(folder / "view.json", view.model_dump_json(indent=1))
     study.folder.write("summary.json", summary)
     _track_end(study, final, test, figures)
+    _track_bundle(study, deployed)
     study.progress.console.print(study_table(view))
     return view
 
@@ -161,23 +156,11 @@ def _end(study: Study, end: StudyEnd) -> None:
         study.sink.finish_study(end)
 
 
-def _keep_model(study: Study, finalist: Finalist, folder: Path) -> float:
-    """A model as files: its description, its weights and the exported model; returns its latency in milliseconds."""
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = study.laboratory.store.folder("trials", finalist.trial.key) / "weights.safetensors"
-    write_file(folder / "weights.safetensors", partial(shutil.copyfile, weights))
-    write_text(folder / "recipe.json", finalist.recipe.model_dump_json(indent=1))
-    tensors = safetensors.numpy.load_file(weights)
-    exported = partial(export_onnx, finalist.recipe.architecture, tensors, study.laboratory.data.classes)
-    write_file(folder / "model.onnx", exported)  # predictions trust what is there
-    return measure_latency_ms(folder / "model.onnx")
-
-
 def _keep_front(study: Study, final: Final) -> tuple[FrontModel, ...]:
     models = []
     for number, finalist in enumerate(final.front, start=1):
         folder = study.folder.path / "front" / str(number)
-        latency_ms = _keep_model(study, finalist, folder)
+        latency_ms = keep_model(study, finalist, folder)
         architecture = finalist.recipe.architecture
         models.append(
             FrontModel(
@@ -207,7 +190,9 @@ def _champion(final: Final, test: Outputs, latency_ms: float) -> Champion:
     )
 
 
-def _summary(study: Study, state: str, champion: Champion | None, front: Sequence[FrontModel] = ()) -> dict[str, Any]:
+def _summary(
+    study: Study, state: str, champion: Champion | None, front: Sequence[FrontModel] = (), bundle: str | None = None
+) -> dict[str, Any]:
     relative = study.folder.path.relative_to(study.home).as_posix()
     return summary_of(
         study=study.name,
@@ -221,9 +206,10 @@ def _summary(study: Study, state: str, champion: Champion | None, front: Sequenc
         ledger=f"{relative}/ledger.json" if champion else None,
         report=f"{relative}/report.html" if champion else None,
         command=study.command,
-        versions={name: version(name).partition("+")[0] for name in _VERSIONED} | {"python": platform.python_version()},
+        versions=versions(),
         finished_at=time.time(),
         front=front,
+        bundle=bundle,
     )
 
 
@@ -311,6 +297,24 @@ def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, .
         artifacts={"": _relative(study, top), "figures": _relative(study, figures)},
     )
     _end(study, end)
+
+
+def _track_bundle(study: Study, deployed: Deployed) -> None:
+    if study.sink is None or deployed.bundle is None:
+        return
+    folder = study.home / deployed.bundle
+    manifest = manifest_of(folder)
+    study.sink.register_bundle(
+        study.name,
+        RegisteredBundle(
+            model=manifest.model,
+            version=manifest.version,
+            model_file=folder / "model.onnx",
+            image_shape=manifest.image_shape,
+            num_classes=len(manifest.classes),
+            description=(folder / "MODEL_CARD.md").read_text(),
+        ),
+    )
 
 
 def _relative(study: Study, paths: Any) -> tuple[str, ...]:

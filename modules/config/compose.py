@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 _ONE_PART_GROUPS = ("model", "initialisation", "optimizer", "schedule", "batching", "averaging", "selection")
+_PERHAPS_A_PART = ("mixing", "balance", "deployment")  # their choice `none` is empty
 _DATA_OWN = ("name", "steer_fraction", "confirm_fraction", "test_fraction", "split_seed", "corrections")
 _OPTIMIZER_OWN = ("default_learning_rate", "default_batch_size")
 _PLACEBO = "placebo_"  # edits called so do nothing: they are there to be asked for by name
@@ -126,8 +127,8 @@ def _settings(config: dict[str, Any], conf: Path) -> Settings:
         **values["search"],
         "edits": _edits(values["search"].get("edits"), config.get("edit", {}), conf),
     }
-    values["mixing"] = _part(values["mixing"], "mixing", "mixing", conf) if values["mixing"] else None
-    values["balance"] = _part(values["balance"], "balance", "balance", conf) if values["balance"] else None
+    for group in _PERHAPS_A_PART:
+        values[group] = _part(values[group], group, group, conf) if values[group] else None
     values["training"] = {**values["training"], "default_learning_rate": rate}
     if values["training"].get("batch_size") is None:
         values["training"]["batch_size"] = batch_size

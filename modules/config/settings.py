@@ -165,12 +165,6 @@ class RunnerSettings(Section):
         return self
 
 
-class DeploymentSettings(Section):
-    """What is made of the winner."""
-
-    kind: Literal["none"]
-
-
 class ExplanationSettings(Section):
     """How the winner is explained."""
 
@@ -204,7 +198,7 @@ class Settings(Section):
     objective: ObjectiveSettings
     budget: BudgetSettings
     runner: RunnerSettings
-    deployment: DeploymentSettings
+    deployment: Part | None
     explanation: ExplanationSettings
     tracking: TrackingSettings
     orchestrator: Literal["prefect", "inline"]

@@ -57,6 +57,7 @@ def summary_of(
     versions: dict[str, str],
     finished_at: float,
     front: Sequence[FrontModel] = (),
+    bundle: str | None = None,
 ) -> dict[str, Any]:
     """The content of summary.json; null is what was not made."""
     return {
@@ -72,7 +73,7 @@ def summary_of(
         "champion": champion.model_dump() if champion else None,
         "front": [model.model_dump() for model in front] or None,
         "ledger": ledger,
-        "bundle": None,
+        "bundle": bundle,
         "report": report,
         "command": command,
         "versions": versions,

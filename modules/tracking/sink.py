@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from modules.records import DataRecord
+from modules.tracking import registry
 from modules.tracking.flattening import LONGEST_VALUE, cut
 from modules.tracking.measures import Measure, curve_measures, final_figures, final_measures
 from modules.tracking.records import StudyEnd, StudyRun, StudyState, TrialRun
@@ -101,6 +102,14 @@ class MlflowSink:
     def finish_study(self, end: StudyEnd) -> None:
         """Give the study's run its end, its champion's figures and its artifacts."""
         self._guarded(self._finish_study, end)
+
+    def register_bundle(self, study: str, bundle: registry.RegisteredBundle) -> None:
+        """Put a study's bundle into the registry, under the study's run."""
+        self._guarded(self._register_bundle, study, bundle)
+
+    def point_alias(self, model: str, version: str, alias: str) -> None:
+        """Let an alias of the registry follow a bundle."""
+        self._guarded(self._point_alias, model, version, alias)
 
     def rebuild(self, study: StudyRun, trials: Sequence[TrialRun], end: StudyEnd | None) -> None:
         """Write a whole study again, also after a fault; runs of trials that are no longer part of it go."""
@@ -232,6 +241,12 @@ class MlflowSink:
         tags |= {"mlflow.note.content": end.description} if end.description else {}
         self._log(run, measures, {}, tags)
         self._mlflow.set_terminated(known.run, _STATUS[end.state], _milliseconds(end.finished_at))
+
+    def _register_bundle(self, study: str, bundle: registry.RegisteredBundle) -> None:
+        registry.register(self._mlflow, self._known(study).run, bundle)
+
+    def _point_alias(self, model: str, version: str, alias: str) -> None:
+        registry.point_alias(self._mlflow, model, version, alias)
 
     def _rebuild(self, study: StudyRun, trials: Sequence[TrialRun], end: StudyEnd | None) -> None:
         self._write_study(study)

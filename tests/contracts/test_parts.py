@@ -55,7 +55,7 @@ def _wrong(entry: dict[str, Any]) -> list[Any]:
 
 def test_every_group_of_parts_was_found():
     learning = {"averaging", "balance", "batching", "initialisation", "mixing", "model", "optimizer", "schedule"}
-    assert learning | {"augmentation", "data", "edit", "selection"} == GROUPS
+    assert learning | {"augmentation", "data", "deployment", "edit", "selection"} == GROUPS
 
 
 @pytest.mark.parametrize(("group", "node"), PARTS)

@@ -120,8 +120,11 @@ def test_help_of_run_lists_the_choices(capsys):
         (["run", "-m", "seed=1,-2"], "seed must be a whole number"),
         (["plan", "data=cifar"], "digits, fashion_mnist, mnist"),
         (["config", "foo=1"], "unknown key foo"),
-        (["predict"], "STUDY, FILE"),
-        (["predict", "mine", "a.png"], "unknown study 'mine'"),
+        (["predict"], "BUNDLE, FILE"),
+        (["predict", "mine", str(ROOT / "README.md")], "no bundle 'mine'"),
+        (["serve", "mine"], "no bundle 'mine'"),
+        (["promote", "mine"], "no bundle 'mine'"),
+        (["rollback", "mine"], "nothing to go back to for 'mine'"),
         (["report", "mine"], "unknown study 'mine'"),
     ],
 )

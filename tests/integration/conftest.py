@@ -21,7 +21,7 @@ TINY = (
     "trainer.threads=1",
 )
 PATIENCE = float(os.environ.get("ESPALIER_TEST_PATIENCE", "240"))  # seconds a study may take; a busy machine wants more
-INLINE = ("orchestrator=inline", "tracking.enabled=false")
+INLINE = ("orchestrator=inline", "tracking.enabled=false", "deployment=none")
 
 
 @dataclass
