@@ -1,6 +1,5 @@
 """Noise in each pixel."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +19,6 @@ class Noise:
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         """Add noise to each image (N x C x H x W)."""
         channels, height, width = images.shape[1:]
-        noise = torch.from_numpy(draws.normal("noise", height * width * channels).astype(np.float32))
-        noise = noise.view(-1, height, width, channels).permute(0, 3, 1, 2).contiguous(memory_format=layout(images))
+        noise = torch.from_numpy(draws.normal("noise", height * width * channels))
+        noise = noise.reshape(-1, height, width, channels).permute(0, 3, 1, 2).contiguous(memory_format=layout(images))
         return noise.mul_(per_image(draws.up_to("std", self.max_std))).add_(images).clamp_(0.0, 1.0)

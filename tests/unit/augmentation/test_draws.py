@@ -1,6 +1,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import kstest
 
 from modules.augmentation.draws import Draws
 
@@ -44,6 +45,15 @@ def test_strengths_go_up_to_their_limit_and_at_full_strength_reach_it():
     np.testing.assert_array_equal(draws.up_to("sigma", 3.0), draws.uniform("sigma", 0.0, 3.0))
     np.testing.assert_array_equal(full.either_way("angle", 3.0), 3 * np.sign(draws.either_way("angle", 3.0)))
     assert set(full.up_to("sigma", 3.0)) == {3.0}
+
+
+def test_normal_numbers_are_normal():
+    numbers = Draws(0, 0, IDENTITIES).normal("noise", 101)
+    assert numbers.shape == (5000, 101)
+    assert kstest(numbers.ravel()[::7], "norm").pvalue > 0.01
+    correlations = np.corrcoef(numbers[:, [0, 1, 50, 51, 52, 100]].T) - np.eye(6)
+    assert np.abs(correlations).max() < 0.06
+    np.testing.assert_array_equal(Draws(0, 0, IDENTITIES[:9]).normal("noise", 101), numbers[:9])
 
 
 @given(start=st.integers(0, 4999))
