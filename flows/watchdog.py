@@ -26,7 +26,8 @@ from typing import Any
 LINGER_SECONDS = 2.0
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 8.0
-_MAX_STARTS = 3
+_MAX_STARTS = 3  # in a row
+_WELL_SECONDS = 600.0  # a server that lived so long did not fail to start
 _SERVER = Path(__file__).with_name("prefect_server.py")
 
 
@@ -92,16 +93,17 @@ def _end_group_with_input() -> None:
 
 
 def _stay(folder: Path, listener: socket.socket, server: "subprocess.Popen[bytes]") -> int:
-    num_starts, idle_since = 1, time.monotonic()
+    num_starts, started, idle_since = 1, time.monotonic(), time.monotonic()
     try:
         while True:
             time.sleep(_POLL_SECONDS)
             if living_clients(folder):
                 idle_since = time.monotonic()
                 if server.poll() is not None:
+                    num_starts = 0 if time.monotonic() - started > _WELL_SECONDS else num_starts
                     if num_starts == _MAX_STARTS:
                         return 1  # the socket closes with this process, so whoever waits is told at once
-                    server, num_starts = _start_server(folder, listener), num_starts + 1
+                    server, num_starts, started = _start_server(folder, listener), num_starts + 1, time.monotonic()
             elif time.monotonic() - idle_since > LINGER_SECONDS:
                 with locked(folder / "join.lock"):
                     if not living_clients(folder):

@@ -16,8 +16,10 @@ import pytest
 
 from flows.cli import main
 from flows.retraining import Live, retrain
+from flows.server import Membership
+from flows.watchdog import is_locked
 from modules.config import check_from_afar, resolve
-from modules.errors import ConfigError
+from modules.errors import ConfigError, StudyError
 from modules.store import Store
 from tests.integration.conftest import PATIENCE
 
@@ -194,3 +196,34 @@ def test_a_schedule_runs_refuses_and_cancels_one_study_at_a_time(served: tuple[P
     assert sorted(states) == ["completed", "interrupted", "interrupted"]
     assert "Traceback" not in log.read_text()
     assert "Warning" not in log.read_text()
+
+
+@pytest.mark.timeout(900)
+def test_a_server_of_its_own_is_started_again_where_it_dies(tmp_path: Path) -> None:
+    home, log = tmp_path / "home", tmp_path / "log"
+    command = [sys.executable, "-P", "-m", "flows.cli", "server", "--port", "0"]
+    with log.open("w") as file:
+        process = subprocess.Popen(command, env={**os.environ, "ESPALIER_HOME": str(home)}, stdout=file, stderr=file)
+    try:
+        wait_until(lambda: "Ctrl-C ends it." in log.read_text())
+        watchdog = json.loads((home / "prefect" / "server.json").read_text())["watchdog_pid"]
+        (server,) = Path(f"/proc/{watchdog}/task/{watchdog}/children").read_text().split()
+        os.kill(int(server), signal.SIGKILL)
+        wait_until(lambda: Path(f"/proc/{watchdog}/task/{watchdog}/children").read_text().split() not in ([server], []))
+        assert Api(home).ask("/deployments/filter", {}) == []  # the socket waits until the new one answers
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in log.read_text()
+    wait_until(lambda: not is_locked(home / "prefect" / "watchdog.lock"))
+
+
+def test_a_small_server_that_is_in_use_is_not_taken_for_one_with_schedules(tmp_path, monkeypatch):
+    monkeypatch.setattr("flows.server._start_watchdog", lambda folder, schedules, port: None)
+    monkeypatch.setattr("flows.server.watchdog.is_locked", lambda path: path.name == "watchdog.lock")
+    with pytest.raises(StudyError, match="whose Prefect server knows no schedules"):
+        Membership(tmp_path, None, schedules=True)
+    (tmp_path / "prefect" / "schedules").touch()
+    Membership(tmp_path, None, schedules=True).leave()
