@@ -1,7 +1,7 @@
 """Reading a data set, splitting it by content and keeping it in the store."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,9 @@ def load_data(
     """
     raw = build(reader)
     _check_fractions(name, fractions, has_test_set=raw.test_images is not None)
-    split = _split(raw, fractions, split_seed, corrections)
+    split = _split(raw, fractions, split_seed)
+    if corrections is not None:
+        split = _corrected(split, raw.classes, corrections)
     _check_parts(split, raw.classes)
     fields = _describe(split, raw.classes, name)
     key = digest_of({"revision": [REVISION, parts_module.REVISION], **fields})
@@ -74,18 +76,20 @@ def _check_fractions(name: str, fractions: tuple[float, float, float], has_test_
         )
 
 
-def _split(raw: RawImages, fractions: tuple[float, float, float], split_seed: int, corrections: Path | None) -> _Split:
+def _corrected(split: _Split, classes: tuple[str, ...], corrections: Path) -> _Split:
+    labels = corrected_labels(split.labels, split.identities, split.parts, classes, corrections)
+    note = f"Labels corrected by data.corrections: {int((labels != split.labels).sum()):,}."
+    return replace(split, labels=labels, notes=(*split.notes, note))
+
+
+def _split(raw: RawImages, fractions: tuple[float, float, float], split_seed: int) -> _Split:
     steer, confirm, test = fractions
     images, labels = raw.train_images, raw.train_labels
     identities, groups = content_hashes(images), group_keys(images)
     parts = assign_parts(
         groups, steer_fraction=steer, confirm_fraction=confirm, test_fraction=test, split_seed=split_seed
     )
-    notes: tuple[str, ...] = ()
-    if corrections is not None:
-        labels = corrected_labels(labels, identities, parts, raw.classes, corrections)
-        notes = (f"Labels corrected by data.corrections: {int((labels != raw.train_labels).sum()):,}.",)
-    split = _Split(images, labels, identities, groups, parts, notes + _conflicts(identities, labels))
+    split = _Split(images, labels, identities, groups, parts, _conflicts(identities, labels))
     if raw.test_images is None or raw.test_labels is None:
         return split
     return _with_test_set(split, raw.test_images, raw.test_labels)
