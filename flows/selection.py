@@ -55,8 +55,8 @@ def say_cost(study: Study) -> None:
         finder: Finder = build(study.settings.selection)
         samples = finder.epochs_trained() * study.laboratory.data.num_images["train"]
         study.progress.say(
-            f"before that, selection={study.settings.selection.name.lower()} trains up to {finder.num_trials} networks, "
-            f"{samples:,.0f} samples, or a quarter of the budget"
+            f"before that, selection={study.settings.selection.name.lower()} trains up to {finder.num_trials} "
+            f"networks, {samples:,.0f} samples, or a quarter of the budget"
         )
 
 
