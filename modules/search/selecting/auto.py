@@ -15,8 +15,6 @@ from modules.search.selecting.suspicion import listed, suspects_by_part
 from modules.search.selecting.workplace import KEEP_ALL, Workplace
 from modules.selection.label_errors import Rule, Suspects
 
-REVISION = 1
-
 _SEEDS = 2
 _WORTH_CLEANING = 0.005  # of the training images; below, leaving the suspects out can hardly be seen
 

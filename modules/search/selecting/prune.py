@@ -13,8 +13,6 @@ from modules.search.selecting.workplace import KEEP_ALL, Workplace
 from modules.selection.hardness import el2n, forgetting, keep_by_score
 from modules.training.spec import Start
 
-REVISION = 1
-
 Score = Literal["el2n", "forgetting"]
 End = Literal["hard", "easy"]
 
