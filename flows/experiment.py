@@ -21,7 +21,7 @@ from flows.deploying import Deployed
 from flows.first_network import find_earlier_winner, size_network
 from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
-from flows.selection import find_selection, say_imbalance
+from flows.selection import find_selection, say_cost, say_imbalance
 from flows.study import Study
 from flows.translation import configured_data, configured_limits, configured_recipe, configured_wishes
 from modules.config import RunnerSettings, Settings, home_folder, resolve
@@ -97,6 +97,7 @@ def plan_study(settings: Settings, home: Path) -> None:
         recipe = tune_recipe(study, size_network(study, recipe, find_earlier_winner(study)))
         plan = make_plan(study, recipe)
         reporting.say_plan(study, plan)
+        say_cost(study)
 
 
 def study_flow(study: Study) -> None:

@@ -49,6 +49,17 @@ def say_imbalance(study: Study, recipe: Recipe) -> None:
         )
 
 
+def say_cost(study: Study) -> None:
+    """What finding the selection trains, where one has to be found."""
+    if finds_selection(study.settings):
+        finder: Finder = build(study.settings.selection)
+        samples = finder.epochs_trained() * study.laboratory.data.num_images["train"]
+        study.progress.say(
+            f"before that, selection={study.settings.selection.name.lower()} trains up to {finder.num_trials} "
+            f"networks, {samples:,.0f} samples, or a quarter of the budget"
+        )
+
+
 def find_selection(study: Study, recipe: Recipe, train: Callable[[Study, TrialSpec, str], TrialResult]) -> Recipe:
     """The recipe with the selection that was found, where the configuration asks for one to be found."""
     if not finds_selection(study.settings):

@@ -197,8 +197,9 @@ def _tried(path: Path, conf: Path) -> tuple[Part, ...]:
 def _data(node: dict[str, Any], conf: Path) -> dict[str, Any]:
     """The data's settings; a folder is made absolute, so that the same command means the same study anywhere."""
     node = dict(node)
-    if isinstance(node.get("root"), int):
-        node["root"] = str(node["root"])  # a folder may be called 2026
+    for name in ("root", "corrections"):
+        if isinstance(node.get(name), int):
+            node[name] = str(node[name])  # a folder may be called 2026
     if isinstance(node.get("corrections"), str):
         node["corrections"] = str(Path(node["corrections"]).expanduser().absolute())
     reader = _part(node, "data", "data", conf, own=_DATA_OWN)

@@ -36,6 +36,19 @@ def test_the_default_study_is_digits_without_a_budget(default):
     assert len(default.search.edits) == len([path for path in CONF.glob("edit/*.yaml") if "placebo" not in path.stem])
 
 
+def test_a_file_of_corrections_is_the_same_from_any_folder(default):
+    assert default.data.corrections is None
+    assert resolve(["data.corrections=a.csv"]).data.corrections == str(Path("a.csv").absolute())
+    assert resolve(["data.corrections=2026"]).data.corrections == str(Path("2026").absolute())
+
+
+def test_a_selection_that_has_to_be_found_is_a_part_like_any_other():
+    assert resolve(["selection=clean", "selection.folds=5"]).selection.arguments["folds"] == 5
+    assert "unknown key selection.fold" in refusal("selection=clean", "selection.fold=5")
+    assert resolve(["balance=weights", "balance.power=0.5"]).balance.arguments == {"power": 0.5}
+    assert resolve().balance is None
+
+
 def test_settings_survive_json(default):
     assert Settings.model_validate_json(default.model_dump_json()) == default
 
