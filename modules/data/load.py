@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modules.data import parts as parts_module
+from modules.data.archive import Archive
 from modules.data.decoded import read_files
 from modules.data.files import FileSet
 from modules.data.images import RawImages
@@ -64,17 +65,24 @@ def load_data(
     None: then it is 0 there, and a fifth elsewhere. Files are not read again while nothing about them has changed.
     """
     source = build(reader)
-    if not isinstance(source, FileSet):
+    if isinstance(source, RawImages):
         return _loaded(source, name, fractions, split_seed, home, store)
     revisions = revisions_of("modules.data.load", "modules.data.decoding")
     known = [name, source.fingerprint, fractions, split_seed, revisions]
     key = digest_of(known)
     if (entry := store.find("sources", key)) and (found := store.find("data", entry.record["data"])):
         return _in_order(DataRecord.model_validate(found.record))
-    record = _loaded(read_files(source, store), name, fractions, split_seed, home, store)
+    record = _loaded(_read(source, store), name, fractions, split_seed, home, store)
     store.remove("sources", key)
     store.put("sources", key, {"data": Path(record.folder).name})
     return record
+
+
+def _read(source: FileSet | Archive, store: Store) -> RawImages:
+    if isinstance(source, FileSet):
+        return read_files(source, store)
+    with source.opened(store.root.parent) as files:
+        return read_files(files, store)
 
 
 def _in_order(record: DataRecord) -> DataRecord:

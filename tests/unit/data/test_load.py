@@ -18,7 +18,7 @@ GIVEN_TEST = (0.2, 0.2, 0.0)
 
 
 def mnist(folder):
-    return Part(target="modules.data.idx.read_mnist", arguments={"root": str(folder)})
+    return Part(target="modules.data.known.read_mnist", arguments={"root": str(folder)})
 
 
 @pytest.fixture
