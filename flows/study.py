@@ -31,6 +31,7 @@ _WRITTEN = (
     _TRIALS,
     "report.html",
     "figures",
+    "data",
     "champion",
     "front",
     ".*.json-*",

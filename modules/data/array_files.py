@@ -86,8 +86,8 @@ class _Arrays(Mapping[str, NDArray[Any]]):
                 return array
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(
-                f"{name} of {shown(self._path)} cannot be read ({str(error).splitlines()[0]}); allowed are plain arrays "
-                "of numbers"
+                f"{name} of {shown(self._path)} cannot be read ({str(error).splitlines()[0]}); allowed are plain "
+                "arrays of numbers"
             ) from error
 
 
@@ -111,9 +111,7 @@ def _pictures(name: str, images: NDArray[Any]) -> NDArray[np.uint8]:
         images = images.transpose(0, 2, 3, 1)
     if images.ndim != 4 or images.shape[3] not in (1, 3):
         shape = " x ".join(map(str, images.shape)) or "a single number"
-        raise DataError(
-            f"{name} is {shape}; allowed are N x H x W, N x H x W x C or N x C x H x W (C 1 or 3)"
-        )
+        raise DataError(f"{name} is {shape}; allowed are N x H x W, N x H x W x C or N x C x H x W")
     if images.dtype == np.uint8:
         return images
     if images.dtype == np.bool_:

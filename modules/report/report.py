@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modules.report import figures
 from modules.report.family_tree import family_tree
@@ -22,6 +23,9 @@ from modules.report.wording import (
 )
 from modules.store import write_text
 from modules.tracking.flattening import flattened
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _TEMPLATE = "report.html"
 _FIGURES: dict[str, Callable[[StudyView], str | None]] = {
@@ -57,8 +61,31 @@ def write_figures(folder: Path, study: StudyView, drawings: dict[str, str] | Non
 
 def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str:
     """The page."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
+
+    environment = template_environment()
+    pictures = {name: Markup(themed(svg)) for name, svg in (drawings or draw_figures(study)).items()}
+    return environment.get_template(_TEMPLATE).render(
+        study=study,
+        look=study.look,
+        summary=study.summary,
+        champion=champion_of(study),
+        nothing=NOTHING,
+        headline=headline(study),
+        key_figures=key_figures(study),
+        light=variables(LIGHT),
+        dark=variables(DARK),
+        tree=pictures.pop("family_tree"),
+        figures=pictures,
+        captions=figures.captions(study),
+        worst_classes=_worst_classes(study),
+        plan=flattened(study.plan),
+    )
+
+
+def template_environment() -> "Environment":
+    """Where pages find their templates and what these can say."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -76,22 +103,7 @@ def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str
         "why": why,
         "signed": signed,
     }
-    pictures = {name: Markup(themed(svg)) for name, svg in (drawings or draw_figures(study)).items()}
-    return environment.get_template(_TEMPLATE).render(
-        study=study,
-        summary=study.summary,
-        champion=champion_of(study),
-        nothing=NOTHING,
-        headline=headline(study),
-        key_figures=key_figures(study),
-        light=variables(LIGHT),
-        dark=variables(DARK),
-        tree=pictures.pop("family_tree"),
-        figures=pictures,
-        captions=figures.captions(study),
-        worst_classes=_worst_classes(study),
-        plan=flattened(study.plan),
-    )
+    return environment
 
 
 def _worst_classes(study: StudyView) -> list[tuple[str, float, int, str]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
+from modules.data.look import Look
 from modules.records import DataRecord, Ledger, RangeTest, Record, TrialResult
 
 
@@ -29,6 +30,7 @@ class StudyView(Record):
     versions: dict[str, str] = Field(default_factory=dict)
     stop_reason: str = ""  # a sentence: why the search ended
     layers: tuple[LayerView, ...] = ()  # of the winner
+    look: Look | None = None  # at the data
     range_test: RangeTest | None = None  # None where the learning rate was given
     machine_test_openings: int | None = None  # of this test set, all studies on this machine together
     report: str | None = None  # where the report is, and where MLflow's database is: as a person should read them
