@@ -15,6 +15,7 @@ from modules.data.files import GIVEN, PART_NAMES, FileSet, ImageFile, shown
 from modules.data.image_file import SUFFIXES
 from modules.digests import digest_of
 from modules.errors import DataError
+from modules.store import explained_write_errors
 
 ENDINGS = (".tar.gz", ".tgz", ".tar")
 
@@ -39,6 +40,7 @@ class Archive:
     @contextmanager
     def opened(self, scratch: Path) -> Iterator[FileSet]:
         """Its members, as pieces of a tar that is not packed, which lies in `scratch` meanwhile."""
+        scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=scratch) as folder:
             plain = self.path if self.path.suffix == ".tar" else _unpacked(self.path, Path(folder) / "plain.tar")
             yield self._members(plain)
@@ -92,7 +94,7 @@ def _place(name: str) -> tuple[str, str] | None:
 
 def _unpacked(path: Path, plain: Path) -> Path:
     try:
-        with gzip.open(path) as packed, plain.open("wb") as file:
+        with gzip.open(path) as packed, explained_write_errors(plain.parent), plain.open("wb") as file:
             shutil.copyfileobj(packed, file, 1 << 20)
     except EOFError:
         raise DataError(f"{shown(path)} is cut off: the gzip file ends too early; copy or download it again") from None

@@ -59,7 +59,7 @@ def read_class_folders(
     start = len(os.path.join(root, ""))
     for given in GIVEN:
         for name, folder in found.get(given, {}).items():
-            for entry, reason in _walk(folder, ()):
+            for entry, reason in _walk(folder, (_identity(root), _identity(parts[given]))):
                 below = shown(entry.path[start:])
                 if reason is not None:
                     passed_over.append((below, reason))
@@ -105,15 +105,18 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
         return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
 
 
+def _identity(folder: Path | os.DirEntry[str]) -> tuple[int, int]:
+    facts = folder.stat()
+    return facts.st_dev, facts.st_ino
+
+
 def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[os.DirEntry[str], str | None]]:
     """All files below, in order, those that are no images with the reason; a link to a folder above is not followed."""
-    facts = os.stat(folder)
-    here = (*above, (facts.st_dev, facts.st_ino))
+    here = (*above, _identity(folder))
     for entry in _visible(folder):
         try:
             if entry.is_dir():
-                inner = entry.stat()
-                if (inner.st_dev, inner.st_ino) in here:
+                if _identity(entry) in here:
                     yield entry, "a link to a folder that it lies in"
                 else:
                     yield from _walk(Path(entry.path), here)

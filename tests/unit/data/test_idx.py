@@ -1,14 +1,16 @@
 import errno
 import gzip
+import shutil
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from modules.data.idx import read_idx
+from modules.data.idx import read_idx, read_idx_folder
 from modules.data.known import read_fashion_mnist, read_mnist
 from modules.errors import DataError
+from tests.unit.data.conftest import idx_bytes, write_file
 
 TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
 TEST_LABELS = "t10k-labels-idx1-ubyte.gz"
@@ -159,3 +161,34 @@ def test_a_gzip_file_of_several_members_is_read_whole(tmp_path):
     content = struct.pack(">4BI", 0, 0, 8, 1, 5) + bytes(range(5))
     path.write_bytes(gzip.compress(content[:9]) + gzip.compress(content[9:]))
     assert read_idx(path, 1).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_any_folder_of_idx_files(write_idx):
+    folder = write_idx()
+    for kind in ("images-idx3", "labels-idx1"):
+        shutil.copy(folder / f"t10k-{kind}-ubyte.gz", folder / f"val-{kind}-ubyte.gz")
+    raw = read_idx_folder(str(folder))
+    assert [(given, len(labels)) for given, _, labels in raw.pieces()] == [
+        ("train", 200),
+        ("validation", 40),
+        ("test", 40),
+    ]
+    assert raw.classes == tuple("0123456789")
+
+
+def test_idx_images_may_have_channels(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (6, 4, 5, 3), dtype=np.uint8)
+    write_file(tmp_path / "train-images", idx_bytes(images))
+    write_file(tmp_path / "train-labels", idx_bytes(np.arange(6) % 2))
+    np.testing.assert_array_equal(read_idx_folder(str(tmp_path)).train_images, images)
+
+
+def test_folders_of_idx_files_that_are_otherwise(write_idx, tmp_path):
+    with pytest.raises(DataError, match=r"data=idx needs .* say data\.root=DIR"):
+        read_idx_folder()
+    with pytest.raises(DataError, match="has no file of training images"):
+        read_idx_folder(str(tmp_path))
+    folder = write_idx()
+    (folder / "train-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(DataError, match="must have one file of labels for train; it has none"):
+        read_idx_folder(str(folder))
