@@ -28,6 +28,7 @@ examples:
   espalier run -m seed=1,2,3                           a study for each
   espalier run experiment=classic_cnn                  a preset
   espalier config training.batch_size=64               what that resolves to, and every key there is
+  espalier data data=folder data.root=DIR              a look at the images
   espalier plan data=mnist data.root=DIR               what it would cost
   espalier predict STUDY a.png b.png > predictions.csv
   espalier promote STUDY                               its bundle goes live, if it passes the gate
@@ -99,7 +100,7 @@ def _dispatch(argv: list[str]) -> int:
     own = _Parser(prog=f"espalier {name}", description=command.summary, allow_abbrev=False, formatter_class=_Raw)
     command.declare(own)
     if "--help" in rest or "-h" in rest:
-        own.epilog = _choices() if name in ("run", "plan", "config") else None
+        own.epilog = _choices() if name in ("run", "plan", "data", "config") else None
     return command.act(own.parse_intermixed_args(rest))
 
 
@@ -230,6 +231,17 @@ def _plan(arguments: argparse.Namespace) -> int:
     from flows.experiment import plan_study
 
     plan_study(settings, _home())
+    return 0
+
+
+def _data(arguments: argparse.Namespace) -> int:
+    """Read the images as a study would, and show them; nothing is trained."""
+    from modules.config import resolve
+
+    settings = resolve(arguments.overrides)
+    from flows.looking import look_at_data
+
+    look_at_data(settings, _home())
     return 0
 
 
@@ -448,6 +460,7 @@ def _write_log(error: Exception) -> Path:
 COMMANDS = {
     "run": Command("run a study; the same command again goes on with it", _run, _declare_run),
     "plan": Command("what a study would cost", _plan, _declare_overrides),
+    "data": Command("look at the images before anything is trained", _data, _declare_overrides),
     "config": Command("what a configuration resolves to", _config, _declare_overrides),
     "studies": Command("the studies there are", _studies, lambda parser: None),
     "server": Command("Prefect's server, with schedules, until a Ctrl-C", _server, _declare_server),

@@ -125,6 +125,7 @@ def load_data(study: Study) -> DataRecord:
     data = configured_data(study.settings, Store(study.home / "store"))
     study.open_laboratory(data)
     reporting.say_data(study, data)
+    reporting.keep_look(study, data)
     return data
 
 

@@ -10,11 +10,13 @@ import numpy as np
 from flows.deploying import Deployed, keep_model, versions
 from flows.selection_reporting import selection_view
 from flows.study import Study
+from modules.data.look import look_at
 from modules.deployment.bundles import manifest_of
 from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
 from modules.records import DataRecord, GenerationRecord, Ledger, Part, RangeTest
+from modules.report.look import SHEET, write_look
 from modules.report.report import draw_figures, write_figures
 from modules.report.report import write_report as write_html
 from modules.report.summary import Champion, Counts, FrontModel, summary_of
@@ -40,6 +42,12 @@ def say_data(study: Study, data: DataRecord) -> None:
     study.progress.say(f"data {data.name}: {counts} images of {shape}, {len(data.classes)} classes", "bold")
     for note in data.notes:
         study.progress.say(f"note: {note}")
+
+
+def keep_look(study: Study, data: DataRecord) -> None:
+    """A look at the images beside the study, before anything is trained."""
+    with explained_write_errors(study.folder.path):
+        write_look(study.folder.path / "data", look_at(study.home, data), study.home)
 
 
 def say_recipe(study: Study, recipe: Recipe) -> None:
@@ -134,7 +142,7 @@ def _write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Out
     write_html(folder / "report.html", view, drawings)
     write_text(folder / "view.json", view.model_dump_json(indent=1))
     study.folder.write("summary.json", summary)
-    _track_end(study, final, test, figures)
+    _track_end(study, final, test, (*figures, folder / "data" / SHEET))
     _track_bundle(study, deployed)
     study.progress.console.print(study_table(view))
     return view
@@ -229,6 +237,7 @@ def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs,
         stop_reason=_stop_reason(study, plan),
         layers=_layers(final.winner.recipe),
         selection=selection_view(study, final.winner.seen),
+        look=look_at(study.home, study.laboratory.data),
         range_test=_range_test(study),
         found_policy=kept_policy(study),
         machine_test_openings=study.laboratory.machine_test_openings(),

@@ -38,6 +38,7 @@ _WRITTEN = (
     _TRIALS,
     "report.html",
     "figures",
+    "data",
     "champion",
     "front",
     "suspects-*.html",

@@ -143,8 +143,13 @@ def _fault_of(folder: Path) -> str | None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a text file as a whole."""
-    write_file(path, lambda temporary: disk.in_use.write(temporary, text.encode()))
+    """Replace a file as a whole, as UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file as a whole."""
+    write_file(path, lambda temporary: disk.in_use.write(temporary, content))
 
 
 def write_file(path: Path, fill: Callable[[Path], object]) -> None:

@@ -230,6 +230,7 @@ class Settings(Section):
         incidental = {"orchestrator", "fresh", "tracking", "runner", "study"}
         content = self.model_dump(mode="json", exclude=incidental)
         del content["trainer"]["worker_timeout_minutes"]
+        content["data"]["reader"]["arguments"].pop("download", None)  # the files are the same
         return content
 
     @property

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from modules.deployment.inference import ExportedModel
 from modules.deployment.manifest import Manifest
-from modules.deployment.server.errors import RequestError, StartError
+from modules.deployment.server.errors import StartError
 from modules.deployment.server.images import read_image
 from modules.deployment.server.integrity import read_manifest
-from modules.deployment.server.settings import Settings
 from modules.errors import DataError, DeploymentError
 
 
@@ -54,8 +53,9 @@ class LoadedBundle:
         return Predictions(tuple(self.manifest.classes[best] for best in probabilities.argmax(1)), probabilities)
 
     def predict_files(self, files: Sequence[Path]) -> Predictions:
-        """The same for JPEG and PNG files, read as the bundle's server reads them."""
-        return self.predict(np.stack([read_file(file, self.manifest.image_shape) for file in files]))
+        """The same for image files, which are made as large as the model wants them."""
+        size = Size(*self.manifest.image_shape)
+        return self.predict(np.stack([read_image(file, size) for file in files]))
 
 
 def load(bundle: str | os.PathLike[str], threads: int = 1) -> LoadedBundle:
@@ -71,15 +71,6 @@ def manifest_of(path: Path) -> Manifest:
         raise DeploymentError(str(error)) from None
     except ValueError:
         raise DeploymentError(f"{path} holds a bundle that this program cannot read; make it again") from None
-
-
-def read_file(path: Path, image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """An image file as uint8 (height, width, channels), as a server reads an upload; DataError for anything else."""
-    try:
-        return np.asarray(read_image(path.read_bytes(), image_shape, Settings.max_image_pixels, "it"))
-    except (RequestError, OSError) as error:
-        reason = error.sentence if isinstance(error, RequestError) else error.strerror
-        raise DataError(f"cannot read {path}: {reason}") from None
 
 
 def find_bundle(name: str, home: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modules.report import figures
 from modules.report.augmentation import policy_view
@@ -23,6 +24,9 @@ from modules.report.wording import (
 )
 from modules.store import write_text
 from modules.tracking.flattening import flattened
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _TEMPLATE = "report.html"
 _FIGURES: dict[str, Callable[[StudyView], str | None]] = {
@@ -58,8 +62,33 @@ def write_figures(folder: Path, study: StudyView, drawings: dict[str, str] | Non
 
 def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str:
     """The page."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
+
+    environment = template_environment()
+    pictures = {name: Markup(themed(svg)) for name, svg in (drawings or draw_figures(study)).items()}
+    return environment.get_template(_TEMPLATE).render(
+        study=study,
+        look=study.look,
+        selection=study.selection,
+        policy=policy_view(study.found_policy, study.data.classes) if study.found_policy else None,
+        summary=study.summary,
+        champion=champion_of(study),
+        nothing=NOTHING,
+        headline=headline(study),
+        key_figures=key_figures(study),
+        light=variables(LIGHT),
+        dark=variables(DARK),
+        tree=pictures.pop("family_tree"),
+        figures=pictures,
+        captions=figures.captions(study),
+        worst_classes=_worst_classes(study),
+        plan=flattened(study.plan),
+    )
+
+
+def template_environment() -> "Environment":
+    """Where pages find their templates and what these can say."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -77,24 +106,7 @@ def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str
         "why": why,
         "signed": signed,
     }
-    pictures = {name: Markup(themed(svg)) for name, svg in (drawings or draw_figures(study)).items()}
-    return environment.get_template(_TEMPLATE).render(
-        study=study,
-        summary=study.summary,
-        selection=study.selection,
-        champion=champion_of(study),
-        nothing=NOTHING,
-        headline=headline(study),
-        key_figures=key_figures(study),
-        light=variables(LIGHT),
-        dark=variables(DARK),
-        tree=pictures.pop("family_tree"),
-        figures=pictures,
-        captions=figures.captions(study),
-        worst_classes=_worst_classes(study),
-        plan=flattened(study.plan),
-        policy=policy_view(study.found_policy, study.data.classes) if study.found_policy else None,
-    )
+    return environment
 
 
 def _worst_classes(study: StudyView) -> list[tuple[str, float, int, str]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
+from modules.data.look import Look
 from modules.records import DataRecord, Interval, Ledger, PartName, RangeTest, Record, TrialResult
 from modules.report.contact_sheet import Picture
 from modules.search.augmentation import FoundPolicy
@@ -51,6 +52,7 @@ class StudyView(Record):
     versions: dict[str, str] = Field(default_factory=dict)
     stop_reason: str = ""  # a sentence: why the search ended
     layers: tuple[LayerView, ...] = ()  # of the winner
+    look: Look | None = None  # at the data
     selection: SelectionView | None = None  # None where none had to be found
     range_test: RangeTest | None = None  # None where the learning rate was given
     found_policy: FoundPolicy | None = None  # None where the augmentation was given

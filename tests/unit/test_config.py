@@ -183,7 +183,7 @@ def test_the_study_is_named_by_what_its_results_depend_on(default):
         (["data.split_seed.x=3"], ["data.split_seed", "no keys of its own"]),
         (["~augmentation.transforms.rotat"], ["did you mean augmentation.transforms.rotate"]),
         (["optimizer=adan"], ["optimizer: adan", "did you mean adam or nadam?", "momentum, muon"]),
-        (["data=cifar"], ["data: cifar", "digits, fashion_mnist, mnist"]),
+        (["data=cifar"], ["data: cifar", "fashion_mnist, folder, idx, kmnist, mnist"]),
         (["runner=dask"], ["runner: dask", "serial"]),
         (["objective=paretto"], ["objective: paretto", "accuracy, balanced_accuracy, pareto"]),
         (["objective.max_bytes=3"], ["objective.max_bytes", "objective.max_flops, objective.max_latency_ms"]),
