@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from modules.data.image_file import Size, read_image
 from modules.deployment.inference import ExportedModel
 from modules.deployment.manifest import Manifest
 from modules.deployment.server.errors import StartError
-from modules.deployment.server.images import read_image
 from modules.deployment.server.integrity import read_manifest
 from modules.errors import DataError, DeploymentError
 
