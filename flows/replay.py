@@ -17,7 +17,14 @@ from modules.search.laboratory import Inherited, Laboratory
 from modules.store import Store
 from modules.training.spec import Slice, Start
 
-_INCIDENTAL = {"orchestrator": "inline", "fresh": False, "study": None, "runner": {"kind": "serial"}}
+_INCIDENTAL = {
+    "orchestrator": "inline",
+    "fresh": False,
+    "study": None,
+    "runner": {"kind": "serial"},
+    "explanation": {"kind": "none"},
+    "energy": {"country": None, "watts_per_core": None},
+}
 
 
 def replay_study(study: str, home: Path, progress: Progress) -> TrialResult:

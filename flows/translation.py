@@ -25,7 +25,8 @@ def configured_laboratory(settings: Settings, home: Path, pool: WorkerPool, data
     """Where trials on `data` are done, with what the workers say that they compute with."""
     wished = settings.trainer.model_dump(include={"precision", "accelerator", "devices", "strategy"})
     numerics = Numerics.model_validate(pool.call("modules.training.numerics.describe_numerics", wished))
-    return Laboratory(home, pool, numerics, data, balanced=settings.objective.kind == "balanced_accuracy")
+    balanced = settings.objective.kind == "balanced_accuracy"
+    return Laboratory(home, pool, numerics, data, balanced, settings.energy.watts_per_core)
 
 
 def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
@@ -67,6 +68,7 @@ def configured_wishes(settings: Settings) -> Wishes:
         least_images=search.least_images,
         max_epochs=settings.training.max_epochs,
         minutes=budget.minutes,
+        wh=budget.wh,
         trials=budget.trials,
         samples=budget.samples,
     )

@@ -114,6 +114,8 @@ class TrialResult(Record):
     peak_memory_bytes: int
     stopped_by: str  # why it ended, a phrase
     retreats: int = 0  # how often the loss exploded and the training went back with half the rate
+    energy_wh: float | None = None  # None where the system does not say what a process uses
+    energy_method: str | None = None
     steer_loss: float
     steer_error: float
     curve: tuple[CurvePoint, ...]

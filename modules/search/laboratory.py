@@ -44,7 +44,13 @@ class Laboratory:
     """The store and the workers behind a study's trials; counts what was trained and what was found."""
 
     def __init__(
-        self, home: Path, pool: WorkerPool, numerics: Numerics, data: DataRecord, balanced: bool = False
+        self,
+        home: Path,
+        pool: WorkerPool,
+        numerics: Numerics,
+        data: DataRecord,
+        balanced: bool = False,
+        watts_per_core: float | None = None,
     ) -> None:
         self.home = home
         self.store = Store(home / "store")
@@ -52,6 +58,7 @@ class Laboratory:
         self.numerics = numerics
         self.data = data
         self.balanced = balanced  # whether each class counts alike in the losses that edits are judged by
+        self.watts_per_core = watts_per_core  # where they are known, for the energy of a trial
 
     def spec(self, recipe: Recipe, piece: Slice, seed: int, start: Start | None = None) -> TrialSpec:
         """A trial on this laboratory's data and machine."""
@@ -71,7 +78,7 @@ class Laboratory:
         made of several pieces. How many fit is stored.
         """
         spec = self._that_fits(spec)
-        arguments = {"spec": spec.model_dump(mode="json"), "home": str(self.home)}
+        arguments = self._metered(spec)
         try:
             return TrialResult.model_validate(self.pool.call("modules.training.trial.train_trial", arguments, report))
         except WorkerKilledError:
@@ -87,9 +94,16 @@ class Laboratory:
         entry = self.store.find("memory", spec.key)
         return self._that_fits(spec.updated(most_at_once=entry.record["most_at_once"])) if entry else spec
 
+    def _metered(self, spec: TrialSpec) -> dict[str, Any]:
+        return {
+            "spec": spec.model_dump(mode="json"),
+            "home": str(self.home),
+            "watts_per_core": self.watts_per_core,
+        }
+
     def calibrate(self, recipe: Recipe) -> Calibration:
-        """How fast this machine trains a recipe."""
-        arguments = {"spec": self._open_ended(recipe, 0).model_dump(mode="json"), "home": str(self.home)}
+        """How fast this machine trains a recipe, and with how many watts."""
+        arguments = self._metered(self._open_ended(recipe, 0))
         return Calibration.model_validate(self.pool.call("modules.training.calibration.calibrate", arguments))
 
     def find_rate(self, recipe: Recipe, seed: int) -> RangeTest:

@@ -16,6 +16,7 @@ from modules.architecture.module import Network, build_module, initial_tensors
 from modules.augmentation.policy import build_policy
 from modules.data.arrays import open_arrays
 from modules.digests import sha256_of_file
+from modules.energy.meter import Meter, metered
 from modules.errors import ConfigError
 from modules.parts import build
 from modules.records import TrialResult
@@ -43,9 +44,9 @@ _HOPELESS = 4.0  # times the loss of guessing: a training that stays above has g
 
 
 @job
-def train_trial(spec: dict[str, Any], home: str, report: Report) -> dict[str, Any]:
+def train_trial(spec: dict[str, Any], home: str, report: Report, watts_per_core: float | None = None) -> dict[str, Any]:
     """Train the trial and put it into the store as `trials/<key>`; returns its TrialResult."""
-    return run_trial(TrialSpec.model_validate(spec), Path(home), report).model_dump(mode="json")
+    return run_trial(TrialSpec.model_validate(spec), Path(home), report, watts_per_core).model_dump(mode="json")
 
 
 @job
@@ -55,11 +56,18 @@ def train_along(spec: dict[str, Any], home: str, rank: int, port: int, report: R
     return {}
 
 
-def run_trial(spec: TrialSpec, home: Path, report: Report) -> TrialResult:
+def run_trial(spec: TrialSpec, home: Path, report: Report, watts_per_core: float | None = None) -> TrialResult:
     """See `train_trial`."""
     started_at, clock = time.time(), time.monotonic()
     store = Store(home / "store")
-    training = _train(spec, home, store, report)
+    with metered(watts_per_core) as meter:
+        return _run_trial(spec, home, store, report, meter, started_at, clock)
+
+
+def _run_trial(
+    spec: TrialSpec, home: Path, store: Store, report: Report, meter: Meter | None, started_at: float, clock: float
+) -> TrialResult:
+    training = _train(spec, home, store, report, meter=meter)
     state = training.state()
     outputs = training.steer.outputs
     assert outputs is not None
@@ -79,8 +87,16 @@ def run_trial(spec: TrialSpec, home: Path, report: Report) -> TrialResult:
     return results[0]
 
 
-def _train(spec: TrialSpec, home: Path, store: Store, report: Report, rank: int = 0, port: int = 0) -> "Training":
-    training = Training(spec, home, store, report)
+def _train(
+    spec: TrialSpec,
+    home: Path,
+    store: Store,
+    report: Report,
+    rank: int = 0,
+    port: int = 0,
+    meter: Meter | None = None,
+) -> "Training":
+    training = Training(spec, home, store, report, meter)
     along = {"spec": spec.model_dump(mode="json"), "home": str(home)}
     # The first has found its checkpoint, if there is one, before it asks its siblings: they find the same.
     with training_together(spec.numerics, home, "modules.training.trial.train_along", along, rank, port):
@@ -91,7 +107,7 @@ def _train(spec: TrialSpec, home: Path, store: Store, report: Report, rank: int 
 class Training:
     """A network, its data and the callbacks around them, ready to fit."""
 
-    def __init__(self, spec: TrialSpec, home: Path, store: Store, report: Report) -> None:
+    def __init__(self, spec: TrialSpec, home: Path, store: Store, report: Report, meter: Meter | None = None) -> None:
         recipe, piece, devices = spec.recipe, spec.slice, spec.numerics.devices
         if recipe.batch_size < devices:
             raise ConfigError(
@@ -102,7 +118,7 @@ class Training:
         selected = arrays.selected(recipe.selection)
         self.spec = spec
         self.start_state = _start_state(spec, store)
-        self.history = History(total_samples=piece.samples, epoch_samples=len(selected))
+        self.history = History(total_samples=piece.samples, epoch_samples=len(selected), meter=meter)
         self.data = TrainingData(
             arrays,
             selected,
@@ -186,6 +202,7 @@ class Training:
         """The state of a parent, or of an interrupted attempt at this training."""
         if self.found is not None:
             self.history.started -= self.spent_before
+            self.history.wh_before = self.found.history.get("energy_wh") or 0.0
             self.restore(self.found)
         elif self.start_state is not None:
             restore_optimizer(self.start_state, self.network, self.optimizer)
@@ -241,6 +258,8 @@ class Training:
             peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             stopped_by=self.stopping.reason,
             retreats=history.retreats,
+            energy_wh=history.energy_wh,
+            energy_method=history.meter.method if history.meter else None,
             steer_loss=outputs.loss,
             steer_error=outputs.error,
             curve=tuple(history.curve),
