@@ -47,7 +47,7 @@ from modules.search.laboratory import Inherited, Refused, evidence_of
 from modules.search.plan import CONTROL_SEEDS, Plan
 from modules.search.plan import make_plan as new_plan
 from modules.search.proposal import Knowledge, Proposal, propose
-from modules.search.stopping import final_samples, why_stop
+from modules.search.stopping import final_samples, used_up, why_stop
 from modules.store import Store
 from modules.training.spec import Slice, Start, TrialSpec
 from modules.workers.pool import WorkerDiedError
@@ -156,8 +156,9 @@ def make_plan(study: Study, recipe: Recipe) -> Plan:
 
 def _new_plan(study: Study, recipe: Recipe) -> Plan:
     wishes = configured_wishes(study.settings)
-    calibration = study.laboratory.calibrate(recipe) if wishes.minutes is not None else None
-    return new_plan(wishes, study.laboratory.data.num_images["train"], calibration, study.clock.seconds)
+    calibration = study.laboratory.calibrate(recipe) if wishes.needs_calibration else None
+    num_train = study.laboratory.data.num_images["train"]
+    return new_plan(wishes, num_train, calibration, study.clock.seconds, study.energy.wh)
 
 
 @task("train {role}, seed {spec.seed}")
@@ -196,6 +197,7 @@ def stop_reason(study: Study, plan: Plan, trunk: Trunk, number: int) -> str | No
             study.settings.budget.target_error,
             trunk.generations_in_vain,
             study.settings.search.patience,
+            study.energy.wh,
         ),
     )
     if reason:
@@ -218,7 +220,7 @@ def run_generation(
     fitting, refused = fit_edits(study, trunk, proposals, plan.edits_per_generation, number)
     children = [train_child(study, plan, trunk, proposal, inherited, number) for proposal, inherited in fitting]
     chosen = favourite(children, control, trunk, study.settings.objective.margin)
-    if chosen is not None:
+    if chosen is not None and out_of_energy(study, plan, f"second seed of generation {number}") is None:
         children[chosen] = train_again(study, plan, trunk, children[chosen], number)
     children += refused
     if _is_pareto(study):
@@ -289,12 +291,23 @@ def fit_edits(
 def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, number: int) -> Child:
     """The edited network trained for a slice; a Child with a reason where that fails, as when memory runs out."""
     child = Child(proposal, inherited.description, certificate=inherited.certificate)
+    no_more = out_of_energy(study, plan, f"{proposal.name} {inherited.description} of generation {number}")
+    if no_more is not None:
+        return replace(child, refused=no_more)
     try:
         trial = _train_edited(study, plan, trunk, proposal, inherited, 0, number)
     except (TrainingError, WorkerDiedError) as error:
         study.failed += 1
         return replace(child, refused=str(error))
     return replace(child, trained=_trained(study, _at_constant_rate(inherited.recipe), trial))
+
+
+def out_of_energy(study: Study, plan: Plan, training: str) -> str | None:
+    """Why a training that can be left out is: the watt-hours are used up. Decided once, since it was measured."""
+    if plan.wh is None:
+        return None
+    reason: str | None = study.decided(f"leave out {training}", lambda: used_up(plan, study.energy.wh))
+    return reason
 
 
 def train_again(study: Study, plan: Plan, trunk: Trunk, child: Child, number: int) -> Child:
@@ -361,7 +374,7 @@ def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member],
         return confirm_final(study, trunk, {"baseline": (recipe, trial, trunk.lineage)})
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
     trained = {"continued": _cool_down(study, plan, trunk, samples, "final: continued")}
-    if plan.scratch_samples:
+    if plan.scratch_samples and out_of_energy(study, plan, "final training from scratch") is None:
         anew = recipe.updated(schedule=first.schedule)
         spec = study.laboratory.spec(anew, _piece(study, samples, plan.evaluate_every), study.seed(0))
         done = train_trial(study, spec, "final: from scratch")
@@ -374,10 +387,12 @@ def train_front(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member])
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
     members = spaced(front, study.settings.objective.front_size)
     each = max(plan.slice_samples, (samples + bool(plan.scratch_samples) * samples) // len(members))
-    trained = {
-        f"front {number}": _cool_down(study, plan, member, each, f"final: front {number}")
-        for number, member in enumerate(members, start=1)
-    }
+    trained = {}
+    for number, member in enumerate(members, start=1):
+        name = f"front {number}"
+        if trained and out_of_energy(study, plan, f"final training of {name}") is not None:
+            break
+        trained[name] = _cool_down(study, plan, member, each, f"final: {name}")
     return confirm_final(study, trunk, trained)
 
 
@@ -427,7 +442,8 @@ def _affordable(study: Study, plan: Plan, trunk: Trunk) -> int:
     latest, settings = trunk.trained.first, study.settings
     wished = settings.search.final_samples is not None or settings.training.max_epochs is not None
     stopped_early = len(trunk.generations) < plan.generations and not wished
-    return final_samples(plan, study.clock.seconds, latest.seconds / latest.samples, may_grow=stopped_early)
+    pace = latest.seconds / latest.samples
+    return final_samples(plan, study.clock.seconds, pace, may_grow=stopped_early, wh=study.energy.wh)
 
 
 def _first_step(spec: TrialSpec, trial: TrialResult) -> Step:

@@ -7,9 +7,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flows import reporting
+from flows.energy_account import EnergyAccount
 from flows.progress import Progress
 from flows.study import Clock, Study, StudyFolder
 from modules.config import Settings
+from modules.energy.grids import find_grid
+from modules.energy.meter import metered
 from modules.errors import HomeError, StudyError, UserError
 from modules.store import Store, explained_write_errors
 from modules.tracking.flattening import flattened
@@ -32,8 +35,9 @@ def opened_study(settings: Settings, home: Path, command: str, tracked: bool = T
             folder.start_over(store)
         _claim(folder, settings)
         sink = _sink(settings, home) if tracked and settings.tracking.enabled else None
-        with open_workers(settings, home) as pool:
-            study = Study(settings, home, folder, pool, sink, Progress(), Clock(folder), command)
+        with metered(settings.energy.watts_per_core) as meter, open_workers(settings, home) as pool:
+            energy = EnergyAccount(folder, meter, find_grid(settings.energy.country))
+            study = Study(settings, home, folder, pool, sink, Progress(), Clock(folder), energy, command)
             study.progress.say(f"study {study.name} in {folder.path}")
             try:
                 yield study
@@ -46,6 +50,7 @@ def opened_study(settings: Settings, home: Path, command: str, tracked: bool = T
             finally:
                 with suppress(HomeError):
                     study.clock.keep()
+                    study.energy.keep()
                 if sink is not None:
                     sink.close()
 

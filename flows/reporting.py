@@ -15,6 +15,7 @@ import safetensors.numpy
 from flows.study import Study
 from modules.deployment.latency import measure_latency_ms
 from modules.deployment.onnx_export import export_onnx
+from modules.energy.summary import energy_summary
 from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
@@ -92,7 +93,8 @@ def write_ledger(study: Study, trunk: Trunk, final: Final | None = None) -> Ledg
         generations=trunk.generations,
         final=final.rows if final else (),
         lineage=final.winner.lineage if final else trunk.lineage,
-    ).sealed()
+    )
+    ledger = ledger.with_co2(study.energy.grid.grams).sealed()
     write_text(study.folder.path / "ledger.json", ledger.model_dump_json(indent=1))
     return ledger
 
@@ -115,7 +117,7 @@ def _write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Out
     write_html(folder / "report.html", view, drawings)
     write_text(folder / "view.json", view.model_dump_json(indent=1))
     study.folder.write("summary.json", summary)
-    _track_end(study, final, test, figures)
+    _track_end(study, final, test, figures, summary)
     study.progress.console.print(study_table(view))
     return view
 
@@ -187,6 +189,7 @@ def _summary(study: Study, state: str, champion: Champion | None, front: Sequenc
         seed=study.settings.seed,
         data=study.laboratory.data,
         seconds=study.clock.seconds,
+        energy=energy_summary(study.energy.used, study.energy.grid, champion.latency_ms if champion else None),
         test_openings=1 if champion else 0,
         trials=Counts(count=len(study.runs), reused=study.reused, failed=study.failed),
         champion=champion,
@@ -252,7 +255,7 @@ def _layers(recipe: Recipe) -> tuple[LayerView, ...]:
     )
 
 
-def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, ...]) -> None:
+def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, ...], summary: dict[str, Any]) -> None:
     if study.sink is None:
         return
     winner = final.winner
@@ -267,10 +270,17 @@ def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, .
             state="completed",
             finished_at=time.time(),
             seconds=study.clock.seconds,
+            metrics=_energy_metrics(summary),
             champion=champion,
             artifacts={"": _relative(study, top), "figures": _relative(study, figures)},
         )
     )
+
+
+def _energy_metrics(summary: dict[str, Any]) -> dict[str, float]:
+    names = {"wh": "study/energy_wh", "co2_g": "study/co2_g", "inference_mj": "model/inference_mj"}
+    figures = summary["energy"]
+    return {name: figures[key] for key, name in names.items() if figures[key] is not None}
 
 
 def _relative(study: Study, paths: Any) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from flows.energy_account import EnergyAccount
 from flows.progress import Progress
 from flows.translation import configured_laboratory
 from modules.config import Settings
@@ -149,6 +150,7 @@ class Study:
     sink: MlflowSink | None
     progress: Progress
     clock: Clock
+    energy: EnergyAccount
     command: str
     runs: dict[str, TrialRun] = field(default_factory=dict)  # by trial key, in the order in which they were needed
     reused: int = 0
@@ -199,10 +201,12 @@ class Study:
             edit=edit,
             parameters=flattened(spec.recipe.model_dump(mode="json", exclude={"architecture"})),
             reused=reused,
+            co2_g=None if result.energy_wh is None else self.energy.grid.grams(result.energy_wh),
         )
         if self.sink is not None:
             self.sink.write_trial(self.name, self.runs[result.key])
         self.clock.keep()
+        self.energy.keep()
         return result
 
     def decided(self, question: str, decide: Callable[[], Any]) -> Any:

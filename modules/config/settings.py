@@ -158,8 +158,8 @@ class EnergySettings(Section):
         near = difflib.get_close_matches(country.upper(), countries(), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         raise ValueError(
-            f"unknown energy.country {country!r}: {hint}allowed are the three letters of ISO 3166-1, as DEU or USA, for "
-            f"{len(countries())} countries, or null for the world's average"
+            f"unknown energy.country {country!r}: {hint}allowed are the three letters of ISO 3166-1, as DEU or USA, "
+            f"of {len(countries())} countries, or null for the world's average"
         )
 
 

@@ -28,6 +28,16 @@ class Energy(Record):
     method: str
     measured: bool  # by counters; else an estimate
 
+    def __add__(self, other: "Energy") -> "Energy":
+        """Both; measured if both were."""
+        methods = dict.fromkeys((self.method, other.method))
+        return Energy(
+            wh=self.wh + other.wh,
+            processor_seconds=self.processor_seconds + other.processor_seconds,
+            method="; in part ".join(methods),
+            measured=self.measured and other.measured,
+        )
+
     @property
     def watts(self) -> float | None:
         """Of one busy processor; None where none was busy."""

@@ -18,6 +18,7 @@ from modules.report.wording import (
     outcome,
     percent,
     signed,
+    watt_hours,
     why,
 )
 from modules.store import write_text
@@ -75,6 +76,7 @@ def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str
         "outcome": outcome,
         "why": why,
         "signed": signed,
+        "watt_hours": watt_hours,
     }
     pictures = {name: Markup(themed(svg)) for name, svg in (drawings or draw_figures(study)).items()}
     return environment.get_template(_TEMPLATE).render(
@@ -82,6 +84,7 @@ def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str
         summary=study.summary,
         champion=champion_of(study),
         nothing=NOTHING,
+        measured=bool((study.summary.get("energy") or {}).get("measured")),
         headline=headline(study),
         key_figures=key_figures(study),
         light=variables(LIGHT),

@@ -42,6 +42,31 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def significant(value: float, digits: int) -> str:
+    """0.0347 with 1 digit as `0.03`, 4183 as `4,000`."""
+    if value == 0:
+        return "0"
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, places):,.{max(0, places)}f}"
+
+
+def watt_hours(wh: float | None, measured: bool = False) -> str:
+    """Three digits of what was measured; one of what was estimated, which is good to a factor of two."""
+    if wh is None:
+        return NOTHING
+    return f"{significant(wh, 3)} Wh" if measured else f"about {significant(wh, 1)} Wh"
+
+
+def energy_remark(energy: dict[str, Any]) -> str:
+    """What the energy emitted, what an image costs, and how it was found."""
+    digits = 3 if energy["measured"] else 1
+    grid = f"{significant(energy['co2_g'], digits)} g of CO2 by {energy['grid']} ({energy['grams_per_kwh']:g} g/kWh)"
+    remarks = [grid]
+    if energy.get("inference_mj") is not None:
+        remarks.append(f"{significant(energy['inference_mj'], digits)} mJ an image")
+    return "; ".join([*remarks, energy["method"]])
+
+
 def signed(value: float, digits: int = 4) -> str:
     """With a real minus sign, as columns want it."""
     return f"{value:+.{digits}f}".replace("-", "−")
@@ -122,7 +147,7 @@ def key_figures(study: StudyView) -> list[tuple[str, str, str]]:
     if champion.get("latency_ms") is not None:
         figures.append(("Latency", f"{champion['latency_ms']:.2f} ms", "one image, one thread, median"))
     if energy.get("wh") is not None:
-        figures.append(("Energy", f"{energy['wh']:.3g} Wh", str(energy.get("method") or "")))
+        figures.append(("Energy", watt_hours(energy["wh"], energy["measured"]), energy_remark(energy)))
     return figures
 
 

@@ -1,7 +1,7 @@
 """The plan: what a study will train, in samples, fixed before it starts.
 
-Minutes and watt-hours are turned into samples once, from a short calibration, with the final training, the test and the report
-reserved. From then on only samples count; a clock that runs ahead of the plan leads to a stored decision.
+Minutes and watt-hours are turned into samples once, from a short calibration, with the final training, the test and the
+report reserved. From then on only samples count; a clock that runs ahead of the plan leads to a stored decision.
 """
 
 import math

@@ -33,7 +33,7 @@ def why_stop(
     return None
 
 
-def used_up(plan: Plan, seconds: float, wh: float) -> str | None:
+def used_up(plan: Plan, wh: float) -> str | None:
     """A sentence if the watt-hours are used up, so that no training should be started that could be left out."""
     if plan.wh is None or wh < plan.wh:
         return None

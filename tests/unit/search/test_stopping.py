@@ -1,5 +1,5 @@
 from modules.search.plan import RESERVED_SECONDS, Calibration, Plan
-from modules.search.stopping import final_samples, why_stop
+from modules.search.stopping import final_samples, used_up, why_stop
 
 CLOCKLESS = Plan(
     baseline_samples=4000,
@@ -61,3 +61,30 @@ def test_a_search_that_stopped_early_leaves_its_time_to_the_final_training():
     left = (12 * 60 - 100 - RESERVED_SECONDS) * 0.95
     assert final_samples(TIMED, 100, 0.01, may_grow=True) == int(left / 2 / 0.01) > 10_000
     assert final_samples(CLOCKLESS, 100, 0.01, may_grow=True) == 10_000
+
+
+# as TIMED, by the watt-hours that 100 W use in as long
+METERED = CLOCKLESS.updated(
+    wh=20.0, seconds=600.0, calibration=Calibration(samples_per_second=100, evaluation_seconds=0, watts=100.0)
+)
+
+
+def test_watt_hours_stop_a_search_as_minutes_do():
+    latest = (12 * 60 - RESERVED_SECONDS - 60 - 0.7 * 200) * 100 / 3600
+    assert why_stop(METERED, 1e9, 0.5, None, wh=latest - 0.01) is None
+    reason = why_stop(METERED, 0.0, 0.5, None, wh=latest + 0.01)
+    assert reason is not None
+    assert reason.startswith(f"energy: {latest + 0.01:.3g} of 20 watt-hours are used, and another generation")
+
+
+def test_final_trainings_fit_into_the_watt_hours_that_are_left():
+    left = ((20 - 15) * 36 - RESERVED_SECONDS) * 0.95
+    assert final_samples(METERED, 1e9, 0.01, wh=15.0) == int(left / 2 / 0.01)
+    assert final_samples(METERED, 0.0, 0.01, wh=1.0) == 10_000
+    assert final_samples(METERED, 0.0, 0.01, wh=30.0) == 1000
+
+
+def test_once_the_watt_hours_are_used_up_nothing_is_trained_that_can_be_left_out():
+    assert used_up(CLOCKLESS, 1e9) is None
+    assert used_up(METERED, 19.9) is None
+    assert used_up(METERED, 20.0) == "budget.wh=20 is used up"
