@@ -3,7 +3,7 @@
     load -> select -> augment -> train baseline -> evaluate --+
                                                               |   one generation:
             +------ propose edits from the evaluation, train them and the control, judge, keep
-            +--> final training -> test once -> report
+            +--> final training -> test once -> explain -> report
 
 Each stage is a function that hands on small records; with the decorators taken away it still runs, which is what
 `orchestrator=inline` does. Networks are trained, edited and observed in worker processes of their own.
@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from flows import reporting
+from flows.explaining import explain_winner
 from flows.first_network import find_earlier_winner, size_network
 from flows.opening import opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
@@ -24,6 +25,7 @@ from flows.translation import configured_data, configured_limits, configured_rec
 from modules.config import Settings, home_folder, resolve
 from modules.errors import TrainingError
 from modules.evaluation.outputs import Outputs
+from modules.explanation.records import Explanation
 from modules.recipe import Recipe
 from modules.records import DataRecord, Part, Step, TrialResult
 from modules.report.table import study_markdown
@@ -103,7 +105,8 @@ def study_flow(study: Study) -> None:
         trunk, front = run_generation(study, plan, trunk, front, number)
     final = train_final(study, plan, trunk, front, recipe)
     test = open_test(study, final)
-    write_report(study, plan, trunk, final, test)
+    explanation = explain(study, final)
+    write_report(study, plan, trunk, final, test, explanation)
 
 
 @task("load data", retries=2)
@@ -430,10 +433,18 @@ def open_test(study: Study, final: Final) -> Outputs:
     return study.laboratory.observe(final.winner.recipe, final.winner.trial, "test")
 
 
+@task("explain winner")
+def explain(study: Study, final: Final) -> Explanation | None:
+    """What the winner does on the test images and which pixels speak for it; nothing is opened for it."""
+    return explain_winner(study, final)
+
+
 @task("write report", retries=2)
-def write_report(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> None:
+def write_report(
+    study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs, explanation: Explanation | None
+) -> None:
     """The winner for `espalier predict`, the ledger, the report with its figures, the summary, and MLflow's page."""
-    view = reporting.write_study(study, plan, trunk, final, test)
+    view = reporting.write_study(study, plan, trunk, final, test, explanation)
     publish_table(f"study-{study.name}", study_markdown(view))
 
 

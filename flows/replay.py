@@ -22,7 +22,7 @@ _INCIDENTAL = {
     "fresh": False,
     "study": None,
     "runner": {"kind": "serial"},
-    "explanation": {"kind": "none"},
+    "explanation": {"kind": "none", "methods": ()},
     "energy": {"country": None, "watts_per_core": None},
 }
 

@@ -18,6 +18,7 @@ from modules.deployment.onnx_export import export_onnx
 from modules.energy.summary import energy_summary
 from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
+from modules.explanation.records import Explanation
 from modules.recipe import Recipe
 from modules.records import DataRecord, GenerationRecord, Ledger, RangeTest
 from modules.report.report import draw_figures, write_figures
@@ -99,18 +100,22 @@ def write_ledger(study: Study, trunk: Trunk, final: Final | None = None) -> Ledg
     return ledger
 
 
-def write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> StudyView:
+def write_study(
+    study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs, explanation: Explanation | None = None
+) -> StudyView:
     """Everything that a finished study leaves: the winner, ledger, report, summary, and its page in MLflow."""
     with explained_write_errors(study.folder.path):
-        return _write_study(study, plan, trunk, final, test)
+        return _write_study(study, plan, trunk, final, test, explanation)
 
 
-def _write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> StudyView:
+def _write_study(
+    study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs, explanation: Explanation | None
+) -> StudyView:
     ledger = write_ledger(study, trunk, final)
     latency_ms = _keep_model(study, final.winner, study.folder.path / "champion")
     champion = _champion(final, test, latency_ms)
     summary = _summary(study, "completed", champion, _keep_front(study, final))
-    view = _view(study, plan, ledger, final, test, summary)
+    view = _view(study, plan, ledger, final, test, summary).updated(explanation=explanation)
     folder = study.folder.path
     drawings = draw_figures(view)
     figures = write_figures(folder / "figures", view, drawings)

@@ -126,6 +126,7 @@ def _settings(config: dict[str, Any], conf: Path) -> Settings:
         **values["search"],
         "edits": _edits(values["search"].get("edits"), config.get("edit", {}), conf),
     }
+    values["explanation"] = _explanation(values["explanation"], conf)
     values["mixing"] = _part(values["mixing"], "mixing", "mixing", conf) if values["mixing"] else None
     values["training"] = {**values["training"], "default_learning_rate": rate}
     if values["training"].get("batch_size") is None:
@@ -160,12 +161,20 @@ def _transforms(node: dict[str, Any], conf: Path) -> tuple[Part, ...]:
     extra = [name for name in node if name != "transforms"]
     if extra:
         raise unknown("key", f"augmentation.{extra[0]}", ["augmentation.transforms"])
-    transforms = node.get("transforms")
-    if not isinstance(transforms, dict):
-        raise ConfigError(f"augmentation.transforms must be a mapping of transforms; got {shown(transforms)}")
-    return tuple(
-        _part(inner, f"augmentation.transforms.{name}", "augmentation", conf) for name, inner in transforms.items()
-    )
+    return tuple(_named_parts(node.get("transforms"), "augmentation", "transforms", conf).values())
+
+
+def _named_parts(nodes: Any, group: str, key: str, conf: Path) -> dict[str, Part]:
+    if not isinstance(nodes, dict):
+        raise ConfigError(f"{group}.{key} must be a mapping of {key}; got {shown(nodes)}")
+    return {name: _part(inner, f"{group}.{key}.{name}", group, conf) for name, inner in nodes.items()}
+
+
+def _explanation(node: dict[str, Any], conf: Path) -> dict[str, Any]:
+    if "methods" not in node:
+        return node
+    methods = _named_parts(node["methods"], "explanation", "methods", conf)
+    return {**node, "methods": tuple(methods.items())}
 
 
 def _data(node: dict[str, Any], conf: Path) -> dict[str, Any]:

@@ -139,9 +139,10 @@ class DeploymentSettings(Section):
 
 
 class ExplanationSettings(Section):
-    """How the winner is explained."""
+    """How the winner is explained: figures and pictures, and methods that say which pixels speak for a class."""
 
-    kind: Literal["none"]
+    kind: Literal["default", "none"]
+    methods: tuple[tuple[str, Part], ...]
 
 
 class EnergySettings(Section):

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
+from modules.explanation.records import Explanation
 from modules.records import DataRecord, Ledger, RangeTest, Record, TrialResult
 
 
@@ -33,6 +34,7 @@ class StudyView(Record):
     machine_test_openings: int | None = None  # of this test set, all studies on this machine together
     report: str | None = None  # where the report is, and where MLflow's database is: as a person should read them
     tracking: str | None = None
+    explanation: Explanation | None = None  # of the winner; None where none was asked for
 
     @property
     def class_errors(self) -> tuple[float | None, ...]:

@@ -4,6 +4,7 @@ import math
 import re
 from typing import Any
 
+from modules.evaluation.intervals import wilson_interval
 from modules.records import Interval, LedgerRow
 from modules.report.view import StudyView
 
@@ -98,14 +99,6 @@ def judgement(row: LedgerRow) -> str:
     return ": ".join(filter(None, (outcome(row), why(row))))
 
 
-def error_interval(error: float, num_images: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95 % interval of an error fraction: what another test set of this size could have shown."""
-    centre = (error + z * z / (2 * num_images)) / (1 + z * z / num_images)
-    spread = error * (1 - error) / num_images + z * z / (4 * num_images**2)
-    half = z * math.sqrt(spread) / (1 + z * z / num_images)
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
 def edits_of(study: StudyView) -> list[LedgerRow]:
     """All rows of generations that tried something."""
     return [row for generation in study.ledger.generations for row in generation.rows if row.edit != "control"]
@@ -156,7 +149,7 @@ def _test_remark(study: StudyView) -> str:
     openings = study.summary.get("test_openings")
     remarks = []
     if error is not None and images:
-        low, high = error_interval(error, images)
+        low, high = wilson_interval(error, images)
         remarks.append(f"{100 * low:.2f} to {100 * high:.2f} % with {number(images)} images")
     if openings is not None:
         times = f"opened {openings}×"

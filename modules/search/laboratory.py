@@ -198,11 +198,7 @@ class Laboratory:
 
     def observe(self, recipe: Recipe, trial: TrialResult, part: PartName) -> Outputs:
         """Open a part for a trial's weights. Opening it again for the same weights reads what was stored."""
-        kind, digest = (
-            ("test_openings", self.data.test_digest) if part == "test" else ("observations", self.data.digest)
-        )
-        revisions = revisions_of("modules.evaluation.jobs")
-        key = digest_of({"weights": trial.weights_sha256, "part": part, "data": digest, "revisions": revisions})
+        kind, key = self.opening(trial, part)
         arguments = {
             "architecture": recipe.architecture.model_dump(mode="json"),
             "trial": trial.key,
@@ -213,6 +209,14 @@ class Laboratory:
         self._found_or_called(kind, key, "modules.evaluation.jobs.observe_part", arguments)
         outputs = self._read(kind, key, "outputs.safetensors")
         return outputs if part == "test" else self._judged(outputs)
+
+    def opening(self, trial: TrialResult, part: PartName) -> tuple[str, str]:
+        """Where the store keeps what a trial's weights said about a part: its kind and key."""
+        kind, digest = (
+            ("test_openings", self.data.test_digest) if part == "test" else ("observations", self.data.digest)
+        )
+        revisions = revisions_of("modules.evaluation.jobs")
+        return kind, digest_of({"weights": trial.weights_sha256, "part": part, "data": digest, "revisions": revisions})
 
     def _judged(self, outputs: Outputs) -> Outputs:
         return outputs.balanced() if self.balanced else outputs
@@ -225,6 +229,10 @@ class Laboratory:
     @property
     def _on_data(self) -> dict[str, Any]:
         return {"data": self.data.model_dump(mode="json")}
+
+    def found_on_data(self, kind: str, key: str, job: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The record that a job, which looks at this data, stored under a key, or stores now."""
+        return self._found_or_called(kind, key, job, {**arguments, **self._on_data})
 
     def _found_or_called(self, kind: str, key: str, job: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """The record that a job stored under a key, or stores now."""
