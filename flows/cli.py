@@ -145,6 +145,12 @@ def _declare_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="an image")
 
 
+def _declare_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="STUDY|FOLDER", help="a finished study, or a folder with its winner's files")
+    parser.add_argument("file", metavar="IMAGE", type=Path, help="an image")
+    parser.add_argument("--output", metavar="PAGE", type=Path, help="where to write the page; IMAGE-explained.html")
+
+
 def _choices() -> str:
     from modules.config import group_choices
 
@@ -246,10 +252,7 @@ def _replay(arguments: argparse.Namespace) -> int:
 def _predict(arguments: argparse.Namespace) -> int:
     """A line of CSV for each file: the file, its most probable class and how probable it is."""
     _check_study(arguments.study)
-    for path in arguments.files:
-        if not path.is_file():
-            found = "it is not a file" if path.exists() else "there is no such file"
-            raise DataError(f"cannot read {path}: {found}; allowed are image files")
+    _check_files(arguments.files)
     import csv
 
     from flows.predict import predict_files
@@ -259,6 +262,35 @@ def _predict(arguments: argparse.Namespace) -> int:
     writer.writerow(["file", "class", "probability"])
     writer.writerows([path, name, f"{probability:.6f}"] for path, name, probability in predictions)
     return 0
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    """The most probable classes of an image, and a page with what speaks for the first."""
+    from flows.listing import study_names
+
+    folder = Path(arguments.model)
+    if arguments.model in study_names(_home()):
+        folder = _home() / "studies" / arguments.model / "champion"
+    elif not folder.is_dir():
+        _check_study(arguments.model)
+    image = arguments.file
+    _check_files([image])
+    from flows.explaining import explain_file
+
+    page = arguments.output or Path(f"{image.stem}-explained.html")
+    said = explain_file(folder, image, page, _home())
+    print(", ".join(f"{name} {probability:.2%}" for name, probability in list(said.probabilities.items())[:3]))
+    for note in said.notes:
+        print(note.replace("_", " "))
+    print(page)
+    return 0
+
+
+def _check_files(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if not path.is_file():
+            found = "it is not a file" if path.exists() else "there is no such file"
+            raise DataError(f"cannot read {path}: {found}; allowed are image files")
 
 
 def _check_study(name: str) -> None:
@@ -330,6 +362,7 @@ COMMANDS = {
     "report": Command("write a study's report again", _report, _declare_study),
     "replay": Command("rebuild a study's winner from its ledger, to the same bits", _replay, _declare_study),
     "predict": Command("the classes of images, as CSV", _predict, _declare_predict),
+    "explain": Command("which pixels of an image speak for its class, as a page", _explain, _declare_explain),
 }
 
 

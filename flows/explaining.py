@@ -14,6 +14,7 @@ from modules.errors import StudyError
 from modules.explanation.records import Explanation, OneImage
 from modules.parts import revisions_of
 from modules.recipe import Recipe
+from modules.report.report import one_image_html
 from modules.search.final import Final
 from modules.store import write_text
 from modules.workers.pool import WorkerPool
@@ -97,7 +98,7 @@ def explain_file(folder: Path, image: Path, page: Path, home: Path) -> OneImage:
             },
         )
     said = OneImage.model_validate(answer)
-    write_text(page, _page(image, said))
+    write_text(page, one_image_html(image.name, said))
     return said
 
 

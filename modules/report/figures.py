@@ -248,6 +248,7 @@ def _write_counts(axes: "Axes", counts: tuple[tuple[int, ...], ...]) -> None:
 
 @contextmanager
 def figure_of(width: float, height: float) -> Iterator[tuple["Figure", "Axes"]]:
+    """A figure (inches) in the report's style, with its axes."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure

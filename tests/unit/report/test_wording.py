@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from made_up_study import interval, made_up_view
 from scipy.stats import binomtest
 
+from modules.evaluation.intervals import wilson_interval
 from modules.report.wording import (
     duration,
     edits_of,
