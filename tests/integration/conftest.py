@@ -19,6 +19,7 @@ TINY = (
     "search.baseline_samples=1920",
     "search.final_samples=1920",
     "trainer.threads=1",
+    "explanation=none",
 )
 INLINE = ("orchestrator=inline", "tracking.enabled=false")
 

@@ -4,11 +4,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from made_up_explanation import made_up_explanation
 from made_up_study import made_up_view, trial
 
 from modules.records import Ledger
 from modules.report.palette import LIGHT
-from modules.report.report import draw_figures, report_html, write_figures, write_report
+from modules.report.report import draw_figures, one_image_html, report_html, write_figures, write_report
 from modules.report.view import StudyView
 
 
@@ -184,3 +185,54 @@ def test_a_flat_and_a_perfect_curve_are_drawn(num_looks: int) -> None:
         (height,) = {float(height) for _, height in places}
         assert 0 < height < float(root.attrib["viewBox"].split()[3])
     assert len([tag for tag, _ in Page(report_html(study)).tags if tag == "svg"]) >= 2
+
+
+def test_an_explanation_is_shown_with_what_is_suspicious_first() -> None:
+    explained = made_up_view(1).updated(explanation=made_up_explanation())
+    html = report_html(explained)
+    page = Page(html)
+    for text in (
+        "What the winner looks at",
+        "Look here: grad cam: 71% of what speaks",
+        "not shown: its maps are much the same with random weights",
+        "7 taken for 1: 3×",
+        "the label 7 may be wrong",
+        "divided by a temperature of 1.60",
+        "The network is too sure of itself.",
+    ):
+        assert text in page.text, text
+    assert page.text.index("Look here") < page.text.index("taken for it")
+    pictures = [attrs for tag, attrs in page.tags if tag == "img"]
+    assert (
+        len(pictures) == 2 * 2 + 2 + 1 + 2
+    )  # examples with the one method that is shown, a pair, an error's neighbours
+    assert all(attrs["alt"] and str(attrs["src"]).startswith("data:image/png;base64,") for attrs in pictures)
+    assert "occlusion of it" not in html
+    assert "img-src data:" in html
+
+
+def test_the_page_of_one_image() -> None:
+    from modules.explanation.records import OneImage
+
+    explanation = made_up_explanation()
+    said = OneImage(
+        probabilities={"seven": 0.9, "one": 0.1},
+        image=explanation.examples[0].image,
+        maps=explanation.examples[0].maps,
+        notes=("grad_cam: passed",),
+    )
+    page = Page(one_image_html("<odd> name.png", said))
+    assert "<odd> name.png: seven" in page.text
+    assert "grad cam: passed" in page.text
+    assert len([tag for tag, _ in page.tags if tag == "img"]) == 2
+
+
+def test_energy_says_how_it_is_known(view: StudyView, html: str) -> None:
+    page = Page(html)
+    assert "about 4 Wh" in page.text
+    assert "good to a factor of two" in page.text
+    assert "2 g of CO2 by DEU (381 g for a kilowatt-hour)" in page.text
+    measured = {**view.summary["energy"], "measured": True, "method": "counters", "wh": 4.19}
+    page = Page(report_html(view.updated(summary={**view.summary, "energy": measured})))
+    assert "4.19 Wh" in page.text
+    assert "factor of two" not in page.text
