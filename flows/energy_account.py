@@ -32,6 +32,14 @@ class EnergyAccount:
         now = self.meter.read()
         return now if self._before is None else self._before + now
 
+    def used_on(self, device: str) -> Energy | None:
+        """So far, with a method that says whether the device that trained was counted."""
+        used = self.used
+        if used is None or self.meter is None:
+            return None
+        caveat = self.meter.method_on(device).removeprefix(self.meter.method)
+        return used.updated(method=used.method + caveat)
+
     @property
     def wh(self) -> float:
         """Watt-hours so far, for budgets: 0 where they are not known."""

@@ -10,6 +10,7 @@ from flows import reporting
 from flows.energy_account import EnergyAccount
 from flows.progress import Progress
 from flows.study import Clock, Study, StudyFolder
+from flows.translation import configured_meter
 from modules.config import Settings
 from modules.energy.grids import find_grid
 from modules.energy.meter import metered
@@ -35,7 +36,7 @@ def opened_study(settings: Settings, home: Path, command: str, tracked: bool = T
             folder.start_over(store)
         _claim(folder, settings)
         sink = _sink(settings, home) if tracked and settings.tracking.enabled else None
-        with metered(settings.energy.watts_per_core) as meter, open_workers(settings, home) as pool:
+        with metered(configured_meter(settings)) as meter, open_workers(settings, home) as pool:
             energy = EnergyAccount(folder, meter, find_grid(settings.energy.country))
             study = Study(settings, home, folder, pool, sink, Progress(), Clock(folder), energy, command)
             study.progress.say(f"study {study.name} in {folder.path}")

@@ -23,7 +23,7 @@ _INCIDENTAL = {
     "study": None,
     "runner": {"kind": "serial"},
     "explanation": {"kind": "none", "methods": ()},
-    "energy": {"country": None, "watts_per_core": None},
+    "energy": {"meter": "auto", "country": None, "watts_per_core": None},
 }
 
 

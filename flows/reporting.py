@@ -194,7 +194,7 @@ def _summary(study: Study, state: str, champion: Champion | None, front: Sequenc
         seed=study.settings.seed,
         data=study.laboratory.data,
         seconds=study.clock.seconds,
-        energy=energy_summary(study.energy.used, study.energy.grid, champion.latency_ms if champion else None),
+        energy=_energy(study, champion),
         test_openings=1 if champion else 0,
         trials=Counts(count=len(study.runs), reused=study.reused, failed=study.failed),
         champion=champion,
@@ -205,6 +205,11 @@ def _summary(study: Study, state: str, champion: Champion | None, front: Sequenc
         finished_at=time.time(),
         front=front,
     )
+
+
+def _energy(study: Study, champion: Champion | None) -> dict[str, Any]:
+    used = study.energy.used_on(study.laboratory.numerics.device)
+    return energy_summary(used, study.energy.grid, champion.latency_ms if champion else None)
 
 
 def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs, summary: dict[str, Any]) -> StudyView:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from modules.config import Settings
 from modules.data.load import load_data
+from modules.energy.meter import MeterChoice
 from modules.recipe import Recipe
 from modules.records import DataRecord, Numerics
 from modules.search.first_recipe import first_recipe
@@ -26,7 +27,12 @@ def configured_laboratory(settings: Settings, home: Path, pool: WorkerPool, data
     wished = settings.trainer.model_dump(include={"precision", "accelerator", "devices", "strategy"})
     numerics = Numerics.model_validate(pool.call("modules.training.numerics.describe_numerics", wished))
     balanced = settings.objective.kind == "balanced_accuracy"
-    return Laboratory(home, pool, numerics, data, balanced, settings.energy.watts_per_core)
+    return Laboratory(home, pool, numerics, data, balanced, configured_meter(settings))
+
+
+def configured_meter(settings: Settings) -> MeterChoice:
+    """What counts the energy of a study and of its trials."""
+    return MeterChoice(kind=settings.energy.meter, watts=settings.energy.watts_per_core)
 
 
 def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:

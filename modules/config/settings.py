@@ -148,6 +148,7 @@ class ExplanationSettings(Section):
 class EnergySettings(Section):
     """What turns the work of processors into watt-hours, and watt-hours into grams of CO2."""
 
+    meter: Literal["auto", "codecarbon"]
     country: Text | None
     watts_per_core: Positive | None
 

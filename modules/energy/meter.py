@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from modules.energy.counters import POWERCAP, find_counters, joules_between
 from modules.energy.processor_time import PROC, is_known, machine_seconds, tree_seconds
@@ -49,10 +50,16 @@ class Meter(ABC):
 
     method: str
     measured: bool
+    counts_gpus = False
 
     @abstractmethod
     def read(self) -> Energy:
         """So far."""
+
+    def method_on(self, device: str) -> str:
+        """How it counts what a training on a device used: says so where the device itself is not counted."""
+        counted = device == "cpu" or self.counts_gpus
+        return self.method if counted else f"{self.method}; without the GPU, which energy.meter=codecarbon counts"
 
     def close(self) -> None:  # noqa: B027
         """Read no more."""
@@ -125,10 +132,17 @@ class Counters(Meter):
         self._closed.set()
 
 
+class MeterChoice(Record):
+    """Which meter, and what is known for it."""
+
+    kind: Literal["auto", "codecarbon"] = "auto"
+    watts: float | None = None  # of a busy core
+
+
 @contextmanager
-def metered(watts: float | None = None) -> Iterator[Meter | None]:
+def metered(choice: MeterChoice | None = None) -> Iterator[Meter | None]:
     """A meter that is closed at the end."""
-    meter = open_meter(watts)
+    meter = open_meter(choice or MeterChoice())
     try:
         yield meter
     finally:
@@ -136,11 +150,12 @@ def metered(watts: float | None = None) -> Iterator[Meter | None]:
             meter.close()
 
 
-def open_meter(watts: float | None = None, powercap: Path = POWERCAP, proc: Path = PROC) -> Meter | None:
-    """The best there is for this process: counters, else an estimate; None where the system shows neither.
+def open_meter(choice: MeterChoice, powercap: Path = POWERCAP, proc: Path = PROC) -> Meter | None:
+    """What was chosen; auto: counters, else an estimate, None where the system shows neither."""
+    if choice.kind == "codecarbon":
+        from modules.energy.codecarbon import CodeCarbon
 
-    `watts`: of a busy core, where somebody knows it.
-    """
+        return CodeCarbon()
     if not is_known(proc):
         return None
-    return Counters(powercap) if find_counters(powercap) else Estimate(watts)
+    return Counters(powercap) if find_counters(powercap) else Estimate(choice.watts)

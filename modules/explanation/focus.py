@@ -10,7 +10,7 @@ from modules.explanation.records import Focus
 Maps = NDArray[np.floating]
 
 _WINDOW = 4  # the window's side is the image's divided by this
-_SUSPICIOUS_SHARE = 0.35  # of what speaks for the classes, in a sixteenth of the image, at its edge
+_SUSPICIOUS_SHARE = 0.25  # of what speaks for the classes, in a sixteenth of the image, at its edge
 _SUSPICIOUS_MIDDLE = 0.25  # the window's centre lies in the outer quarter of both sides
 
 

@@ -14,7 +14,7 @@ from modules.report.wording import (
     champion_of,
     duration,
     effect,
-    energy_remark,
+    emissions,
     headline,
     judgement,
     key_figures,
@@ -104,7 +104,9 @@ def _facts(study: StudyView) -> Table:
     ]
     energy = summary.get("energy") or {}
     if energy.get("wh") is not None:
-        facts.append(("energy", f"{watt_hours(energy['wh'], energy['measured'])}, {energy_remark(energy)}"))
+        facts.append(
+            ("energy", f"{watt_hours(energy['wh'], energy['measured'])}, {emissions(energy)}; {energy['method']}")
+        )
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")

@@ -55,17 +55,16 @@ def watt_hours(wh: float | None, measured: bool = False) -> str:
     """Three digits of what was measured; one of what was estimated, which is good to a factor of two."""
     if wh is None:
         return NOTHING
-    return f"{significant(wh, 3)} Wh" if measured else f"about {significant(wh, 1)} Wh"
+    value, unit = (wh, "Wh") if wh >= 0.1 else (1000 * wh, "mWh")
+    return f"{significant(value, 3)} {unit}" if measured else f"≈ {significant(value, 1)} {unit}"
 
 
-def energy_remark(energy: dict[str, Any]) -> str:
-    """What the energy emitted, what an image costs, and how it was found."""
+def emissions(energy: dict[str, Any]) -> str:
+    """What the energy emitted, and what an image costs."""
     digits = 3 if energy["measured"] else 1
     grid = f"{significant(energy['co2_g'], digits)} g of CO2 by {energy['grid']} ({energy['grams_per_kwh']:g} g/kWh)"
-    remarks = [grid]
-    if energy.get("inference_mj") is not None:
-        remarks.append(f"{significant(energy['inference_mj'], digits)} mJ an image")
-    return "; ".join([*remarks, energy["method"]])
+    image = energy.get("inference_mj")
+    return grid if image is None else f"{grid}; {significant(image, digits)} mJ an image"
 
 
 def signed(value: float, digits: int = 4) -> str:
@@ -140,7 +139,7 @@ def key_figures(study: StudyView) -> list[tuple[str, str, str]]:
     if champion.get("latency_ms") is not None:
         figures.append(("Latency", f"{champion['latency_ms']:.2f} ms", "one image, one thread, median"))
     if energy.get("wh") is not None:
-        figures.append(("Energy", watt_hours(energy["wh"], energy["measured"]), energy_remark(energy)))
+        figures.append(("Energy", watt_hours(energy["wh"], energy["measured"]), emissions(energy)))
     return figures
 
 

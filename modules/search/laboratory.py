@@ -8,6 +8,7 @@ import numpy as np
 
 from modules.architecture.description import Architecture
 from modules.digests import digest_of
+from modules.energy.meter import MeterChoice
 from modules.evaluation.outputs import Outputs
 from modules.parts import revisions_of
 from modules.recipe import Recipe
@@ -50,7 +51,7 @@ class Laboratory:
         numerics: Numerics,
         data: DataRecord,
         balanced: bool = False,
-        watts_per_core: float | None = None,
+        meter: MeterChoice | None = None,
     ) -> None:
         self.home = home
         self.store = Store(home / "store")
@@ -58,7 +59,7 @@ class Laboratory:
         self.numerics = numerics
         self.data = data
         self.balanced = balanced  # whether each class counts alike in the losses that edits are judged by
-        self.watts_per_core = watts_per_core  # where they are known, for the energy of a trial
+        self.meter = meter or MeterChoice()  # of the energy of trials
 
     def spec(self, recipe: Recipe, piece: Slice, seed: int, start: Start | None = None) -> TrialSpec:
         """A trial on this laboratory's data and machine."""
@@ -98,7 +99,7 @@ class Laboratory:
         return {
             "spec": spec.model_dump(mode="json"),
             "home": str(self.home),
-            "watts_per_core": self.watts_per_core,
+            "meter": self.meter.model_dump(mode="json"),
         }
 
     def calibrate(self, recipe: Recipe) -> Calibration:

@@ -16,7 +16,7 @@ from modules.architecture.module import Network, build_module, initial_tensors
 from modules.augmentation.policy import build_policy
 from modules.data.arrays import open_arrays
 from modules.digests import sha256_of_file
-from modules.energy.meter import Meter, metered
+from modules.energy.meter import Meter, MeterChoice, metered
 from modules.errors import ConfigError
 from modules.parts import build
 from modules.records import TrialResult
@@ -44,9 +44,10 @@ _HOPELESS = 4.0  # times the loss of guessing: a training that stays above has g
 
 
 @job
-def train_trial(spec: dict[str, Any], home: str, report: Report, watts_per_core: float | None = None) -> dict[str, Any]:
+def train_trial(spec: dict[str, Any], home: str, report: Report, meter: dict[str, Any] | None = None) -> dict[str, Any]:
     """Train the trial and put it into the store as `trials/<key>`; returns its TrialResult."""
-    return run_trial(TrialSpec.model_validate(spec), Path(home), report, watts_per_core).model_dump(mode="json")
+    choice = MeterChoice.model_validate(meter or {})
+    return run_trial(TrialSpec.model_validate(spec), Path(home), report, choice).model_dump(mode="json")
 
 
 @job
@@ -56,11 +57,11 @@ def train_along(spec: dict[str, Any], home: str, rank: int, port: int, report: R
     return {}
 
 
-def run_trial(spec: TrialSpec, home: Path, report: Report, watts_per_core: float | None = None) -> TrialResult:
+def run_trial(spec: TrialSpec, home: Path, report: Report, choice: MeterChoice | None = None) -> TrialResult:
     """See `train_trial`."""
     started_at, clock = time.time(), time.monotonic()
     store = Store(home / "store")
-    with metered(watts_per_core) as meter:
+    with metered(choice) as meter:
         return _run_trial(spec, home, store, report, meter, started_at, clock)
 
 
@@ -259,7 +260,7 @@ class Training:
             stopped_by=self.stopping.reason,
             retreats=history.retreats,
             energy_wh=history.energy_wh,
-            energy_method=history.meter.method if history.meter else None,
+            energy_method=history.meter.method_on(spec.numerics.device) if history.meter else None,
             steer_loss=outputs.loss,
             steer_error=outputs.error,
             curve=tuple(history.curve),

@@ -80,12 +80,13 @@ def test_a_share_is_never_more_than_the_whole(tmp_path):
 
 
 def test_counters_are_preferred_and_a_system_that_says_nothing_has_no_meter(tmp_path):
-    assert isinstance(open_meter(powercap=tmp_path), Estimate)
+    auto = MeterChoice()
+    assert isinstance(open_meter(auto, powercap=tmp_path), Estimate)
     write_counter(tmp_path, "intel-rapl:0", "package-0", 0)
-    counters = open_meter(powercap=tmp_path)
+    counters = open_meter(auto, powercap=tmp_path)
     assert isinstance(counters, Counters)
     counters.close()
-    assert open_meter(powercap=tmp_path, proc=tmp_path / "no-proc") is None
+    assert open_meter(auto, powercap=tmp_path, proc=tmp_path / "no-proc") is None
 
 
 def test_another_process_is_not_counted():
@@ -95,7 +96,7 @@ def test_another_process_is_not_counted():
         pid = int(parent.stdout.readline())
     # its parent has ended: it is nobody's here, as another study is
     try:
-        with metered(3600.0) as meter:  # a watt-hour a second
+        with metered(MeterChoice(watts=3600.0)) as meter:  # a watt-hour a second
             assert meter is not None
             before = _seconds(pid)
             while _seconds(pid) - before < 0.3:

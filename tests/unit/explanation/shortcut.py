@@ -14,7 +14,7 @@ from modules.architecture.description import (
     Architecture,
     Conv,
     Dense,
-    Flatten,
+    GlobalPool,
     MaxPool,
     Standardise,
 )
@@ -23,7 +23,7 @@ from modules.evaluation.observing import as_batch
 from modules.explanation.attribution import Question, question_of
 from modules.explanation.sanity import randomised
 
-SIDE, MARK = 12, 3
+SIDE, MARK = 16, 4
 CORNER = (slice(0, MARK), slice(0, MARK))
 
 
@@ -37,12 +37,13 @@ class Shortcut(NamedTuple):
 
 
 def marked_images(count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Noise; in the corner a bright mark for class 0 and a dark one for class 1."""
+    """Noise; in the corner lying stripes for class 0 and standing ones for class 1, no brighter than the noise."""
     drawn = np.random.default_rng(seed)
     images = drawn.integers(60, 190, (count, SIDE, SIDE, 1)).astype(np.uint8)
     labels = np.arange(count) % 2
-    images[labels == 0, :MARK, :MARK] = 250
-    images[labels == 1, :MARK, :MARK] = 5
+    stripes = np.where(np.arange(MARK) % 2, 185, 65).astype(np.uint8)
+    images[labels == 0, :MARK, :MARK, 0] = stripes[:, None]
+    images[labels == 1, :MARK, :MARK, 0] = stripes[None, :]
     return images, labels
 
 
@@ -56,8 +57,8 @@ ARCHITECTURE = Architecture(
         MaxPool(name="pool1", inputs=("act1",), kernel=2, stride=2),
         Conv(name="conv2", inputs=("pool1",), channels=8, kernel=3, padding=1),
         Activation(name="act2", inputs=("conv2",)),
-        Flatten(name="flatten1", inputs=("act2",)),
-        Dense(name="dense1", inputs=("flatten1",), units=2),
+        GlobalPool(name="pool2", inputs=("act2",), kind="max"),
+        Dense(name="dense1", inputs=("pool2",), units=2),
     ),
 )
 
@@ -69,7 +70,7 @@ def shortcut() -> Shortcut:
     images, labels = marked_images(256, seed=0)
     batch, truth = as_batch(images), torch.from_numpy(labels)
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.01, weight_decay=0.1)
-    for _ in range(60):
+    for _ in range(150):
         loss = F.cross_entropy(network(batch), truth)
         optimizer.zero_grad()
         loss.backward()

@@ -229,7 +229,7 @@ def test_the_page_of_one_image() -> None:
 
 def test_energy_says_how_it_is_known(view: StudyView, html: str) -> None:
     page = Page(html)
-    assert "about 4 Wh" in page.text
+    assert "≈ 4 Wh" in page.text
     assert "good to a factor of two" in page.text
     assert "2 g of CO2 by DEU (381 g for a kilowatt-hour)" in page.text
     measured = {**view.summary["energy"], "measured": True, "method": "counters", "wh": 4.19}

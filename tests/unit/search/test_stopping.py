@@ -1,6 +1,23 @@
-from modules.search.plan import RESERVED_SECONDS, Calibration, Plan
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modules.errors import ConfigError
+from modules.search.plan import CONTROL_SEEDS, RESERVED_SECONDS, Calibration, Plan, Wishes, make_plan
 from modules.search.stopping import final_samples, used_up, why_stop
 
+WISHES = Wishes(
+    search="edits",
+    generations=None,
+    edits_per_generation=3,
+    slice_samples=None,
+    baseline_samples=None,
+    final_samples=None,
+    from_scratch=True,
+    max_epochs=None,
+    minutes=None,
+    trials=None,
+    samples=None,
+)
 CLOCKLESS = Plan(
     baseline_samples=4000,
     generations=4,
@@ -88,3 +105,42 @@ def test_once_the_watt_hours_are_used_up_nothing_is_trained_that_can_be_left_out
     assert used_up(CLOCKLESS, 1e9) is None
     assert used_up(METERED, 19.9) is None
     assert used_up(METERED, 20.0) == "budget.wh=20 is used up"
+
+
+@given(
+    st.floats(0.5, 50),
+    st.floats(1, 300),
+    st.lists(st.floats(0.2, 4.0), min_size=40, max_size=40),
+)
+def test_watt_hours_are_overrun_by_at_most_one_trial(wh, watts, surprises):
+    """A study as the flow runs it, whose trials cost up to four times what the calibration promised."""
+    calibration = Calibration(samples_per_second=1000, evaluation_seconds=0.1, watts=watts)
+    wishes = WISHES.updated(wh=wh, generations=4, slice_samples=2000)
+    try:
+        plan = make_plan(wishes, 5000, calibration)
+    except ConfigError:
+        return
+    costs, spent, dearest = iter(surprises), 0.0, 0.0
+
+    def train(samples: int) -> None:
+        nonlocal spent, dearest
+        cost = next(costs) * samples / 1000 * watts / 3600
+        spent, dearest = spent + cost, max(dearest, cost)
+
+    train(plan.baseline_samples)
+    for _ in range(plan.generations):
+        if why_stop(plan, 0.0, 0.5, None, wh=spent) is not None:
+            break
+        for _ in range(CONTROL_SEEDS):
+            train(plan.slice_samples)
+        for _ in range(plan.trials_per_generation - CONTROL_SEEDS):
+            if used_up(plan, spent) is None:
+                train(plan.slice_samples)
+    samples = final_samples(plan, 0.0, 1 / 1000, wh=spent)
+    before = spent
+    train(samples)
+    if plan.scratch_samples and used_up(plan, spent) is None:
+        train(samples)
+    assert spent <= wh + 2 * dearest
+    if before <= wh:
+        assert spent <= wh + dearest
