@@ -390,7 +390,7 @@ def train_front(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member])
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
     members = spaced(front, study.settings.objective.front_size)
     each = max(plan.slice_samples, (samples + bool(plan.scratch_samples) * samples) // len(members))
-    trained = {}
+    trained: dict[str, tuple[Recipe, TrialResult, tuple[Step, ...]]] = {}
     for number, member in enumerate(members, start=1):
         name = f"front {number}"
         if trained and out_of_energy(study, plan, f"final training of {name}") is not None:

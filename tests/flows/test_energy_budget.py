@@ -71,19 +71,10 @@ def test_what_earlier_runs_of_a_study_used_counts(tmp_path) -> None:
     assert again.used == Energy(wh=3.5, processor_seconds=3.5, method=first.used.method, measured=False)
 
 
-def test_two_studies_at_once_do_not_count_each_other(tmp_path) -> None:
-    seconds = {"one": 0.0, "two": 0.0}
-    accounts = {
-        name: EnergyAccount(
-            StudyFolder(tmp_path, name), Estimate(3600.0, lambda name=name: seconds[name]), find_grid(None)
-        )
-        for name in seconds
-    }
-    seconds["one"] = 7.0
-    assert {name: account.wh for name, account in accounts.items()} == {"one": 7.0, "two": 0.0}
-    for account in accounts.values():
-        account.keep()
-    assert accounts["one"].folder.path != accounts["two"].folder.path
+def test_a_gpu_that_is_not_counted_is_said(tmp_path) -> None:
+    account = EnergyAccount(StudyFolder(tmp_path, "mine"), Estimate(4.0, lambda: 0.0), find_grid(None))
+    assert account.used_on("cpu") == account.used
+    assert account.used_on("cuda").method.endswith("; without the GPU, which energy.meter=codecarbon counts")
 
 
 def test_where_nothing_is_known_nothing_is_claimed(tmp_path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from made_up_counters import write_counter
 
-from modules.energy.meter import TYPICAL_WATTS, Counters, Energy, Estimate, Meter, metered, open_meter
+from modules.energy.meter import TYPICAL_WATTS, Counters, Energy, Estimate, Meter, MeterChoice, metered, open_meter
 
 
 class Clockwork:
@@ -115,3 +115,9 @@ def test_sums_remember_how_both_were_found():
     assert one + one == Energy(wh=2.0, processor_seconds=20.0, method="a", measured=True)
     both = one + Energy(wh=0.5, processor_seconds=5.0, method="b", measured=False)
     assert (both.wh, both.method, both.measured) == (1.5, "a; in part b", False)
+
+
+def test_a_device_that_is_not_counted_is_said():
+    meter = Estimate(2.0, Clockwork())
+    assert meter.method_on("cpu") == meter.method
+    assert meter.method_on("cuda") == f"{meter.method}; without the GPU, which energy.meter=codecarbon counts"

@@ -17,7 +17,7 @@ from modules.explanation.sanity import randomised
 from modules.parts import build
 
 METHODS = {name: build(part) for name, part in resolve([]).explanation.methods}
-LEAST = {"integrated_gradients": 0.8, "occlusion": 0.6, "grad_cam": 0.35}  # Grad-CAM sees 6 x 6 places, not 12 x 12
+LEAST = {"integrated_gradients": 0.4, "occlusion": 0.5, "grad_cam": 0.3}  # of what lies on 6 % of the image
 AREA = MARK**2 / SIDE**2
 
 
@@ -31,14 +31,14 @@ def test_methods_point_at_a_planted_shortcut(name):
     found = shortcut()
     maps = METHODS[name](found.network, found.question)
     assert maps.shape == (16, SIDE, SIDE)
-    assert in_corner(maps) > LEAST[name] > 5 * AREA
+    assert in_corner(maps) > LEAST[name] > 4 * AREA
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_with_random_weights_they_do_not(name):
     found = shortcut()
     shared = [in_corner(METHODS[name](randomised(ARCHITECTURE, seed), found.question)) for seed in range(3)]
-    assert np.mean(shared) < 0.3
+    assert np.mean(shared) < 0.22
 
 
 def test_all_pass_their_checks_and_the_mark_is_said_to_be_suspicious():
