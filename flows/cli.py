@@ -176,6 +176,12 @@ def _declare_tracking(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tracking-uri", help="MLflow's address, where it is not the database of ESPALIER_HOME")
 
 
+def _declare_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="STUDY|FOLDER", help="a finished study, or a folder with its winner's files")
+    parser.add_argument("file", metavar="IMAGE", type=Path, help="an image")
+    parser.add_argument("--output", metavar="PAGE", type=Path, help="where to write the page; IMAGE-explained.html")
+
+
 def _choices() -> str:
     from modules.config import group_choices
 
@@ -358,10 +364,7 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 def _predict(arguments: argparse.Namespace) -> int:
     """A line of CSV for each file: the file, its most probable class and how probable it is."""
-    for path in arguments.files:
-        if not path.is_file():
-            found = "it is not a file" if path.exists() else "there is no such file"
-            raise DataError(f"cannot read {path}: {found}; allowed are image files")
+    _check_files(arguments.files)
     import csv
 
     from flows.predict import predict_files
@@ -395,6 +398,35 @@ def _rollback(arguments: argparse.Namespace) -> int:
 
     print(said(take_back(arguments.model, _home(), arguments.tracking_uri)))
     return 0
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    """The most probable classes of an image, and a page with what speaks for the first."""
+    from flows.listing import study_names
+
+    folder = Path(arguments.model)
+    if arguments.model in study_names(_home()):
+        folder = _home() / "studies" / arguments.model / "champion"
+    elif not folder.is_dir():
+        _check_study(arguments.model)
+    image = arguments.file
+    _check_files([image])
+    from flows.explaining import explain_file
+
+    page = arguments.output or Path(f"{image.stem}-explained.html")
+    said = explain_file(folder, image, page, _home())
+    print(", ".join(f"{name} {probability:.2%}" for name, probability in list(said.probabilities.items())[:3]))
+    for note in said.notes:
+        print(note.replace("_", " "))
+    print(page)
+    return 0
+
+
+def _check_files(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if not path.is_file():
+            found = "it is not a file" if path.exists() else "there is no such file"
+            raise DataError(f"cannot read {path}: {found}; allowed are image files")
 
 
 def _check_study(name: str) -> None:
@@ -477,6 +509,7 @@ COMMANDS = {
     "serve": Command("answer over HTTP with a bundle, or with what is live of a model", _serve, _declare_serve),
     "promote": Command("let a bundle go live, if it passes the gate", _promote, _declare_promote),
     "rollback": Command("make live again what was live before", _rollback, _declare_rollback),
+    "explain": Command("which pixels of an image speak for its class, as a page", _explain, _declare_explain),
 }
 
 

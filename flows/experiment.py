@@ -3,14 +3,14 @@
     load -> select -> augment -> train baseline -> evaluate --+
                                                               |   one generation:
             +------ propose edits from the evaluation, train them and the control, judge, keep
-            +--> final training -> test once -> deploy -> report
+            +--> final training -> test once -> explain -> deploy -> report
 
 Each stage is a function that hands on small records; with the decorators taken away it still runs, which is what
 `orchestrator=inline` does. Networks are trained, edited and observed in worker processes of their own.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from pathlib import Path
 from flows import deploying, reporting
 from flows.augmentation import augmented
 from flows.deploying import Deployed
+from flows.explaining import explain_winner
 from flows.first_network import find_earlier_winner, size_network
 from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
@@ -27,6 +28,7 @@ from flows.translation import configured_data, configured_limits, configured_rec
 from modules.config import RunnerSettings, Settings, home_folder, resolve
 from modules.errors import TrainingError
 from modules.evaluation.outputs import Outputs
+from modules.explanation.records import Explanation
 from modules.recipe import Recipe
 from modules.records import CurvePoint, DataRecord, Part, Step, TrialResult
 from modules.report.table import study_markdown
@@ -51,7 +53,7 @@ from modules.search.laboratory import Inherited, Refused, evidence_of
 from modules.search.plan import CONTROL_SEEDS, Plan
 from modules.search.plan import make_plan as new_plan
 from modules.search.proposal import Knowledge, Proposal, propose
-from modules.search.stopping import final_samples, why_stop
+from modules.search.stopping import final_samples, used_up, why_stop
 from modules.store import Store
 from modules.training.spec import Slice, Start, TrialSpec
 from modules.workers.pool import WorkerDiedError
@@ -115,8 +117,9 @@ def study_flow(study: Study) -> None:
         trunk, front = run_generation(study, plan, trunk, front, number)
     final = train_final(study, plan, trunk, front, recipe)
     test = open_test(study, final)
+    explanation = explain(study, final)
     deployed = deploy(study, trunk, final, test)
-    write_report(study, plan, trunk, final, test, deployed)
+    write_report(study, plan, trunk, final, test, explanation, deployed)
 
 
 @task("load data", retries=2)
@@ -174,8 +177,9 @@ def _new_plan(study: Study, recipe: Recipe) -> Plan:
     wishes = configured_wishes(study.settings)
     if study.found is not None:
         wishes = study.found.left_of(wishes)
-    calibration = study.laboratory.calibrate(recipe) if wishes.minutes is not None else None
-    return new_plan(wishes, study.laboratory.num_selected(recipe), calibration, study.clock.seconds)
+    calibration = study.laboratory.calibrate(recipe) if wishes.needs_calibration else None
+    num_train = study.laboratory.num_selected(recipe)
+    return new_plan(wishes, num_train, calibration, study.clock.seconds, study.energy.wh)
 
 
 @task("train {role}, seed {spec.seed}")
@@ -214,6 +218,7 @@ def stop_reason(study: Study, plan: Plan, trunk: Trunk, number: int) -> str | No
             study.settings.budget.target_error,
             trunk.generations_in_vain,
             study.settings.search.patience,
+            study.energy.wh,
         ),
     )
     if reason:
@@ -237,7 +242,7 @@ def run_generation(
         partial(train_children, study, plan, trunk, proposals, number),
     )
     chosen = favourite(children, control, trunk, study.settings.objective.margin)
-    if chosen is not None:
+    if chosen is not None and out_of_energy(study, plan, f"second seed of generation {number}") is None:
         children[chosen] = train_again(study, plan, trunk, children[chosen], number)
     children += others
     if _is_pareto(study):
@@ -360,12 +365,23 @@ def _given_up(proposal: Proposal, inherited: Inherited, look: CurvePoint) -> Chi
 def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, number: int) -> Child:
     """The edited network trained for a slice; a Child with a reason where that fails, as when memory runs out."""
     child = Child(proposal, inherited.description, certificate=inherited.certificate)
+    no_more = out_of_energy(study, plan, f"{proposal.name} {inherited.description} of generation {number}")
+    if no_more is not None:
+        return replace(child, refused=no_more)
     try:
         trial = _train_edited(study, plan, trunk, proposal, inherited, 0, number)
     except (TrainingError, WorkerDiedError) as error:
         study.failed += 1
         return replace(child, refused=str(error))
     return replace(child, trained=_trained(study, _at_constant_rate(inherited.recipe), trial))
+
+
+def out_of_energy(study: Study, plan: Plan, training: str) -> str | None:
+    """Why a training that can be left out is: the watt-hours are used up. Decided once, since it was measured."""
+    if plan.wh is None:
+        return None
+    reason: str | None = study.decided(f"leave out {training}", lambda: used_up(plan, study.energy.wh))
+    return reason
 
 
 def train_again(study: Study, plan: Plan, trunk: Trunk, child: Child, number: int) -> Child:
@@ -435,11 +451,19 @@ def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member],
         only = FinalTraining(recipe, trial, recipe.content_digest, trunk.lineage)
         return confirm_final(study, trunk, {"baseline": only})
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
-    ways = {"continued": partial(_cool_down, study, plan, trunk, samples, "final: continued")}
+    ways: dict[str, Callable[[], FinalTraining | None]] = {
+        "continued": partial(_cool_down, study, plan, trunk, samples, "final: continued")
+    }
     if plan.scratch_samples:
         anew = recipe.updated(schedule=first.schedule)
         ways["from scratch"] = partial(_from_scratch, study, plan, anew, samples)
-    return confirm_final(study, trunk, dict(zip(ways, study.each([*ways.values()]), strict=True)))
+    return confirm_final(study, trunk, _trained_each(study, ways))
+
+
+def _trained_each(study: Study, ways: dict[str, Callable[[], FinalTraining | None]]) -> dict[str, FinalTraining]:
+    """The final trainings that there was energy for."""
+    trained = zip(ways, study.each([*ways.values()]), strict=True)
+    return {name: training for name, training in trained if training is not None}
 
 
 def train_front(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member]) -> Final:
@@ -447,17 +471,23 @@ def train_front(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member])
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
     members = spaced(front, study.settings.objective.front_size)
     each = max(plan.slice_samples, (samples + bool(plan.scratch_samples) * samples) // len(members))
-    names = [f"front {number}" for number in range(1, len(members) + 1)]
-    cooled = study.each(
-        [
-            partial(_cool_down, study, plan, member, each, f"final: {name}")
-            for name, member in zip(names, members, strict=True)
-        ]
-    )
-    return confirm_final(study, trunk, dict(zip(names, cooled, strict=True)))
+    ways: dict[str, Callable[[], FinalTraining | None]] = {
+        f"front {number}": partial(_cool_down_member, study, plan, member, each, number)
+        for number, member in enumerate(members, start=1)
+    }
+    return confirm_final(study, trunk, _trained_each(study, ways))
 
 
-def _from_scratch(study: Study, plan: Plan, recipe: Recipe, samples: int) -> FinalTraining:
+def _cool_down_member(study: Study, plan: Plan, member: Member, samples: int, number: int) -> FinalTraining | None:
+    name = f"front {number}"
+    if number > 1 and out_of_energy(study, plan, f"final training of {name}") is not None:
+        return None
+    return _cool_down(study, plan, member, samples, f"final: {name}")
+
+
+def _from_scratch(study: Study, plan: Plan, recipe: Recipe, samples: int) -> FinalTraining | None:
+    if out_of_energy(study, plan, "final training from scratch") is not None:
+        return None
     spec = study.laboratory.spec(recipe, _piece(study, samples, plan.evaluate_every), study.seed(0))
     done = train_trial(study, spec, "final: from scratch")
     return FinalTraining(recipe, done, recipe.content_digest, (_first_step(spec, done),))
@@ -493,6 +523,12 @@ def open_test(study: Study, final: Final) -> Outputs:
     return study.laboratory.observe(final.winner.recipe, final.winner.trial, "test")
 
 
+@task("explain winner")
+def explain(study: Study, final: Final) -> Explanation | None:
+    """What the winner does on the test images and which pixels speak for it; nothing is opened for it."""
+    return explain_winner(study, final)
+
+
 @task("deploy", retries=2)
 def deploy(study: Study, trunk: Trunk, final: Final, test: Outputs) -> Deployed:
     """The winner as files, and as a bundle that has proved to answer like the network that was trained."""
@@ -500,9 +536,17 @@ def deploy(study: Study, trunk: Trunk, final: Final, test: Outputs) -> Deployed:
 
 
 @task("write report", retries=2)
-def write_report(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs, deployed: Deployed) -> None:
+def write_report(
+    study: Study,
+    plan: Plan,
+    trunk: Trunk,
+    final: Final,
+    test: Outputs,
+    explanation: Explanation | None,
+    deployed: Deployed,
+) -> None:
     """The ledger, the report with its figures, the summary, and MLflow's page."""
-    view = reporting.write_study(study, plan, trunk, final, test, deployed)
+    view = reporting.write_study(study, plan, trunk, final, test, explanation, deployed)
     publish_table(f"study-{study.name}", study_markdown(view))
 
 
@@ -511,7 +555,8 @@ def _affordable(study: Study, plan: Plan, trunk: Trunk) -> int:
     latest, settings = trunk.trained.first, study.settings
     wished = settings.search.final_samples is not None or settings.training.max_epochs is not None
     stopped_early = len(trunk.generations) < plan.generations and not wished
-    return final_samples(plan, study.clock.seconds, latest.seconds / latest.samples, may_grow=stopped_early)
+    pace = latest.seconds / latest.samples
+    return final_samples(plan, study.clock.seconds, pace, may_grow=stopped_early, wh=study.energy.wh)
 
 
 def _first_step(spec: TrialSpec, trial: TrialResult) -> Step:

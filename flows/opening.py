@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from flows import reporting
 from flows.cluster import ClusterWorkers, check_installed, task_runner
+from flows.energy_account import EnergyAccount
 from flows.progress import Progress
 from flows.study import Clock, Study, StudyFolder
+from flows.translation import configured_meter
 from modules.config import Settings
+from modules.energy.grids import find_grid
+from modules.energy.meter import metered
 from modules.errors import HomeError, StudyError, UserError
 from modules.store import Store, explained_write_errors
 from modules.tracking.flattening import flattened
@@ -37,8 +41,9 @@ def opened_study(settings: Settings, home: Path, command: str, tracked: bool = T
             folder.start_over(store)
         _claim(folder, settings)
         sink = _sink(settings, home) if tracked and settings.tracking.enabled else None
-        with open_workers(settings, home) as pool:
-            study = Study(settings, home, folder, pool, sink, Progress(), Clock(folder), command)
+        with metered(configured_meter(settings)) as meter, open_workers(settings, home) as pool:
+            energy = EnergyAccount(folder, meter, find_grid(settings.energy.country))
+            study = Study(settings, home, folder, pool, sink, Progress(), Clock(folder), energy, command)
             study.progress.say(f"study {study.name} in {folder.path}")
             _say_crowding(study)
             try:
@@ -52,6 +57,7 @@ def opened_study(settings: Settings, home: Path, command: str, tracked: bool = T
             finally:
                 with suppress(HomeError):
                     study.clock.keep()
+                    study.energy.keep()
                 if sink is not None:
                     sink.close()
 

@@ -12,8 +12,10 @@ from flows.selection_reporting import selection_view
 from flows.study import Study
 from modules.data.look import look_at
 from modules.deployment.bundles import manifest_of
+from modules.energy.summary import energy_summary
 from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
+from modules.explanation.records import Explanation
 from modules.recipe import Recipe
 from modules.records import DataRecord, GenerationRecord, Ledger, Part, RangeTest
 from modules.report.look import SHEET, write_look
@@ -120,29 +122,46 @@ def write_ledger(study: Study, trunk: Trunk, final: Final | None = None) -> Ledg
         generations=trunk.generations,
         final=final.rows if final else (),
         lineage=final.winner.lineage if final else trunk.lineage,
-    ).sealed()
+    )
+    ledger = ledger.with_co2(study.energy.grid.grams).sealed()
     write_text(study.folder.path / "ledger.json", ledger.model_dump_json(indent=1))
     return ledger
 
 
-def write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs, deployed: Deployed) -> StudyView:
+def write_study(
+    study: Study,
+    plan: Plan,
+    trunk: Trunk,
+    final: Final,
+    test: Outputs,
+    explanation: Explanation | None,
+    deployed: Deployed,
+) -> StudyView:
     """Everything that a finished study leaves beside its models: ledger, report, summary, its page in MLflow."""
     with explained_write_errors(study.folder.path):
-        return _write_study(study, plan, trunk, final, test, deployed)
+        return _write_study(study, plan, trunk, final, test, explanation, deployed)
 
 
-def _write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs, deployed: Deployed) -> StudyView:
+def _write_study(
+    study: Study,
+    plan: Plan,
+    trunk: Trunk,
+    final: Final,
+    test: Outputs,
+    explanation: Explanation | None,
+    deployed: Deployed,
+) -> StudyView:
     ledger = write_ledger(study, trunk, final)
     champion = _champion(final, test, deployed.latency_ms)
     summary = _summary(study, "completed", champion, _keep_front(study, final), deployed.bundle)
-    view = _view(study, plan, ledger, final, test, summary)
+    view = _view(study, plan, ledger, final, test, summary).updated(explanation=explanation)
     folder = study.folder.path
     drawings = draw_figures(view)
     figures = write_figures(folder / "figures", view, drawings)
     write_html(folder / "report.html", view, drawings)
     write_text(folder / "view.json", view.model_dump_json(indent=1))
     study.folder.write("summary.json", summary)
-    _track_end(study, final, test, (*figures, folder / "data" / SHEET))
+    _track_end(study, final, test, (*figures, folder / "data" / SHEET), summary)
     _track_bundle(study, deployed)
     study.progress.console.print(study_table(view))
     return view
@@ -208,6 +227,7 @@ def _summary(
         seed=study.settings.seed,
         data=study.laboratory.data,
         seconds=study.clock.seconds,
+        energy=_energy(study, champion),
         test_openings=1 if champion else 0,
         trials=Counts(count=len(study.runs), reused=study.reused, failed=study.failed),
         champion=champion,
@@ -219,6 +239,11 @@ def _summary(
         front=front,
         bundle=bundle,
     )
+
+
+def _energy(study: Study, champion: Champion | None) -> dict[str, Any]:
+    used = study.energy.used_on(study.laboratory.numerics.device)
+    return energy_summary(used, study.energy.grid, champion.latency_ms if champion else None)
 
 
 def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs, summary: dict[str, Any]) -> StudyView:
@@ -290,7 +315,7 @@ def _layers(recipe: Recipe) -> tuple[LayerView, ...]:
     )
 
 
-def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, ...]) -> None:
+def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, ...], summary: dict[str, Any]) -> None:
     winner = final.winner
     champion = study.runs[winner.trial.key].updated(
         confirm_loss=winner.seen.loss, confirm_error=winner.seen.error, test_loss=test.loss, test_error=test.error
@@ -302,6 +327,7 @@ def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, .
         state="completed",
         finished_at=time.time(),
         seconds=study.clock.seconds,
+        metrics=_energy_metrics(summary),
         champion=champion,
         artifacts={"": _relative(study, top), "figures": _relative(study, figures)},
     )
@@ -324,6 +350,12 @@ def _track_bundle(study: Study, deployed: Deployed) -> None:
             description=(folder / "MODEL_CARD.md").read_text(),
         ),
     )
+
+
+def _energy_metrics(summary: dict[str, Any]) -> dict[str, float]:
+    names = {"wh": "study/energy_wh", "co2_g": "study/co2_g", "inference_mj": "model/inference_mj"}
+    figures = summary["energy"]
+    return {name: figures[key] for key, name in names.items() if figures[key] is not None}
 
 
 def _relative(study: Study, paths: Any) -> tuple[str, ...]:

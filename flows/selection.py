@@ -8,7 +8,7 @@ import numpy as np
 from flows.orchestration import task
 from flows.selection_reporting import keep_selection as keep
 from flows.study import Study
-from flows.translation import finds_selection
+from flows.translation import configured_wishes, finds_selection
 from modules.data.arrays import open_arrays
 from modules.errors import ConfigError
 from modules.parts import build
@@ -97,9 +97,11 @@ def _affordable(study: Study, recipe: Recipe, finder: Finder) -> float:
     room = [samples]
     if budget.samples is not None:
         room.append(_SHARE * budget.samples)
-    if budget.minutes is not None:
-        rate = study.laboratory.calibrate(recipe).samples_per_second
-        room.append(_SHARE * training_seconds(budget.minutes, study.clock.seconds) * rate)
+    wishes = configured_wishes(study.settings)
+    if wishes.needs_calibration:
+        calibration = study.laboratory.calibrate(recipe)
+        seconds = training_seconds(wishes, calibration, study.clock.seconds, study.energy.wh)
+        room.append(_SHARE * seconds * calibration.samples_per_second)
     share = min(room) / samples
     if share < _SMALLEST:
         raise ConfigError(

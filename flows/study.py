@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from flows.energy_account import EnergyAccount
 from flows.progress import Progress
 from flows.side_by_side import side_by_side
 from flows.translation import configured_laboratory
@@ -178,6 +179,7 @@ class Study:
     sink: MlflowSink | None
     progress: Progress
     clock: Clock
+    energy: EnergyAccount
     command: str
     runs: dict[str, TrialRun] = field(default_factory=dict)  # by trial key, in the order in which they ended
     reused: int = 0
@@ -239,6 +241,7 @@ class Study:
             edit=edit,
             parameters=flattened(spec.recipe.model_dump(mode="json", exclude={"architecture"})),
             reused=reused,
+            co2_g=None if result.energy_wh is None else self.energy.grid.grams(result.energy_wh),
         )
         with self._lock:
             self._note(run, label)
@@ -254,6 +257,7 @@ class Study:
         if self.sink is not None and self.is_tracked:
             self.sink.write_trial(self.name, run)
         self.clock.keep()
+        self.energy.keep()
 
     def begin(self, spec: TrialSpec, generation: int, edit: str) -> CurvePoint:
         """Find a trial's first look in the store or train it so far; say it."""
@@ -263,6 +267,7 @@ class Study:
         with self._lock:
             self.progress.say(f"{label}: steer error {look.steer_error:.2%}, loss {look.steer_loss:.4f}")
             self.clock.keep()
+            self.energy.keep()
         return look
 
     def decided(self, question: str, decide: Callable[[], Any]) -> Any:

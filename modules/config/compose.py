@@ -127,6 +127,7 @@ def _settings(config: dict[str, Any], conf: Path) -> Settings:
         **values["search"],
         "edits": _edits(values["search"].get("edits"), config.get("edit", {}), conf),
     }
+    values["explanation"] = _explanation(values["explanation"], conf)
     for group in _PERHAPS_A_PART:
         values[group] = _part(values[group], group, group, conf) if values[group] else None
     values["training"] = {**values["training"], "default_learning_rate": rate}
@@ -159,13 +160,14 @@ def _targets(folder: Path) -> set[str]:
 
 
 def _augmentation(node: dict[str, Any], conf: Path) -> dict[str, Any]:
-    transforms = node.get("transforms")
-    if not isinstance(transforms, dict):
-        raise ConfigError(f"augmentation.transforms must be a mapping of transforms; got {shown(transforms)}")
-    parts = [
-        _part(inner, f"augmentation.transforms.{name}", "augmentation", conf) for name, inner in transforms.items()
-    ]
-    return {**node, "transforms": tuple(parts), "candidates": _candidates(node.get("candidates"), conf)}
+    parts = _named_parts(node.get("transforms"), "augmentation", "transforms", conf)
+    return {**node, "transforms": tuple(parts.values()), "candidates": _candidates(node.get("candidates"), conf)}
+
+
+def _named_parts(nodes: Any, group: str, key: str, conf: Path) -> dict[str, Part]:
+    if not isinstance(nodes, dict):
+        raise ConfigError(f"{group}.{key} must be a mapping of {key}; got {shown(nodes)}")
+    return {name: _part(inner, f"{group}.{key}.{name}", group, conf) for name, inner in nodes.items()}
 
 
 def _candidates(chosen: Any, conf: Path) -> tuple[Part, ...]:
@@ -192,6 +194,13 @@ def _tried(path: Path, conf: Path) -> tuple[Part, ...]:
             with_values = {**node, **dict(zip(tried, values, strict=True))}
             parts.append(_part(with_values, f"augmentation.transforms.{name}", "augmentation", conf))
     return tuple(parts)
+
+
+def _explanation(node: dict[str, Any], conf: Path) -> dict[str, Any]:
+    if "methods" not in node:
+        return node
+    methods = _named_parts(node["methods"], "explanation", "methods", conf)
+    return {**node, "methods": tuple(methods.items())}
 
 
 def _data(node: dict[str, Any], conf: Path) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """What a study is made of, as plain frozen data: the only form in which the configuration leaves this package."""
 
+import difflib
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from modules.digests import digest_of
+from modules.energy.grids import countries
 from modules.records import Part, Record
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -141,6 +143,7 @@ class BudgetSettings(Section):
     minutes: Positive | None
     trials: Count | None
     samples: Count | None
+    wh: Positive | None
     target_error: PositiveFraction | None
 
 
@@ -166,9 +169,30 @@ class RunnerSettings(Section):
 
 
 class ExplanationSettings(Section):
-    """How the winner is explained."""
+    """How the winner is explained: figures and pictures, and methods that say which pixels speak for a class."""
 
-    kind: Literal["none"]
+    kind: Literal["default", "none"]
+    methods: tuple[tuple[str, Part], ...]
+
+
+class EnergySettings(Section):
+    """What turns the work of processors into watt-hours, and watt-hours into grams of CO2."""
+
+    meter: Literal["auto", "codecarbon"]
+    country: Text | None
+    watts_per_core: Positive | None
+
+    @field_validator("country")
+    @classmethod
+    def _is_known(cls, country: str | None) -> str | None:
+        if country is None or country.upper() in countries():
+            return country and country.upper()
+        near = difflib.get_close_matches(country.upper(), countries(), n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise ValueError(
+            f"unknown energy.country {country!r}: {hint}allowed are the three letters of ISO 3166-1, as DEU or USA, "
+            f"of {len(countries())} countries, or null for the world's average"
+        )
 
 
 class TrackingSettings(Section):
@@ -200,6 +224,7 @@ class Settings(Section):
     runner: RunnerSettings
     deployment: Part | None
     explanation: ExplanationSettings
+    energy: EnergySettings
     tracking: TrackingSettings
     orchestrator: Literal["prefect", "inline"]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
@@ -227,7 +252,7 @@ class Settings(Section):
     @property
     def content(self) -> dict[str, Any]:
         """All that a study's results depend on: not how it is orchestrated, run, shown or named."""
-        incidental = {"orchestrator", "fresh", "tracking", "runner", "study"}
+        incidental = {"orchestrator", "fresh", "tracking", "runner", "study", "energy", "explanation"}
         content = self.model_dump(mode="json", exclude=incidental)
         del content["trainer"]["worker_timeout_minutes"]
         content["data"]["reader"]["arguments"].pop("download", None)  # the files are the same

@@ -4,10 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modules.energy.summary import UNKNOWN
+from modules.explanation.records import OneImage
 from modules.report import figures
 from modules.report.augmentation import policy_view
 from modules.report.family_tree import family_tree
 from modules.report.palette import DARK, LIGHT, themed, variables
+from modules.report.reliability import reliability, reliability_caption
 from modules.report.view import StudyView
 from modules.report.wording import (
     NOTHING,
@@ -20,6 +23,8 @@ from modules.report.wording import (
     outcome,
     percent,
     signed,
+    significant,
+    watt_hours,
     why,
 )
 from modules.store import write_text
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _TEMPLATE = "report.html"
+_ONE_IMAGE = "one_image.html"
 _FIGURES: dict[str, Callable[[StudyView], str | None]] = {
     "loss_curves": figures.loss_curves,
     "error_curves": figures.error_curves,
@@ -36,6 +42,7 @@ _FIGURES: dict[str, Callable[[StudyView], str | None]] = {
     "effects": figures.effects,
     "confusion": figures.confusion,
     "range_test": figures.range_test,
+    "reliability": reliability,
 }
 _WORST_CLASSES = 12
 
@@ -66,6 +73,7 @@ def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str
 
     environment = template_environment()
     pictures = {name: Markup(themed(svg)) for name, svg in (drawings or draw_figures(study)).items()}
+    energy = {**UNKNOWN, **(study.summary.get("energy") or {})}
     return environment.get_template(_TEMPLATE).render(
         study=study,
         look=study.look,
@@ -74,16 +82,25 @@ def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str
         summary=study.summary,
         champion=champion_of(study),
         nothing=NOTHING,
+        measured=energy["measured"],
+        energy=energy,
+        explanation=study.explanation,
         headline=headline(study),
         key_figures=key_figures(study),
         light=variables(LIGHT),
         dark=variables(DARK),
         tree=pictures.pop("family_tree"),
         figures=pictures,
-        captions=figures.captions(study),
+        captions={**figures.captions(study), "reliability": reliability_caption(study)},
         worst_classes=_worst_classes(study),
         plan=flattened(study.plan),
     )
+
+
+def one_image_html(name: str, said: OneImage) -> str:
+    """The page that `espalier explain` writes."""
+    template = template_environment().get_template(_ONE_IMAGE)
+    return template.render(name=name, said=said, light=variables(LIGHT), dark=variables(DARK))
 
 
 def template_environment() -> "Environment":
@@ -105,6 +122,8 @@ def template_environment() -> "Environment":
         "outcome": outcome,
         "why": why,
         "signed": signed,
+        "watt_hours": watt_hours,
+        "significant": significant,
     }
     return environment
 

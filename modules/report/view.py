@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from modules.data.look import Look
+from modules.explanation.records import Explanation
 from modules.records import DataRecord, Interval, Ledger, PartName, RangeTest, Record, TrialResult
 from modules.report.contact_sheet import Picture
 from modules.search.augmentation import FoundPolicy
@@ -59,6 +60,7 @@ class StudyView(Record):
     machine_test_openings: int | None = None  # of this test set, all studies on this machine together
     report: str | None = None  # where the report is, and where MLflow's database is: as a person should read them
     tracking: str | None = None
+    explanation: Explanation | None = None  # of the winner; None where none was asked for
 
     @property
     def class_errors(self) -> tuple[float | None, ...]:

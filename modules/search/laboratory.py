@@ -10,6 +10,7 @@ import numpy as np
 from modules.architecture.description import Architecture
 from modules.data.arrays import open_arrays
 from modules.digests import digest_of
+from modules.energy.meter import MeterChoice
 from modules.evaluation.outputs import Outputs
 from modules.parts import revisions_of
 from modules.recipe import Recipe
@@ -46,13 +47,22 @@ class Refused(NamedTuple):
 class Laboratory:
     """The store and the workers behind a study's trials; counts what was trained and what was found."""
 
-    def __init__(self, home: Path, pool: Workers, numerics: Numerics, data: DataRecord, balanced: bool = False) -> None:
+    def __init__(
+        self,
+        home: Path,
+        pool: Workers,
+        numerics: Numerics,
+        data: DataRecord,
+        balanced: bool = False,
+        meter: MeterChoice | None = None,
+    ) -> None:
         self.home = home
         self.store = Store(home / "store")
         self.pool = pool
         self.numerics = numerics
         self.data = data
         self.balanced = balanced  # whether each class counts alike in the losses that edits are judged by
+        self.meter = meter or MeterChoice()  # of the energy of trials
 
     def spec(self, recipe: Recipe, piece: Slice, seed: int, start: Start | None = None) -> TrialSpec:
         """A trial on this laboratory's data and machine."""
@@ -85,7 +95,7 @@ class Laboratory:
         made of several pieces. How many fit is stored.
         """
         spec = self._that_fits(spec)
-        arguments = {"spec": spec.model_dump(mode="json"), "home": str(self.home)}
+        arguments = self._metered(spec)
         try:
             return self.pool.call(f"modules.training.trial.{job}", arguments, report)
         except WorkerKilledError:
@@ -101,9 +111,16 @@ class Laboratory:
         entry = self.store.find("memory", spec.key)
         return self._that_fits(spec.updated(most_at_once=entry.record["most_at_once"])) if entry else spec
 
+    def _metered(self, spec: TrialSpec) -> dict[str, Any]:
+        return {
+            "spec": spec.model_dump(mode="json"),
+            "home": str(self.home),
+            "meter": self.meter.model_dump(mode="json"),
+        }
+
     def calibrate(self, recipe: Recipe) -> Calibration:
-        """How fast this machine trains a recipe."""
-        arguments = {"spec": self._open_ended(recipe, 0).model_dump(mode="json"), "home": str(self.home)}
+        """How fast this machine trains a recipe, and with how many watts."""
+        arguments = self._metered(self._open_ended(recipe, 0))
         return Calibration.model_validate(self.pool.call("modules.training.calibration.calibrate", arguments))
 
     def find_rate(self, recipe: Recipe, seed: int) -> RangeTest:
@@ -230,11 +247,7 @@ class Laboratory:
 
         The losses are those that edits are judged by, unless `plain` ones are asked for.
         """
-        kind, digest = (
-            ("test_openings", self.data.test_digest) if part == "test" else ("observations", self.data.digest)
-        )
-        revisions = revisions_of("modules.evaluation.jobs")
-        key = digest_of({"weights": trial.weights_sha256, "part": part, "data": digest, "revisions": revisions})
+        kind, key = self.opening(trial, part)
         arguments = {
             "architecture": recipe.architecture.model_dump(mode="json"),
             "trial": trial.key,
@@ -245,6 +258,14 @@ class Laboratory:
         self._found_or_called(kind, key, "modules.evaluation.jobs.observe_part", arguments)
         outputs = self._read(kind, key, "outputs.safetensors")
         return outputs if plain or part == "test" else self._judged(outputs)
+
+    def opening(self, trial: TrialResult, part: PartName) -> tuple[str, str]:
+        """Where the store keeps what a trial's weights said about a part: its kind and key."""
+        kind, digest = (
+            ("test_openings", self.data.test_digest) if part == "test" else ("observations", self.data.digest)
+        )
+        revisions = revisions_of("modules.evaluation.jobs")
+        return kind, digest_of({"weights": trial.weights_sha256, "part": part, "data": digest, "revisions": revisions})
 
     def _judged(self, outputs: Outputs) -> Outputs:
         return outputs.balanced() if self.balanced else outputs
@@ -257,6 +278,10 @@ class Laboratory:
     @property
     def _on_data(self) -> dict[str, Any]:
         return {"data": self.data.model_dump(mode="json")}
+
+    def found_on_data(self, kind: str, key: str, job: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The record that a job, which looks at this data, stored under a key, or stores now."""
+        return self._found_or_called(kind, key, job, {**arguments, **self._on_data})
 
     def _found_or_called(self, kind: str, key: str, job: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """The record that a job stored under a key, or stores now."""

@@ -11,7 +11,7 @@ from modules.parts import CONF
 
 YAMLS = sorted(CONF.glob("*/*.yaml"))
 CHOICES = [path for path in YAMLS if path.parent.name != "edit"]
-PLAIN = ["budget", "explanation", "objective", "runner", "search", "tracking", "trainer", "training"]
+PLAIN = ["budget", "energy", "explanation", "objective", "runner", "search", "tracking", "trainer", "training"]
 
 
 def _name(path: Path) -> str:

@@ -21,10 +21,11 @@ TYPES = {"float": float, "int": int, "bool": bool, "str": str}
 
 
 def _nodes(path: Path) -> list[dict[str, Any]]:
-    """The parts of a yaml: itself, or the transforms in it."""
+    """The parts of a yaml: itself, or the transforms or methods in it."""
     plain = OmegaConf.to_container(OmegaConf.load(path))
     assert isinstance(plain, dict)
-    return [node for node in (plain, *plain.get("transforms", {}).values()) if "_target_" in node]
+    inner = [*plain.get("transforms", {}).values(), *plain.get("methods", {}).values()]
+    return [node for node in (plain, *inner) if "_target_" in node]
 
 
 PARTS = [
@@ -55,7 +56,7 @@ def _wrong(entry: dict[str, Any]) -> list[Any]:
 
 def test_every_group_of_parts_was_found():
     learning = {"averaging", "balance", "batching", "initialisation", "mixing", "model", "optimizer", "schedule"}
-    assert learning | {"augmentation", "data", "deployment", "edit", "selection"} == GROUPS
+    assert learning | {"augmentation", "data", "deployment", "edit", "explanation", "selection"} == GROUPS
 
 
 @pytest.mark.parametrize(("group", "node"), PARTS)

@@ -19,6 +19,7 @@ TINY = (
     "search.baseline_samples=1920",
     "search.final_samples=1920",
     "trainer.threads=1",
+    "explanation=none",
 )
 PATIENCE = float(os.environ.get("ESPALIER_TEST_PATIENCE", "240"))  # seconds a study may take; a busy machine wants more
 INLINE = ("orchestrator=inline", "tracking.enabled=false", "deployment=none")

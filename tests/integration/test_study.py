@@ -199,3 +199,48 @@ def test_a_name_that_other_settings_have_taken(undisturbed: Runner) -> None:
     assert "training.learning_rate=null, now it is 0.02" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert undisturbed.summary("tiny")["state"] == "completed"
+
+
+def test_energy_is_counted_in_trials_ledger_and_summary(undisturbed: Runner) -> None:
+    energy = undisturbed.summary("tiny")["energy"]
+    assert energy["wh"] > 0
+    assert energy["method"].startswith(("estimate: processor time at 4 W", "counters of the processor"))
+    assert energy["co2_g"] == pytest.approx(energy["wh"] * energy["grams_per_kwh"] / 1000, rel=0.1)
+    assert energy["inference_mj"] > 0
+    ledger = json.loads((undisturbed.home / undisturbed.summary("tiny")["ledger"]).read_text())
+    rows = [row for generation in ledger["generations"] for row in generation["rows"]] + ledger["final"]
+    trained = [row for row in rows if row["trials"]]
+    assert all(row["energy_wh"] > 0 and row["co2_g"] > 0 for row in trained)
+    assert sum(row["energy_wh"] for row in trained) < 1.2 * energy["wh"]  # the study's is that of all its work
+
+
+def test_an_ended_study_is_explained_when_asked_and_opens_nothing_for_it(undisturbed: Runner, tmp_path: Path) -> None:
+    openings = list((undisturbed.home / "store/test_openings").glob("??/*"))
+    asked = [argument for argument in RUN if argument != "explanation=none"]
+    done = undisturbed.run(*asked)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "explained in " in done.stdout
+    assert list((undisturbed.home / "store/test_openings").glob("??/*")) == openings
+    view = json.loads((undisturbed.home / "studies/tiny/view.json").read_text())
+    explanation = view["explanation"]
+    assert [method["name"] for method in explanation["methods"]] == ["integrated_gradients", "grad_cam", "occlusion"]
+    assert len(explanation["classes"]) == 10
+    assert {example["kind"] for example in explanation["examples"]} >= {"typical", "borderline"}
+    shown = {method["name"] for method in explanation["methods"] if method["shown"]}
+    assert all(set(example["maps"]) == shown for example in explanation["examples"])
+    assert 0.05 < explanation["calibration"]["temperature"] < 20
+    report = (undisturbed.home / "studies/tiny/report.html").read_text()
+    assert "What the winner looks at" in report
+    assert "How far its probabilities can be believed" in report
+
+    image = tmp_path / "digit.png"
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(image)
+    done = undisturbed.run("explain", "tiny", str(image), "--output", str(tmp_path / "page.html"))
+    assert done.returncode == 0, done.stderr
+    assert "integrated gradients: " in done.stdout
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<img") >= 2
+    done = undisturbed.run("explain", str(tmp_path), str(image))
+    assert done.returncode == 2
+    assert "holds no recipe.json; allowed is a finished study, or a folder" in done.stderr
