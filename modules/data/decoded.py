@@ -23,7 +23,7 @@ from modules.parts import revisions_of
 from modules.store import Store
 from modules.workers.pool import WorkerDiedError, WorkerPool
 
-REVISION = 1
+REVISION = 2
 
 _KIND = "decoded"
 _SAMPLE = 1_000  # files whose headers decide about the size

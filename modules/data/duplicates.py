@@ -16,8 +16,8 @@ from modules.data.parts import cell_means, chunks
 REVISION = 1
 
 _LEAST_CORRELATION = 0.99
-_ALIKE = 0.98  # of the cells, which a little noise may move further than the pixels
-_AT_ONCE = 1024  # images that are compared with all others
+_ALIKE = 0.985  # of the cells, which a little noise may move further than the pixels
+_AT_ONCE = 512  # images that are compared at once with those near them
 
 Images = NDArray[np.uint8]
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -51,18 +51,18 @@ def find_twins(
 def _alike(cells: NDArray[np.float32], others: NDArray[np.float32], rows: NDArray[np.int64]) -> Iterator[Pairs]:
     """Rows and others whose directions are close, some at a time.
 
-    Unit vectors with a product of c are sqrt(2 - 2c) apart, and so no further along any axis: sorted along the one
-    that spreads them most, each piece of `rows` is compared with a window of the others.
+    Unit vectors with a product of c are sqrt(2 - 2c) apart, and so no further along any axis. Along the three that
+    spread the others most, each piece of `rows` lies close together, and is compared with what is near it there.
     """
-    axis = np.linalg.eigh(others.T @ others)[1][:, -1]
-    reach = np.sqrt(2 - 2 * _ALIKE) + 1e-3
-    rows = rows[np.argsort(cells[rows] @ axis)]
-    order = np.argsort(others @ axis)
-    places = (others @ axis)[order]
+    axes = np.linalg.eigh(others.T @ others)[1][:, -3:]
+    reach = np.float32(np.sqrt(2 - 2 * _ALIKE) + 1e-3)
+    places, known = cells @ axes, others @ axes
+    bins = np.floor(places[rows] / reach)
+    rows = rows[np.lexsort((places[rows, 0], *bins.T[1:]))]
     for first in range(0, len(rows), _AT_ONCE):
         piece = rows[first : first + _AT_ONCE]
-        low, high = cells[piece[[0, -1]]] @ axis
-        window = order[np.searchsorted(places, low - reach) : np.searchsorted(places, high + reach)]
+        low, high = places[piece].min(axis=0) - reach, places[piece].max(axis=0) + reach
+        window = np.flatnonzero(((known >= low) & (known <= high)).all(axis=1))
         pairs = np.argwhere(cells[piece] @ others[window].T >= _ALIKE)
         for start in range(0, len(pairs), _AT_ONCE):
             ours, theirs = pairs[start : start + _AT_ONCE].T
