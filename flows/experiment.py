@@ -371,7 +371,7 @@ def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inhe
     try:
         trial = _train_edited(study, plan, trunk, proposal, inherited, 0, number)
     except (TrainingError, WorkerDiedError) as error:
-        study.failed += 1
+        study.count_failure()
         return replace(child, refused=str(error))
     return replace(child, trained=_trained(study, _at_constant_rate(inherited.recipe), trial))
 

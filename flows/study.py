@@ -188,6 +188,7 @@ class Study:
     is_tracked: bool = False  # whether MLflow knows the study: trials wait until it does
     _laboratory: Laboratory | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _under_way: dict[str, threading.Lock] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -229,11 +230,12 @@ class Study:
         """Find a trial in the store or train it; count it, say it and show it in MLflow."""
         place = f"generation {generation} " if generation else ""
         label = f"{place}{edit or role} seed {spec.seed}"
-        result = self.laboratory.found(spec)
-        reused = result is not None
-        if result is None:
-            with self.progress.trial(label) as report:
-                result = self.laboratory.train(spec, report)
+        with self._alone_with(spec.key):
+            result = self.laboratory.found(spec)
+            reused = result is not None
+            if result is None:
+                with self.progress.trial(label) as report:
+                    result = self.laboratory.train(spec, report)
         run = TrialRun(
             role=role,
             result=result,
@@ -246,6 +248,19 @@ class Study:
         with self._lock:
             self._note(run, label)
         return result
+
+    @contextmanager
+    def _alone_with(self, key: str) -> Iterator[None]:
+        """Two edits may come to the same trial: the second then finds what the first trained."""
+        with self._lock:
+            lock = self._under_way.setdefault(key, threading.Lock())
+        with lock:
+            yield
+
+    def count_failure(self) -> None:
+        """A trial came to nothing."""
+        with self._lock:
+            self.failed += 1
 
     def _note(self, run: TrialRun, label: str) -> None:
         key = run.result.key
