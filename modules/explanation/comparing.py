@@ -1,4 +1,4 @@
-"""Where a challenger looks elsewhere than another model: what a gate may ask before it lets one take the other's place."""
+"""Where a challenger looks elsewhere than another model: what a gate may ask before one takes the place of another."""
 
 from pathlib import Path
 from typing import Any
