@@ -190,6 +190,7 @@ class Study:
         if result is None:
             with self.progress.trial(label) as report:
                 result = self.laboratory.train(spec, report)
+            self.energy.add_trial(result.energy_wh)
         self.folder.note_trial(result.key)
         if result.key not in self.runs:
             self.reused += reused
