@@ -23,6 +23,11 @@ class EnergyAccount:
     def __post_init__(self) -> None:
         kept = self.folder.read(_KEPT)
         self._before = Energy.model_validate(kept) if kept else None
+        self._trials_wh = 0.0
+
+    def add_trial(self, wh: float | None) -> None:
+        """A trial was trained, perhaps by a process that this one did not start."""
+        self._trials_wh += wh or 0.0
 
     @property
     def used(self) -> Energy | None:
@@ -30,6 +35,8 @@ class EnergyAccount:
         if self.meter is None:
             return None
         now = self.meter.read()
+        if now.wh < self._trials_wh:  # other machines, or workers that were there before
+            now = now.updated(wh=self._trials_wh)
         return now if self._before is None else self._before + now
 
     def used_on(self, device: str) -> Energy | None:

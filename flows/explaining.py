@@ -79,40 +79,34 @@ def _plain(settings: ExplanationSettings) -> dict[str, Any]:
 
 
 def explain_file(folder: Path, image: Path, page: Path, home: Path) -> OneImage:
-    """Explain what the model in a folder (of a winner or a bundle) says of an image file; writes a page."""
-    recipe, weights, classes = _model_in(folder)
-    architecture = recipe.architecture
-    channels, height, width = architecture.image_shape
-    pixels = read_image(image, Size(height, width, channels))
-    settings = resolve(["explanation=default"])
+    """Explain what the model in a folder (of a winner, or a bundle) says of an image file; writes a page."""
+    from modules.deployment.inference import ExportedModel
+
+    model = folder / "model.onnx"
+    if not model.is_file():
+        raise StudyError(f"{folder} holds no model.onnx; allowed is a finished study, a winner's folder or a bundle")
+    exported = ExportedModel(model)
+    pixels = read_image(image, Size(*exported.image_shape))
     with _worker(home) as pool:
-        answer = pool.call(
-            f"{_JOBS}.explain_image",
-            {
-                "architecture": architecture.model_dump(mode="json"),
-                "weights": str(weights),
-                "image": pixels.tolist(),
-                "mean": list(_mean(architecture)),
-                "classes": list(classes),
-                "methods": _plain(settings.explanation),
-            },
-        )
-    said = OneImage.model_validate(answer)
+        job, arguments = _question(folder, exported.classes)
+        said = OneImage.model_validate(pool.call(job, {**arguments, "image": pixels.tolist()}))
     write_text(page, one_image_html(image.name, said))
     return said
 
 
-def _model_in(folder: Path) -> tuple[Recipe, Path, tuple[str, ...]]:
-    from modules.deployment.inference import ExportedModel
-
-    missing = [name for name in ("recipe.json", "weights.safetensors", "model.onnx") if not (folder / name).is_file()]
-    if missing:
-        raise StudyError(
-            f"{folder} holds no {missing[0]}; allowed is a finished study, or a folder with the files of a winner "
-            "(recipe.json, weights.safetensors, model.onnx)"
-        )
-    recipe = Recipe.model_validate_json((folder / "recipe.json").read_text())
-    return recipe, folder / "weights.safetensors", ExportedModel(folder / "model.onnx").classes
+def _question(folder: Path, classes: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+    """All methods where the recipe and the weights lie beside the exported model, else what it can say alone."""
+    weights = folder / "weights.safetensors"
+    if not (weights.is_file() and (folder / "recipe.json").is_file()):
+        return "modules.deployment.explaining.explain_exported", {"model": str(folder / "model.onnx")}
+    architecture = Recipe.model_validate_json((folder / "recipe.json").read_text()).architecture
+    return f"{_JOBS}.explain_image", {
+        "architecture": architecture.model_dump(mode="json"),
+        "weights": str(weights),
+        "mean": list(_mean(architecture)),
+        "classes": list(classes),
+        "methods": _plain(resolve(["explanation=default"]).explanation),
+    }
 
 
 def _mean(architecture: Architecture) -> tuple[float, ...]:

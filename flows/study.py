@@ -236,6 +236,7 @@ class Study:
             if result is None:
                 with self.progress.trial(label) as report:
                     result = self.laboratory.train(spec, report)
+                self.energy.add_trial(result.energy_wh)
         run = TrialRun(
             role=role,
             result=result,

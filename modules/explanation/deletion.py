@@ -4,17 +4,21 @@ The pixels are taken out in the order of the map (Petsiuk, Das and Saenko 2018, 
 compared with is the same map moved elsewhere: as coarse or fine, as patchy, but at places that it did not choose.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import stats
+from torch import Tensor
 
-from modules.architecture.module import Network
 from modules.explanation.attribution import Maps, Question
 from modules.randomness import words
 from modules.records import Record
 
 REVISION = 1
+
+Logits = Callable[[Tensor], Tensor]
 
 STEPS = 10
 _MOVES = 3
@@ -31,7 +35,7 @@ class DeletionCheck(Record):
     passed: bool
 
 
-def deletion_check(network: Network, question: Question, maps: Maps) -> DeletionCheck:
+def deletion_check(network: Logits, question: Question, maps: Maps) -> DeletionCheck:
     """Compare a method's maps with the same maps moved."""
     areas = deletion_areas(network, question, maps)
     turns = range(_MOVES_OF_ONE if len(maps) == 1 else _MOVES)
@@ -54,14 +58,14 @@ def _p_value(areas: NDArray[np.float64], elsewhere: NDArray[np.float64]) -> floa
     return float(stats.ttest_1samp(gains, 0.0, alternative="greater").pvalue)
 
 
-def deletion_areas(network: Network, question: Question, maps: Maps) -> NDArray[np.float64]:
+def deletion_areas(network: Logits, question: Question, maps: Maps) -> NDArray[np.float64]:
     """The area under each image's curve: the mean probability of the class while pixels go, the strongest first."""
     curves = deletion_curves(network, question, maps)
     areas: NDArray[np.float64] = ((curves[1:] + curves[:-1]) / 2).mean(axis=0)
     return areas
 
 
-def deletion_curves(network: Network, question: Question, maps: Maps) -> NDArray[np.float64]:
+def deletion_curves(network: Logits, question: Question, maps: Maps) -> NDArray[np.float64]:
     """The probability of each image's class (steps + 1, N) with 0, 1, … of `STEPS` equal parts of its pixels gone."""
     count = len(maps)
     places = maps.reshape(count, -1)

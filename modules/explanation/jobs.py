@@ -15,7 +15,7 @@ from modules.architecture.module import Network, build_module
 from modules.data.arrays import Arrays, open_arrays
 from modules.evaluation.jobs import trained_network
 from modules.evaluation.outputs import Outputs
-from modules.explanation.attribution import Method, question_of
+from modules.explanation.attribution import Method, captum, question_of
 from modules.explanation.calibration import calibration_figures
 from modules.explanation.checking import Answer, ask_all
 from modules.explanation.class_figures import class_figures
@@ -91,6 +91,7 @@ def explain_image(
     report: Report,
 ) -> dict[str, Any]:
     """What the network whose weights lie in a file says of one image (nested lists, H x W x C, 0 to 255), and why."""
+    captum()  # without it there is nothing to say of a single image
     described = Architecture.model_validate(architecture)
     network = build_module(described)
     network.load_state_dict(safetensors.torch.load_file(Path(weights)))

@@ -82,3 +82,10 @@ def test_where_nothing_is_known_nothing_is_claimed(tmp_path) -> None:
     account.keep()
     assert (account.used, account.wh) == (None, 0.0)
     assert not (tmp_path / "studies/mine/energy.json").exists()
+
+
+def test_trials_that_others_trained_count(tmp_path) -> None:
+    account = EnergyAccount(StudyFolder(tmp_path, "mine"), Estimate(4.0, lambda: 0.0), find_grid(None))
+    for wh in (0.25, None, 0.5):
+        account.add_trial(wh)
+    assert account.wh == 0.75

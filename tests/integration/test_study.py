@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -243,4 +244,11 @@ def test_an_ended_study_is_explained_when_asked_and_opens_nothing_for_it(undistu
     assert page.count("<img") >= 2
     done = undisturbed.run("explain", str(tmp_path), str(image))
     assert done.returncode == 2
-    assert "holds no recipe.json; allowed is a finished study, or a folder" in done.stderr
+    assert "holds no model.onnx; allowed is a finished study, a winner's folder or a bundle" in done.stderr
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    shutil.copy(undisturbed.home / "studies/tiny/champion/model.onnx", bundle)
+    done = undisturbed.run("explain", str(bundle), str(image), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "only one of its two checks was made" in done.stdout
+    assert (tmp_path / "digit-explained.html").is_file()

@@ -1,8 +1,10 @@
 """Occlusion (Zeiler and Fergus 2014, arXiv:1311.2901)."""
 
 import math
+from collections.abc import Callable
 
-from modules.architecture.module import Network
+from torch import Tensor
+
 from modules.explanation.attribution import Maps, Question, as_maps, captum
 
 REVISION = 1
@@ -16,7 +18,7 @@ class Occlusion:
     def __init__(self, patch: float = 0.15) -> None:
         self.patch = patch
 
-    def __call__(self, network: Network, question: Question) -> Maps:
+    def __call__(self, network: Callable[[Tensor], Tensor], question: Question) -> Maps:
         """Patches move by half their side; a pixel gets the mean over the patches that cover it."""
         channels, *sides = question.images.shape[1:]
         windows = [min(side, max(2, round(self.patch * side))) for side in sides]

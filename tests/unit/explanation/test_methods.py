@@ -1,5 +1,7 @@
 """On images whose class a mark gives away, the methods point at it; with random weights they do not."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -91,3 +93,15 @@ def test_grad_cam_looks_at_the_last_layer_that_has_places():
     (answer,) = ask_all(network, {"grad_cam": GradCam()}, question).values()
     assert answer.maps is None
     assert answer.figures.verdict.startswith("not shown: no layer of the network")
+
+
+def test_without_captum_every_method_names_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    monkeypatch.setitem(sys.modules, "captum", None)
+    found = shortcut()
+    for answer in ask_all(found.network, METHODS, found.question).values():
+        assert answer.maps is None
+        assert answer.figures.verdict == (
+            "not shown: explanations need Captum, which is not installed here: "
+            "python -m pip install 'espalier[explain]'"
+        )
