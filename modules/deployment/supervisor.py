@@ -30,6 +30,7 @@ class Supervisor:
         self._current = current
         self._say = say
         self._ends = threading.Event()
+        self.server: subprocess.Popen[str]
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self.listener = socket.create_server((host, port), family=family, backlog=1024)
@@ -45,25 +46,26 @@ class Supervisor:
     def run(self) -> None:
         """Serve until `end` is called; DeploymentError where a bundle's server does not come up."""
         bundle = self._current()
-        server = self._started(bundle)
+        self.server = self._started(bundle)
         host, port, *_ = self.listener.getsockname()
         self._say(f"serving {bundle} at http://{host}:{port}; Ctrl-C ends it")
         try:
             while not self._ends.wait(_TURN_SECONDS):
                 wanted = self._current()
-                if server.poll() is not None:
-                    self._say(f"the server of {bundle} ended with exit code {server.returncode}; it is started again")
-                    server = self._started(bundle)
+                if self.server.poll() is not None:
+                    code = self.server.returncode
+                    self._say(f"the server of {bundle} ended with exit code {code}; it is started again")
+                    self.server = self._started(bundle)
                 elif wanted != bundle:
-                    leaving, server = server, self._started(wanted)
+                    leaving, self.server = self.server, self._started(wanted)
                     bundle = wanted
                     self._say(f"serving {bundle} now")
                     leaving.send_signal(signal.SIGTERM)
                     threading.Thread(target=leaving.wait, daemon=True).start()
         finally:
-            server.send_signal(signal.SIGTERM)
+            self.server.send_signal(signal.SIGTERM)
             self.listener.close()
-            server.wait()
+            self.server.wait()
 
     def _started(self, bundle: Path) -> "subprocess.Popen[str]":
         """A server that listens. One that does not come up is tried some times."""

@@ -20,7 +20,9 @@ def read_image(content: bytes, image_shape: tuple[int, int, int], max_pixels: in
             check_size(image.size, max_pixels, name)
             upright = ImageOps.exif_transpose(image)
             fitted = upright.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BILINEAR)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # Pillow's own, far above ours
+        raise RequestError(413, f"{name} has too many pixels; allowed are {max_pixels:,} in all") from None
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
         raise RequestError(415, f"{name} is no image that can be read; allowed are {' and '.join(FORMATS)}") from None
     return np.asarray(fitted, dtype=np.uint8).reshape(height, width, channels)
 

@@ -39,7 +39,7 @@ def read_settings(bundle: Path, environment: Mapping[str, str] = os.environ) -> 
     """The settings of a bundle; StartError, one sentence, for a key or a value that is not allowed."""
     path = bundle / "config.yaml"
     try:
-        written = yaml.safe_load(path.read_text()) if path.exists() else {}
+        written = (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
     except yaml.YAMLError:
         raise StartError(f"{path} is no YAML; allowed are lines of KEY: VALUE") from None
     if not isinstance(written, dict):

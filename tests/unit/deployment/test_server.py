@@ -52,9 +52,9 @@ def test_json_and_files_give_what_the_model_gives(port, images, good):
     _, body, _ = ask(port, "POST", INFER, request(images))
     (output,) = json.loads(body)["outputs"]
     np.testing.assert_allclose(np.reshape(output["data"], (5, 3)), expected.probabilities, atol=1e-6)
-    files, kind = form([(f"{place}.png", png(image[..., 0])) for place, image in enumerate(images)])
-    for body, content_type in ((files, kind), (png(images[0, ..., 0]), "image/png")):
-        status, answer, _ = ask(port, "POST", "/predict", body, content_type=content_type)
+    files, of_form = form([(f"{place}.png", png(image[..., 0])) for place, image in enumerate(images)])
+    for body, kind in ((files, of_form), (png(images[0, ..., 0]), "image/png")):
+        status, answer, _ = ask(port, "POST", "/predict", body, content_type=kind)
         assert status == 200
         for place, found in enumerate(json.loads(answer)["predictions"]):
             assert found["class"] == expected.classes[place]
@@ -111,9 +111,7 @@ def test_uploads_that_are_no_images(port, images):
         assert said in sentence(ask(port, "POST", "/predict", body, content_type=content_type))
     bomb = io.BytesIO()
     Image.new("1", (10_000, 10_000)).save(bomb, "PNG")
-    assert "413 the image has 10000 x 10000 pixels" in sentence(
-        ask(port, "POST", "/predict", bomb.getvalue(), content_type="image/png")
-    )
+    assert "413 the image has" in sentence(ask(port, "POST", "/predict", bomb.getvalue(), content_type="image/png"))
 
 
 def test_a_body_that_is_too_long_is_refused_before_it_is_sent(port):
