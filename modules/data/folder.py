@@ -57,15 +57,20 @@ def read_class_folders(
     files: list[ImageFile] = []
     passed_over: list[tuple[str, str]] = []
     start = len(os.path.join(root, ""))
-    for given in GIVEN:
-        for name, folder in found.get(given, {}).items():
-            for entry, reason in _walk(folder, (_identity(root), _identity(parts[given]))):
-                below = shown(entry.path[start:])
-                if reason is not None:
-                    passed_over.append((below, reason))
-                    continue
-                facts = entry.stat()
-                files.append(ImageFile(below, names.index(name), given, entry.path, facts.st_size, facts.st_mtime_ns))
+    try:
+        for given in GIVEN:
+            for name, folder in found.get(given, {}).items():
+                for entry, reason in _walk(folder, (_identity(root), _identity(parts[given]))):
+                    below = shown(entry.path[start:])
+                    if reason is not None:
+                        passed_over.append((below, reason))
+                        continue
+                    facts, label = entry.stat(), names.index(name)
+                    files.append(ImageFile(below, label, given, entry.path, facts.st_size, facts.st_mtime_ns))
+    except OSError as error:
+        raise DataError(
+            f"{shown(error.filename or root)} cannot be read: {error.strerror or error}; allowed is a readable folder"
+        ) from error
     if not files:
         raise DataError(
             f"{shown(root)} holds no image in a folder of its class; allowed are CLASS/a.jpg, train/CLASS/a.jpg with "
