@@ -321,7 +321,8 @@ def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, .
         confirm_loss=winner.seen.loss, confirm_error=winner.seen.error, test_loss=test.loss, test_error=test.error
     )
     folder = study.folder.path
-    top = [folder / name for name in ("report.html", "ledger.json", "summary.json", "plan.json")]
+    names = ("report.html", "ledger.json", "summary.json", "plan.json", "augmentation.json")
+    top = [folder / name for name in names if (folder / name).exists()]
     end = StudyEnd(
         name=study.name,
         state="completed",
