@@ -4,6 +4,7 @@
 """
 
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,10 @@ def _save(bundle: RegisteredBundle, folder: Path) -> None:
     """MLflow's form of the model: `mlflow models serve` and `mlflow.pyfunc.load_model` take it."""
     from importlib.metadata import version
 
-    import mlflow.onnx
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's own, about forms of models that this is none of
+        import mlflow.onnx
+        import mlflow.pyfunc
     import numpy as np
     import onnx
     from mlflow.models import ModelSignature
