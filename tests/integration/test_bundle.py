@@ -17,7 +17,8 @@ from tests.integration.conftest import INLINE, Runner
 
 pytestmark = pytest.mark.full
 
-SHORT = ("run", *INLINE, "deployment=bundle", "search=none", "training.max_epochs=3", "trainer.threads=1", "study=tiny")
+WITH_BUNDLE = [override for override in INLINE if override != "deployment=none"]
+SHORT = ("run", *WITH_BUNDLE, "search=none", "training.max_epochs=3", "trainer.threads=1", "study=tiny")
 
 
 @pytest.fixture(scope="module")
