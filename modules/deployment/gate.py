@@ -86,22 +86,20 @@ def compare(
     resampled = bootstrap(ours, theirs)
     loss, error = (_interval(resampled[name]) for name in ("loss", "error"))
     worse, better = mcnemar_worse(ours.wrong, theirs.wrong), mcnemar_worse(theirs.wrong, ours.wrong)
-    figures |= {"loss_rise": loss, "error_rise": error, "mcnemar_worse": worse, "mcnemar_better": better}
+    figures |= {"loss_rise": list(loss), "error_rise": list(error), "mcnemar_worse": worse, "mcnemar_better": better}
     limits = manifest.gate
     merits, failings = [], []
     if worse < ALPHA:
         failings.append(f"it errs more often than what is live (McNemar p = {worse:.2g})")
     cheaper = _is_cheaper(manifest, live)
     if loss[1] < 0:
-        merits.append(f"it is better: its cross-entropy is {_between(loss)} than that of what is live (95 %)")
+        merits.append(f"it is better: {_between(loss)}")
     elif error[1] <= limits.margin and cheaper:
         merits.append(f"its error is higher by at most {error[1]:.2%} (allowed {limits.margin:.2%}), and {cheaper}")
     elif cheaper:
         failings.append(f"it is cheaper, but its error may be {error[1]:.2%} higher; allowed is {limits.margin:.2%}")
     else:
-        failings.append(
-            f"no evidence that it is better: its cross-entropy is {_between(loss)} (95 %), nor is it cheaper"
-        )
+        failings.append(f"no evidence that it is better: {_between(loss)}; nor is it cheaper")
     failings += _worse_classes(ours, theirs, labels, manifest)
     rise = calibration_of(ours.confidences, ~ours.wrong) - calibration_of(theirs.confidences, ~theirs.wrong)
     if rise > limits.calibration_margin and np.quantile(resampled["calibration"], ALPHA) > 0:
@@ -133,7 +131,7 @@ def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _between(interval: tuple[float, float]) -> str:
-    return f"between {interval[0]:+.4f} and {interval[1]:+.4f} higher"
+    return f"its cross-entropy minus that of what is live is {interval[0]:+.4f} to {interval[1]:+.4f} (95 %)"
 
 
 def _is_cheaper(manifest: Manifest, live: Manifest) -> str:

@@ -36,7 +36,7 @@ class Supervisor:
             self.listener = socket.create_server((host, port), family=family, backlog=1024)
         except OSError as error:
             raise DeploymentError(
-                f"cannot listen on {host} port {port}: {error.strerror}; choose another one with --port"
+                f"cannot listen on {host} port {port}: {_reason(error)}; choose another one with --port"
             ) from None
 
     def end(self) -> None:
@@ -81,6 +81,11 @@ class Supervisor:
             server.kill()
             server.wait()
         raise DeploymentError(f"the server of {bundle} did not start in {_MOST_FAILURES} tries; what it said is above")
+
+
+def _reason(error: OSError) -> str:
+    """Without the address, which Python adds to the words of the system."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _closes(reading: int) -> bool:

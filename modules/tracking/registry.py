@@ -4,6 +4,7 @@
 """
 
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ def register(client: "MlflowClient", run: str, bundle: RegisteredBundle) -> str:
     if found is None:
         _make_sure_of(client, bundle.model)
         with tempfile.TemporaryDirectory() as folder:
-            _save(bundle, Path(folder) / _FOLDER)
+            save_model(bundle, Path(folder) / _FOLDER)
             client.log_artifacts(run, str(Path(folder) / _FOLDER), _FOLDER)
         source = f"{client.get_run(run).info.artifact_uri}/{_FOLDER}"
         tags = {_BUNDLE: bundle.version}
@@ -68,11 +69,14 @@ def _make_sure_of(client: "MlflowClient", model: str) -> None:
             raise
 
 
-def _save(bundle: RegisteredBundle, folder: Path) -> None:
+def save_model(bundle: RegisteredBundle, folder: Path) -> None:
     """MLflow's form of the model: `mlflow models serve` and `mlflow.pyfunc.load_model` take it."""
     from importlib.metadata import version
 
-    import mlflow.onnx
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's own, about forms of models that this is none of
+        import mlflow.onnx
+        import mlflow.pyfunc
     import numpy as np
     import onnx
     from mlflow.models import ModelSignature

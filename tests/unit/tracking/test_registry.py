@@ -56,10 +56,10 @@ def test_a_bundle_is_registered_once_and_aliases_follow(home: Path, sink: Mlflow
 
 
 def test_the_registered_model_says_what_it_takes_and_answers(home: Path, sink: MlflowSink, tmp_path: Path) -> None:  # noqa: F811
-    import mlflow.pyfunc
-
     sink.write_study(STUDY)
     sink.register_bundle(STUDY.name, bundle(tmp_path, "a"))
+    import mlflow.pyfunc
+
     assert sink.is_on
     (folder,) = (home / "artifacts").rglob("model/MLmodel")
     loaded = mlflow.pyfunc.load_model(str(folder.parent))
