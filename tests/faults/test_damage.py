@@ -62,6 +62,7 @@ def test_a_damaged_file_of_the_winner_is_found_redone_and_said(undisturbed, tmp_
 def test_a_home_that_was_moved_goes_on_where_it_is(undisturbed, tmp_path):
     """Stopped in the middle, moved with everything in it, and gone on with under the new path."""
     first = Runner(tmp_path / "here" / "home")
+    first.home.parent.mkdir()
     process = first.start_and_wait_for_trials(3, *RUN)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=PATIENCE)
