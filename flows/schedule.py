@@ -58,10 +58,12 @@ def _serve(deployment: Any) -> None:
     runner = Runner(limit=1, pause_on_shutdown=False)
 
     def end(number: int, frame: object) -> NoReturn:
-        _end_runs([entry["pid"] for entry in runner._flow_run_process_map.values()])
+        # Prefect has no other way to name them; where this one is gone, they are killed, which does no harm either.
+        handles = getattr(getattr(runner, "_process_manager", None), "_process_map", {})
+        _end_runs([handle.pid for handle in handles.values() if handle.pid is not None])
         raise KeyboardInterrupt
 
-    runner.handle_sigterm = end  # type: ignore[method-assign,assignment]  # which theirs would warn about
+    runner.handle_sigterm = end  # type: ignore[method-assign]  # which theirs would warn about
     signal.signal(signal.SIGINT, end)
     runner.add_deployment(deployment)
     asyncio.run(runner.start())
