@@ -4,10 +4,12 @@ import asyncio
 import os
 import re
 import signal
+import time
 import zoneinfo
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from flows import prefect_client
 from flows.server import join
@@ -16,6 +18,7 @@ from modules.errors import ConfigError
 
 _LONGEST_NAME = 80  # the date has to fit, too
 _CRON_FIELDS = 5
+_SECONDS_TO_END = 30.0
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,35 @@ def serve_schedule(schedule: Schedule, home: Path) -> None:
 
 
 def _serve(deployment: Any) -> None:
-    """Until a Ctrl-C or a SIGTERM, which ends what runs. The schedule stays known: whoever serves it again goes on."""
+    """Until a Ctrl-C or a SIGTERM. The schedule stays known: whoever serves it again goes on."""
     from prefect.runner import Runner
 
     runner = Runner(limit=1, pause_on_shutdown=False)
-    runner.handle_sigterm = lambda *_: signal.raise_signal(signal.SIGINT)  # type: ignore[method-assign]  # theirs warns
+
+    def end(number: int, frame: object) -> NoReturn:
+        # Prefect has no other way to name them; where this one is gone, they are killed, which does no harm either.
+        handles = getattr(getattr(runner, "_process_manager", None), "_process_map", {})
+        _end_runs([handle.pid for handle in handles.values() if handle.pid is not None])
+        raise KeyboardInterrupt
+
+    runner.handle_sigterm = end  # type: ignore[method-assign]  # which theirs would warn about
+    signal.signal(signal.SIGINT, end)
     runner.add_deployment(deployment)
     asyncio.run(runner.start())
+
+
+def _end_runs(pids: list[int]) -> None:
+    """Have studies that run write down that they were interrupted; Prefect would give them no time."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _SECONDS_TO_END
+    for pid in pids:
+        with suppress(ChildProcessError):  # has been waited for
+            while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(0.1)
 
 
 def _deployment(schedule: Schedule, tags: list[str]) -> Any:

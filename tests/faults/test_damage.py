@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.watchdog import is_locked
 from tests.faults.conftest import (
     RUN,
     SERIAL,
@@ -61,10 +62,12 @@ def test_a_damaged_file_of_the_winner_is_found_redone_and_said(undisturbed, tmp_
 def test_a_home_that_was_moved_goes_on_where_it_is(undisturbed, tmp_path):
     """Stopped in the middle, moved with everything in it, and gone on with under the new path."""
     first = Runner(tmp_path / "here" / "home")
+    first.home.parent.mkdir()
     process = first.start_and_wait_for_trials(3, *RUN)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=PATIENCE)
-    time.sleep(5)  # its Prefect server ends itself
+    while is_locked(first.home / "prefect" / "watchdog.lock"):  # its Prefect server ends itself
+        time.sleep(0.2)
     second = Runner(tmp_path / "there" / "home")
     second.home.parent.mkdir()
     first.home.rename(second.home)

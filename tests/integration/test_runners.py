@@ -51,7 +51,14 @@ def test_one_of_two_workers_killed_loses_its_trial_alone(serial: Runner, runner:
     assert_same(runner, serial)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.faults),
+        pytest.param(signal.SIGKILL, -9, marks=pytest.mark.faults),
+    ],
+)
 def test_a_signal_ends_two_workers_and_what_follows_goes_on(serial: Runner, runner: Runner, number: int, code: int):
     process = runner.start_and_wait_for_trials(2, *TWO)
     workers = workers_of(process)
