@@ -310,7 +310,7 @@ def test_an_explanation_is_shown_with_what_is_suspicious_first() -> None:
         "The network is too sure of itself.",
     ):
         assert text in page.text, text
-    assert page.text.index("Look here") < page.text.index("taken for it")
+    assert page.text.index("Look here") < page.text.index("Taken for it")
     pictures = [attrs for tag, attrs in page.tags if tag == "img"]
     assert (
         len(pictures) == 2 * 2 + 2 + 1 + 2
