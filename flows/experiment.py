@@ -11,7 +11,7 @@ Each stage is a function that hands on small records; with the decorators taken 
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from flows.opening import opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
 from flows.study import Study
 from flows.translation import configured_data, configured_limits, configured_recipe, configured_wishes
+from flows.tuning import sweep, swept
 from modules.config import Settings, home_folder, resolve
 from modules.errors import TrainingError
 from modules.evaluation.outputs import Outputs
@@ -51,6 +52,16 @@ from modules.search.stopping import final_samples, why_stop
 from modules.store import Store
 from modules.training.spec import Slice, Start, TrialSpec
 from modules.workers.pool import WorkerDiedError
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a study ends with and how it came there."""
+
+    plan: Plan
+    trunk: Trunk
+    final: Final
+
 
 _CONSTANT = "modules.training.schedules.constant.Constant"
 _LINEAR = "modules.training.schedules.linear.Linear"
@@ -90,20 +101,27 @@ def plan_study(settings: Settings, home: Path) -> None:
 
 def study_flow(study: Study) -> None:
     """From the images to the report."""
+    found = find_winner(study)
+    test = open_test(study, found.final)
+    write_report(study, found, test)
+
+
+def find_winner(study: Study) -> Found:
+    """From the images to the network that the study ends with; the test set stays closed."""
     data = load_data(study)
     recipe = augment_data(study, select_data(study, data))
     earlier = find_earlier_winner(study)
     recipe = tune_recipe(study, size_network(study, recipe, earlier))
     plan = make_plan(study, recipe)
+    if plan.try_samples:
+        return sweep_space(study, plan, recipe)
     trunk = train_baseline(study, recipe, plan, earlier.start if earlier else None)
     front: tuple[Member, ...] = (Member(trunk.trained, trunk.position, trunk.lineage),)
     for number in range(1, plan.generations + 1):
         if stop_reason(study, plan, trunk, number) is not None:
             break
         trunk, front = run_generation(study, plan, trunk, front, number)
-    final = train_final(study, plan, trunk, front, recipe)
-    test = open_test(study, final)
-    write_report(study, plan, trunk, final, test)
+    return Found(plan, trunk, train_final(study, plan, trunk, front, recipe))
 
 
 @task("load data", retries=2)
@@ -183,6 +201,16 @@ def train_baseline(study: Study, recipe: Recipe, plan: Plan, start: Start | None
     spec = study.laboratory.spec(recipe, piece, study.seed(0), start)
     trial = train_trial(study, spec, "baseline")
     return Trunk(trained=_trained(study, recipe, trial), position=trial.samples, lineage=(_first_step(spec, trial),))
+
+
+def sweep_space(study: Study, plan: Plan, recipe: Recipe) -> Found:
+    """Whole trainings in a space instead of generations; the best of them, or those of a front."""
+    tuning, tried = sweep(study, plan, recipe)
+    reporting.keep_tuning(study, tuning)
+    trained = {name: swept(recipe, climbed) for name, climbed in tried.items()}
+    best = next(iter(trained.values()))
+    trunk = Trunk(_trained(study, best.recipe, best.trial), best.trial.samples, lineage=best.lineage)
+    return Found(plan, trunk, confirm_final(study, trunk, trained))
 
 
 def stop_reason(study: Study, plan: Plan, trunk: Trunk, number: int) -> str | None:
@@ -414,9 +442,9 @@ def open_test(study: Study, final: Final) -> Outputs:
 
 
 @task("write report", retries=2)
-def write_report(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> None:
+def write_report(study: Study, found: Found, test: Outputs) -> None:
     """The winner for `espalier predict`, the ledger, the report with its figures, the summary, and MLflow's page."""
-    view = reporting.write_study(study, plan, trunk, final, test)
+    view = reporting.write_study(study, found.plan, found.trunk, found.final, test)
     publish_table(f"study-{study.name}", study_markdown(view))
 
 

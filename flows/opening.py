@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from flows import reporting
 from flows.progress import Progress
@@ -66,7 +67,7 @@ def _claim(folder: StudyFolder, settings: Settings) -> None:
     """Write down what the study is made of; StudyError where its name is taken by other settings."""
     kept = folder.read("settings.json")
     content = settings.content
-    if kept is not None and kept != content:
+    if kept is not None and _without_space(kept) != _without_space(content):
         ours, theirs = flattened(content), flattened(kept)
         key = next(name for name in {**theirs, **ours} if ours.get(name) != theirs.get(name))
         raise StudyError(
@@ -74,6 +75,12 @@ def _claim(folder: StudyFolder, settings: Settings) -> None:
             f"{ours.get(key, 'nothing')}; take another name with study=NAME, or start this one over with fresh=true"
         )
     folder.write("settings.json", content)
+
+
+def _without_space(content: dict[str, Any]) -> dict[str, Any]:
+    """A study goes on with another space of the same name: it finds again what is the same, and says what is not."""
+    space = content["search"]["space"]
+    return {**content, "search": {**content["search"], "space": space["name"] if space else None}}
 
 
 def _sink(settings: Settings, home: Path) -> MlflowSink:

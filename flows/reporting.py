@@ -27,6 +27,7 @@ from modules.report.view import LayerView, StudyView
 from modules.search.final import Final, Finalist
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
+from modules.search.tries import Tuning
 from modules.store import explained_write_errors, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import StudyEnd, StudyRun
@@ -60,6 +61,14 @@ def keep_rate(study: Study, found: RangeTest) -> None:
     study.progress.say(f"learning rate: {found.picked:g}, from a range test of {low:.1e} to {high:.1e}")
 
 
+def keep_tuning(study: Study, tuning: Tuning) -> None:
+    """Keep the account of a search for hyper-parameters, and say what came of it."""
+    study.folder.write(f"tuning-{tuning.when}.json", tuning.model_dump(mode="json"))
+    stopped = sum(one.state == "stopped" for one in tuning.tries)
+    best = f"the lowest loss is {tuning.best.loss:.4f}, try {tuning.best.number}" if tuning.best else "none ended"
+    study.progress.say(f"{len(tuning.tries)} tries of {tuning.space.name}, {stopped} of them stopped early: {best}")
+
+
 def say_generation(study: Study, record: GenerationRecord) -> None:
     """What became of each edit."""
     for row in record.rows:
@@ -85,7 +94,7 @@ def track_start(study: Study, recipe: Recipe) -> None:
 
 def write_ledger(study: Study, trunk: Trunk, final: Final | None = None) -> Ledger:
     """The ledger as far as it goes."""
-    baseline = next(key for key, run in study.runs.items() if run.role == "baseline")
+    baseline = next((key for key, run in study.runs.items() if run.role == "baseline"), next(iter(study.runs)))
     ledger = Ledger(
         study=study.name,
         baseline=baseline,

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,8 +179,19 @@ class Study:
         """The seed of the first, second, … training of a recipe."""
         return self.settings.seed + 1000 * replicate
 
-    def trial(self, spec: TrialSpec, role: str, generation: int | None, edit: str | None) -> TrialResult:
-        """Find a trial in the store or train it; count it, say it and show it in MLflow."""
+    def trial(
+        self,
+        spec: TrialSpec,
+        role: str,
+        generation: int | None,
+        edit: str | None,
+        parameters: Mapping[str, str] | None = None,
+        shown: bool = True,
+    ) -> TrialResult:
+        """Find a trial in the store or train it; count it, and where it is to be shown, say it and show it in MLflow.
+
+        `parameters` are shown besides those of its recipe.
+        """
         place = f"generation {generation} " if generation else ""
         label = f"{place}{edit or role} seed {spec.seed}"
         result = self.laboratory.found(spec)
@@ -191,19 +202,26 @@ class Study:
         self.folder.note_trial(result.key)
         if result.key not in self.runs:
             self.reused += reused
-            self.progress.say(_trial_line(label, result, reused))
+            if shown:
+                self.progress.say(_trial_line(label, result, reused))
         self.runs[result.key] = TrialRun(
             role=role,
             result=result,
             generation=generation,
             edit=edit,
-            parameters=flattened(spec.recipe.model_dump(mode="json", exclude={"architecture"})),
+            parameters=flattened(spec.recipe.model_dump(mode="json", exclude={"architecture"}))
+            | dict(parameters or {}),
             reused=reused,
         )
-        if self.sink is not None:
-            self.sink.write_trial(self.name, self.runs[result.key])
+        if shown:
+            self.show(result.key)
         self.clock.keep()
         return result
+
+    def show(self, key: str) -> None:
+        """Show one of the study's trials in MLflow."""
+        if self.sink is not None:
+            self.sink.write_trial(self.name, self.runs[key])
 
     def decided(self, question: str, decide: Callable[[], Any]) -> Any:
         """The answer (JSON) to a question that depends on the clock: asked once, then read from the study's folder."""

@@ -6,21 +6,25 @@ from modules.config.settings import (
     BudgetSettings,
     DataSettings,
     ObjectiveSettings,
+    OptimizerChoice,
     SearchSettings,
     Settings,
     TrainerSettings,
     TrainingSettings,
 )
 from modules.config.sweeps import expand_sweep
+from modules.config.variations import Variations
 
 __all__ = [
     "BudgetSettings",
     "DataSettings",
     "ObjectiveSettings",
+    "OptimizerChoice",
     "SearchSettings",
     "Settings",
     "TrainerSettings",
     "TrainingSettings",
+    "Variations",
     "config_text",
     "expand_sweep",
     "group_choices",

@@ -34,6 +34,15 @@ def why_stop(
     return None
 
 
+def clock_allows(plan: Plan, seconds: float, samples: int) -> bool:
+    """Whether there is time to train so many samples and for what comes after the search."""
+    if plan.minutes is None or plan.calibration is None:
+        return True
+    final = _FINAL_SHARE * (plan.continued_samples + plan.scratch_samples)
+    needed = (samples + final) / plan.calibration.samples_per_second
+    return seconds + needed + RESERVED_SECONDS <= plan.minutes * 60
+
+
 def final_samples(plan: Plan, seconds: float, seconds_per_sample: float, may_grow: bool = False) -> int:
     """How long each final training may be: as planned, or shorter where the time left does not suffice.
 
