@@ -26,6 +26,7 @@ examples:
   espalier run data=mnist data.root=DIR budget.minutes=15 objective.max_params=50000
   espalier run -m seed=1,2,3                           a study for each
   espalier run experiment=classic_cnn                  a preset
+  espalier sweep training data=mnist data.root=DIR     hyper-parameters of whole trainings, worse ones stopped early
   espalier config training.batch_size=64               what that resolves to, and every key there is
   espalier plan data=mnist data.root=DIR               what it would cost
   espalier predict STUDY a.png b.png > predictions.csv
@@ -136,6 +137,11 @@ def _declare_run(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _declare_sweep(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("space", metavar="SPACE", help="a name in conf/space, or the path of a yaml like those")
+    _declare_overrides(parser)
+
+
 def _declare_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", metavar="STUDY", help="its name; `espalier studies` lists them")
 
@@ -187,6 +193,19 @@ def _run_sweep(sweep: Sequence[tuple[Any, str]]) -> int:
     names = list(dict.fromkeys(settings.study_name for settings, _ in sweep))
     print("\n" + table(study_rows(_home(), names, failed)))
     return next(iter(failed.values()), 0)
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    """A study of search=sweep; the same command again goes on with it."""
+    from modules.config import resolve
+
+    if "=" in arguments.space:
+        raise ConfigError(f"espalier sweep {arguments.space}: the space comes first; allowed is espalier sweep SPACE …")
+    settings = resolve(["search=sweep", f"search.space={arguments.space}", *arguments.overrides])
+    from flows.experiment import run_study
+
+    run_study(settings, command=shlex.join(["espalier", "sweep", arguments.space, *arguments.overrides]))
+    return 0
 
 
 def _typed(overrides: Sequence[str]) -> str:
@@ -323,6 +342,7 @@ def _write_log(error: Exception) -> Path:
 
 COMMANDS = {
     "run": Command("run a study; the same command again goes on with it", _run, _declare_run),
+    "sweep": Command("search hyper-parameters; the same command again goes on with it", _sweep, _declare_sweep),
     "plan": Command("what a study would cost", _plan, _declare_overrides),
     "config": Command("what a configuration resolves to", _config, _declare_overrides),
     "studies": Command("the studies there are", _studies, lambda parser: None),

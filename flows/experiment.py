@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from flows import reporting
+from flows.contests import race_optimizers, tune_hyperparameters
+from flows.evidence import confirmation_of, trained_of
 from flows.first_network import find_earlier_winner, size_network
 from flows.opening import opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
@@ -28,14 +30,13 @@ from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
 from modules.records import DataRecord, Part, Step, TrialResult
 from modules.report.table import study_markdown
+from modules.search.climbing import start_of
 from modules.search.diagnosis import Diagnosis
 from modules.search.final import Final, Finalist, FinalTraining, choose_final
 from modules.search.first_recipe import batch_limit, range_test_fits
 from modules.search.front import Member, confirmed_front, grown_front, next_parent, spaced, trunk_at
 from modules.search.generation import (
     Child,
-    Confirmation,
-    Judged,
     Trained,
     Trunk,
     favourite,
@@ -44,7 +45,7 @@ from modules.search.generation import (
     noise_of,
     record_generation,
 )
-from modules.search.laboratory import Inherited, Refused, evidence_of
+from modules.search.laboratory import Inherited, Refused
 from modules.search.plan import CONTROL_SEEDS, Plan
 from modules.search.plan import make_plan as new_plan
 from modules.search.proposal import Knowledge, Proposal, propose
@@ -116,11 +117,16 @@ def find_winner(study: Study) -> Found:
     if plan.try_samples:
         return sweep_space(study, plan, recipe)
     trunk = train_baseline(study, recipe, plan, earlier.start if earlier else None)
+    trunk = race_optimizers(study, plan, trunk)
+    trunk = tune_hyperparameters(study, plan, trunk, "before")
     front: tuple[Member, ...] = (Member(trunk.trained, trunk.position, trunk.lineage),)
-    for number in range(1, plan.generations + 1):
+    contests = len(trunk.generations)
+    for number in range(contests + 1, contests + plan.generations + 1):
         if stop_reason(study, plan, trunk, number) is not None:
             break
         trunk, front = run_generation(study, plan, trunk, front, number)
+    if not _is_pareto(study):
+        trunk = tune_hyperparameters(study, plan, trunk, "after")
     return Found(plan, trunk, train_final(study, plan, trunk, front, recipe))
 
 
@@ -200,7 +206,7 @@ def train_baseline(study: Study, recipe: Recipe, plan: Plan, start: Start | None
         )
     spec = study.laboratory.spec(recipe, piece, study.seed(0), start)
     trial = train_trial(study, spec, "baseline")
-    return Trunk(trained=_trained(study, recipe, trial), position=trial.samples, lineage=(_first_step(spec, trial),))
+    return Trunk(trained=trained_of(study, recipe, trial), position=trial.samples, lineage=(_first_step(spec, trial),))
 
 
 def sweep_space(study: Study, plan: Plan, recipe: Recipe) -> Found:
@@ -209,7 +215,7 @@ def sweep_space(study: Study, plan: Plan, recipe: Recipe) -> Found:
     reporting.keep_tuning(study, tuning)
     trained = {name: swept(recipe, climbed) for name, climbed in tried.items()}
     best = next(iter(trained.values()))
-    trunk = Trunk(_trained(study, best.recipe, best.trial), best.trial.samples, lineage=best.lineage)
+    trunk = Trunk(trained_of(study, best.recipe, best.trial), best.trial.samples, lineage=best.lineage)
     return Found(plan, trunk, confirm_final(study, trunk, trained))
 
 
@@ -281,13 +287,13 @@ def propose_edits(study: Study, plan: Plan, trunk: Trunk, diagnosis: Diagnosis, 
 def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trained:
     """The parent, trained on without an edit, with each of the control's seeds."""
     recipe = _at_constant_rate(trunk.trained.recipe)
-    start = _start_of(trunk.trained.first)
+    start = start_of(trunk.trained.first)
     piece = _slice(study, plan, trunk)
     trials = [
         train_trial(study, study.laboratory.spec(recipe, piece, study.seed(replicate), start), "control", number)
         for replicate in range(CONTROL_SEEDS)
     ]
-    return _trained(study, recipe, *trials)
+    return trained_of(study, recipe, *trials)
 
 
 def fit_edits(
@@ -322,7 +328,7 @@ def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inhe
     except (TrainingError, WorkerDiedError) as error:
         study.failed += 1
         return replace(child, refused=str(error))
-    return replace(child, trained=_trained(study, _at_constant_rate(inherited.recipe), trial))
+    return replace(child, trained=trained_of(study, _at_constant_rate(inherited.recipe), trial))
 
 
 def train_again(study: Study, plan: Plan, trunk: Trunk, child: Child, number: int) -> Child:
@@ -331,7 +337,7 @@ def train_again(study: Study, plan: Plan, trunk: Trunk, child: Child, number: in
     inherited = apply_edit(study, child.proposal, trunk.trained.recipe, trunk.trained.first, study.seed(1), number)
     assert isinstance(inherited, Inherited)
     trial = _train_edited(study, plan, trunk, child.proposal, inherited, 1, number)
-    trained = _trained(study, child.trained.recipe, *child.trained.trials, trial)
+    trained = trained_of(study, child.trained.recipe, *child.trained.trials, trial)
     return Child(child.proposal, child.description, trained, child.certificate)
 
 
@@ -358,26 +364,14 @@ def judge_edits(
     """Judge on *steer*, open *confirm* for what is kept, write the ledger."""
     margin = study.settings.objective.margin
     judged = judge_generation(children, control, trunk, margin)
-    confirmation = _confirm(study, control, children, judged)
-    record = record_generation(number, children, control, judged, confirmation, margin)
+    kept = None if judged.kept is None else children[judged.kept].trained
+    confirmed = confirmation_of(study, kept, control)
+    record = record_generation(number, children, control, judged, confirmed, margin)
     piece = _slice(study, plan, trunk).model_dump(mode="json")
     trunk = next_trunk(trunk, children, control, judged, record, piece)
     reporting.write_ledger(study, trunk)
     reporting.say_generation(study, record)
     return trunk
-
-
-def _confirm(study: Study, control: Trained, children: Sequence[Child], judged: Judged) -> Confirmation | None:
-    """What the kept child and its control say about *confirm*, which is opened for nothing else."""
-    if judged.kept is None:
-        return None
-    kept = children[judged.kept].trained
-    assert kept is not None
-    seen = [
-        evidence_of([study.laboratory.observe(trained.recipe, trial, "confirm") for trial in trained.trials])
-        for trained in (kept, control)
-    ]
-    return Confirmation(*seen)
 
 
 def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member], first: Recipe) -> Final:
@@ -415,7 +409,7 @@ def _cool_down(study: Study, plan: Plan, start: Trunk | Member, samples: int, ro
     """Trained on from the weights it has, with a rate that ends at zero."""
     cooling = start.trained.recipe.updated(schedule=Part(target=_LINEAR, arguments={"final_factor": 0.0}))
     piece = _piece(study, samples, plan.evaluate_every, start.position)
-    spec = study.laboratory.spec(cooling, piece, study.seed(0), _start_of(start.trained.first))
+    spec = study.laboratory.spec(cooling, piece, study.seed(0), start_of(start.trained.first))
     done = train_trial(study, spec, role)
     return FinalTraining(cooling, done, start.trained.recipe.content_digest, (*start.lineage, _next_step(spec, done)))
 
@@ -452,7 +446,8 @@ def _affordable(study: Study, plan: Plan, trunk: Trunk) -> int:
     """Under a clock, a search that stopped early leaves its time to the final training."""
     latest, settings = trunk.trained.first, study.settings
     wished = settings.search.final_samples is not None or settings.training.max_epochs is not None
-    stopped_early = len(trunk.generations) < plan.generations and not wished
+    generations = [record for record in trunk.generations if record.contest is None]
+    stopped_early = len(generations) < plan.generations and not wished
     return final_samples(plan, study.clock.seconds, latest.seconds / latest.samples, may_grow=stopped_early)
 
 
@@ -464,14 +459,6 @@ def _first_step(spec: TrialSpec, trial: TrialResult) -> Step:
 def _next_step(spec: TrialSpec, trial: TrialResult) -> Step:
     piece = spec.slice.model_dump(mode="json")
     return Step(trial=trial.key, seed=spec.seed, slice=piece, schedule=spec.recipe.schedule)
-
-
-def _trained(study: Study, recipe: Recipe, *trials: TrialResult) -> Trained:
-    return Trained(recipe, trials, study.laboratory.steer_evidence(list(trials)))
-
-
-def _start_of(trial: TrialResult) -> Start:
-    return Start(kind="trials", key=trial.key, state_sha256=trial.state_sha256)
 
 
 def _slice(study: Study, plan: Plan, trunk: Trunk) -> Slice:

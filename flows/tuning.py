@@ -12,7 +12,7 @@ from modules.config import Variations
 from modules.errors import TrainingError
 from modules.recipe import Recipe
 from modules.records import Step, TrialResult
-from modules.search.climbing import Climbed, Ground, climb, climb_anew
+from modules.search.climbing import Climbed, Ground, Leg, climb, climb_anew
 from modules.search.final import FinalTraining
 from modules.search.plan import SWEEP_RUNGS, Plan
 from modules.search.rungs import Rung, rungs_of
@@ -38,7 +38,8 @@ class Search:
     space: Space
     recipe: Recipe  # what the space varies
     rungs: tuple[Rung, ...]
-    ground: Ground = field(default_factory=Ground)
+    begin: Callable[[Recipe], Ground] = lambda recipe: Ground()  # what a try with a recipe begins with
+    generation: int | None = None
     tries: list[Try] = field(default_factory=list)
     climbed: dict[int, Climbed] = field(default_factory=dict)  # by number; the complete ones
 
@@ -89,17 +90,17 @@ class Search:
                 recipe = recipe.updated(learning_rate=found.picked)
         return recipe
 
-    def climbing(self, recipe: Recipe, train: Callable[[TrialSpec], TrialResult], seed: int) -> Iterator[Climbed]:
+    def climbing(self, recipe: Recipe, train: Callable[[TrialSpec], TrialResult]) -> Iterator[Climbed]:
         """The way of a recipe over the rungs."""
 
-        def leg(recipe: Recipe, piece: Slice, start: Start | None) -> tuple[TrialSpec, TrialResult]:
-            spec = self.study.laboratory.spec(recipe, piece, seed, start)
+        def leg(recipe: Recipe, piece: Slice, start: Start | None) -> Leg:
+            spec = self.study.laboratory.spec(recipe, piece, self.study.seed(0), start)
             return spec, train(spec)
 
         retreats = self.study.settings.training.max_retreats
         if self.varies_schedule:
             return climb_anew(recipe, self.rungs, leg, retreats)
-        return climb(recipe, self.rungs, self.ground, leg, retreats)
+        return climb(recipe, self.rungs, self.begin(recipe), leg, retreats)
 
     def _first_points(self) -> dict[str, list[Values]]:
         """What is tried before anything is proposed, by where it comes from: settled once for a space.
@@ -132,7 +133,7 @@ class Search:
         """Asks the old space's sampler again, for as long as the store holds what it asked for."""
         for difference in self.space.differences(old):
             self.study.progress.say(f"the space has changed: {difference}", "yellow")
-        before, found = Search(self.study, self.when, old, self.recipe, self.rungs, self.ground), []
+        before, found = Search(self.study, self.when, old, self.recipe, self.rungs, self.begin), []
         sampler = before.sampler(old, [point for points in first.values() for point in points])
         own = self._own_point()
         while True:
@@ -171,7 +172,8 @@ def run_try(study: Study, search: Search, sampler: Sampler, asked: Asked, when: 
     parameters = flattened(asked.values)
 
     def train(spec: TrialSpec) -> TrialResult:
-        return study.trial(spec, when, None, f"try {asked.number}", parameters=parameters, shown=False)
+        edit = f"try {asked.number}"
+        return study.trial(spec, when, search.generation, edit, parameters=parameters, shown=False)
 
     return _climb_up(search, sampler, asked, train)
 
@@ -188,7 +190,7 @@ def _climb_up(
     climbed, state, reason = None, "complete", ""
     try:
         recipe = search.recipe_at(asked.values)
-        for rung, climbed in enumerate(search.climbing(recipe, counted, search.study.seed(0))):
+        for rung, climbed in enumerate(search.climbing(recipe, counted)):
             if sampler.should_stop(asked, rung, climbed.losses[-1]):
                 state = "stopped"
                 break

@@ -26,6 +26,7 @@ _ONE_PART_GROUPS = ("model", "initialisation", "optimizer", "schedule", "batchin
 _DATA_OWN = ("name", "steer_fraction", "confirm_fraction", "test_fraction", "split_seed")
 _OPTIMIZER_OWN = ("default_learning_rate", "default_batch_size")
 _PLACEBO = "placebo_"  # edits called so do nothing: they are there to be asked for by name
+_OF_CONTESTS = ("change_recipe",)  # an edit that has no sites
 _TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
 _hydra = threading.Lock()  # Hydra is one for the whole process
 
@@ -228,7 +229,7 @@ def _optimizers(chosen: Any, conf: Path) -> tuple[OptimizerChoice, ...]:
 def _edits(chosen: Any, nodes: dict[str, Any], conf: Path) -> tuple[Part, ...]:
     parts = {name: _part(node, f"edit.{name}", "edit", conf) for name, node in nodes.items()}
     if chosen == "all":
-        return tuple(part for name, part in parts.items() if not name.startswith(_PLACEBO))
+        return tuple(part for name, part in parts.items() if _is_usual(name))
     names = [chosen] if isinstance(chosen, str) else chosen
     if not isinstance(names, list):
         raise ConfigError(f"search.edits must be all or a list of {', '.join(parts)}; got {shown(chosen)}")
@@ -236,6 +237,10 @@ def _edits(chosen: Any, nodes: dict[str, Any], conf: Path) -> tuple[Part, ...]:
         if not isinstance(name, str) or name not in parts:
             raise unknown("choice for search.edits:", name, ["all", *parts])
     return tuple(parts[name] for name in dict.fromkeys(names))
+
+
+def _is_usual(name: str) -> bool:
+    return not name.startswith(_PLACEBO) and name not in _OF_CONTESTS
 
 
 def _without_schemas(node: Any) -> Any:

@@ -51,8 +51,9 @@ class Variations:
                 continue
             key = parameter.key
             if key in self._groups:
+                typed = [one.value for one in self._typed if one.key == key]
                 same = (one for one in parameter.extremes if self._base({key: one})[key] == base[key])
-                value = next(same, None)
+                value = typed[0] if typed else next(same, None)
             else:
                 value = known.get(key, _get(base, key))
             if not parameter.contains(value):

@@ -15,6 +15,8 @@ from modules.edits.certificate import certify
 from modules.edits.changes import Array, TensorChange, apply_changes, apply_changes_to_moments
 from modules.edits.edit import Edit, Edited, apply_to
 from modules.edits.effects import first_order_effects
+from modules.edits.recipe_edit import RecipeEdit
+from modules.errors import EditError
 from modules.parts import build
 from modules.recipe import Recipe
 from modules.records import Certificate, Part
@@ -46,7 +48,9 @@ def apply_edit(
 
     ValueError where the edit does not fit its site, EditError where it breaks its promise.
     """
-    edit: Edit = build(part)
+    edit: Edit | RecipeEdit = build(part)
+    if isinstance(edit, RecipeEdit):
+        return _revised(edit, recipe, state, images)
     judged = _section(state, "ema")
     before = _network(recipe.architecture, judged)
     effects = None if labels is None else partial(first_order_effects, before, images, labels)
@@ -60,6 +64,17 @@ def apply_edit(
         edited.description,
         changes,
     )
+
+
+def _revised(edit: RecipeEdit, recipe: Recipe, state: Mapping[str, Tensor], images: Tensor) -> AppliedEdit:
+    """The same network with another recipe, certified like any other."""
+    revised = edit.revise(recipe)
+    if revised.recipe.architecture != recipe.architecture:
+        raise EditError(f"{type(edit).__name__} is an edit of the recipe, but it changed the architecture")
+    kept = {name: x for name, x in state.items() if revised.keeps_moments or not name.startswith("optimizer.")}
+    before, after = (_network(recipe.architecture, _section(each, "ema")) for each in (state, kept))
+    certificate = certify(edit.kind, before, after, images)
+    return AppliedEdit(revised.recipe, kept, certificate, revised.description, ())
 
 
 def replayed(changes: tuple[TensorChange, ...], state: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:

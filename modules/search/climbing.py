@@ -8,8 +8,8 @@ from modules.records import TrialResult
 from modules.search.rungs import Rung, constant, cooling, piece, warm
 from modules.training.spec import Slice, Start, TrialSpec
 
-Train = Callable[[Recipe, Slice, Start | None], tuple[TrialSpec, TrialResult]]
-_Leg = tuple[TrialSpec, TrialResult]
+Leg = tuple[TrialSpec, TrialResult]
+Train = Callable[[Recipe, Slice, Start | None], Leg]
 
 
 @dataclass(frozen=True)
@@ -22,40 +22,52 @@ class Ground:
 
 @dataclass(frozen=True)
 class Climbed:
-    """How far a try has come: its trunk so far, and the branch that was judged at its last rung."""
+    """How far a try has come: its trunk so far, and the branches that were judged, one at each rung."""
 
-    trunk: tuple[_Leg, ...]
-    judged: _Leg
-    losses: tuple[float, ...]
+    trunk: tuple[Leg, ...]
+    branches: tuple[Leg, ...]
+
+    @property
+    def judged(self) -> Leg:
+        """The last branch."""
+        return self.branches[-1]
 
     @property
     def result(self) -> TrialResult:
-        """Of the branch that was judged."""
+        """Of the last branch."""
         return self.judged[1]
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """On *steer*, of each branch."""
+        return tuple(result.steer_loss for _, result in self.branches)
+
+    @property
+    def others(self) -> tuple[TrialResult, ...]:
+        """All that was trained besides the last branch."""
+        return tuple(result for _, result in (*self.trunk, *self.branches[:-1]))
 
 
 def climb(recipe: Recipe, rungs: Sequence[Rung], ground: Ground, train: Train, retreats: int) -> Iterator[Climbed]:
     """Rung after rung on a trunk at a constant rate; at each a branch is cooled down, so that all compare alike."""
-    trunk: list[_Leg] = []
-    losses: list[float] = []
+    trunk: tuple[Leg, ...] = ()
+    branches: tuple[Leg, ...] = ()
     start, position = ground.start, ground.position
     for rung in rungs:
         schedule = warm() if start is None else constant()
         leg = train(recipe.updated(schedule=schedule), piece(rung.trunk, position, retreats), start)
-        trunk.append(leg)
-        start, position = start_of(leg[1]), position + rung.trunk
-        branch = train(recipe.updated(schedule=cooling()), piece(rung.cooled, position, retreats), start)
-        losses.append(branch[1].steer_loss)
-        yield Climbed(tuple(trunk), branch, tuple(losses))
+        trunk = (*trunk, leg)
+        start, position = start_of(leg[1]), position + leg[1].samples
+        branches = (*branches, train(recipe.updated(schedule=cooling()), piece(rung.cooled, position, retreats), start))
+        yield Climbed(trunk, branches)
 
 
 def climb_anew(recipe: Recipe, rungs: Sequence[Rung], train: Train, retreats: int) -> Iterator[Climbed]:
     """At each rung a whole training under the recipe's own schedule, from new weights."""
-    losses: list[float] = []
+    branches: tuple[Leg, ...] = ()
     for rung in rungs:
-        leg = train(recipe, piece(rung.samples, 0, retreats), None)
-        losses.append(leg[1].steer_loss)
-        yield Climbed((), leg, tuple(losses))
+        branches = (*branches, train(recipe, piece(rung.samples, 0, retreats), None))
+        yield Climbed((), branches)
 
 
 def start_of(trial: TrialResult) -> Start:

@@ -47,6 +47,7 @@ class Child:
     trained: Trained | None = None
     certificate: Certificate | None = None
     refused: str | None = None
+    spent: tuple[TrialResult, ...] = ()  # on it besides the trials that are judged
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ class Trunk:
     @property
     def generations_in_vain(self) -> int:
         """How many of the last generations in a row kept no edit."""
-        kept = [number for number, record in enumerate(self.generations, start=1) if any(r.kept for r in record.rows)]
-        return len(self.generations) - max(kept, default=0)
+        records = [record for record in self.generations if record.contest is None]
+        kept = [number for number, record in enumerate(records, start=1) if any(row.kept for row in record.rows)]
+        return len(records) - max(kept, default=0)
 
 
 def candidate_of(child: Trained, parent: Recipe) -> Candidate:
@@ -200,6 +202,7 @@ def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -
     parent = control.recipe
     recipe = child.trained.recipe if child.trained else parent
     trials = child.trained.trials if child.trained else ()
+    every = (*child.spent, *trials)
     if verdict is None:
         reason = f"refused: {child.refused}"
     elif verdict.passes and len(trials) < 2:
@@ -213,7 +216,7 @@ def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -
         reason=child.proposal.reason,
         parent=parent.content_digest,
         recipe=recipe.content_digest,
-        trials=tuple(trial.key for trial in trials),
+        trials=tuple(trial.key for trial in every),
         certificate=child.certificate,
         steer_effect=verdict.effect if verdict else None,
         confirm_effect=None,
@@ -224,7 +227,7 @@ def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -
         verdict=reason,
         params=recipe.architecture.params,
         flops=recipe.architecture.flops,
-        seconds=sum(trial.seconds for trial in trials),
+        seconds=sum(trial.seconds for trial in every),
         proposed=child.proposal.edit,
         parent_architecture=parent.architecture.content_digest,
     )
