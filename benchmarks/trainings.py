@@ -11,14 +11,15 @@ from pathlib import Path
 
 from flows.translation import configured_data, configured_laboratory, configured_recipe
 from modules.config import resolve
-from modules.data.arrays import open_arrays
+from modules.data.arrays import Arrays, open_arrays
 from modules.errors import TrainingError
 from modules.recipe import Recipe
 from modules.records import RangeTest, TrialResult
 from modules.search.laboratory import Laboratory
+from modules.search.selecting.workplace import Workplace
 from modules.store import Store
 from modules.training.numerics import numerics_of_this_process
-from modules.training.spec import Slice
+from modules.training.spec import Slice, TrialSpec
 from modules.training.trial import Training
 from modules.workers.pool import WorkerPool
 
@@ -39,9 +40,22 @@ class Bench:
         recipe = configured_recipe(settings, self.laboratory.data)
         return recipe.updated(augmentation=settings.augmentation)
 
+    def arrays(self) -> Arrays:
+        """The data."""
+        return open_arrays(self.laboratory.home, self.laboratory.data)
+
     def num_train(self, recipe: Recipe) -> int:
         """The images of an epoch."""
-        return len(open_arrays(self.laboratory.home, self.laboratory.data).selected(recipe.selection))
+        return self.laboratory.num_selected(recipe)
+
+    def workplace(self, recipe: Recipe, seed: int) -> Workplace:
+        """Where a search for a selection has its trainings done."""
+        return Workplace(
+            laboratory=self.laboratory,
+            recipe=recipe,
+            train=lambda spec, role: self.trained(role, spec),
+            seed=lambda replicate: seed + 1000 * replicate,
+        )
 
     def range_test(self, recipe: Recipe, seed: int) -> RangeTest:
         """The rates that were tried for a recipe and the one that was picked."""
@@ -59,15 +73,18 @@ class Bench:
         """Train for so many epochs with some looks at *steer*; says how it went. None: the loss exploded."""
         samples = round(epochs * self.num_train(recipe))
         piece = Slice(samples=samples, evaluate_every=max(1, samples // looks))
-        spec = self.laboratory.spec(recipe, piece, seed)
         try:
-            result = self.laboratory.found(spec) or self.laboratory.train(spec, lambda progress: None)
+            return self.trained(what, self.laboratory.spec(recipe, piece, seed))
         except TrainingError as error:
             say(f"{self.name}, {what}, seed {seed}: {error}")
             return None
+
+    def trained(self, what: str, spec: TrialSpec) -> TrialResult:
+        """Train a trial, or find it, and say how it went."""
+        result = self.laboratory.found(spec) or self.laboratory.train(spec, lambda progress: None)
         say(
-            f"{self.name}, {what}, seed {seed}: error {result.steer_error:.2%}, loss {result.steer_loss:.4f} on steer "
-            f"after {result.epochs:.1f} epochs, {result.updates:,} updates and {result.seconds:.1f} s"
+            f"{self.name}, {what}, seed {spec.seed}: error {result.steer_error:.2%}, loss {result.steer_loss:.4f} on "
+            f"steer after {result.epochs:.1f} epochs, {result.updates:,} updates and {result.seconds:.1f} s"
         )
         return result
 
@@ -98,12 +115,13 @@ def opened_benches(arguments: argparse.Namespace) -> Iterator[list[Bench]]:
         WorkerPool(1, arguments.threads, home / "logs", "modules.training.trial") as pool,
     ):
         yield [
-            _bench(name, (f"data={name}", f"data.root={root}", *overrides), home, pool)
+            bench_of(name, (f"data={name}", f"data.root={root}", *overrides), home, pool)
             for name, root in folders.items()
         ]
 
 
-def _bench(name: str, overrides: tuple[str, ...], home: Path, pool: WorkerPool) -> Bench:
+def bench_of(name: str, overrides: tuple[str, ...], home: Path, pool: WorkerPool) -> Bench:
+    """A bench for the data set that these overrides describe."""
     settings = resolve(list(overrides))
     data = configured_data(settings, Store(home / "store"))
     return Bench(name, configured_laboratory(settings, home, pool, data), overrides)

@@ -19,16 +19,17 @@ from flows import reporting
 from flows.contests import race_optimizers, tune_hyperparameters
 from flows.evidence import confirmation_of, trained_of
 from flows.first_network import find_earlier_winner, size_network
-from flows.opening import opened_study
+from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
+from flows.selection import find_selection, say_imbalance
 from flows.study import Study
 from flows.translation import configured_data, configured_limits, configured_recipe, configured_wishes
 from flows.tuning import sweep, swept
-from modules.config import Settings, home_folder, resolve
+from modules.config import RunnerSettings, Settings, home_folder, resolve
 from modules.errors import TrainingError
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
-from modules.records import DataRecord, Part, Step, TrialResult
+from modules.records import CurvePoint, DataRecord, Part, Step, TrialResult
 from modules.report.table import study_markdown
 from modules.search.climbing import start_of
 from modules.search.diagnosis import Diagnosis
@@ -44,6 +45,7 @@ from modules.search.generation import (
     next_trunk,
     noise_of,
     record_generation,
+    survivors,
 )
 from modules.search.laboratory import Inherited, Refused
 from modules.search.plan import CONTROL_SEEDS, Plan
@@ -67,6 +69,8 @@ class Found:
 _CONSTANT = "modules.training.schedules.constant.Constant"
 _LINEAR = "modules.training.schedules.linear.Linear"
 _TRUNK_WARMUP = 0.1  # of the baseline
+Fitting = tuple[Proposal, Inherited]
+
 _PROPOSED = 4  # times as many edits as a generation tries, since some may not fit
 
 
@@ -87,14 +91,19 @@ def run_study(settings: Settings, command: str) -> Path:
             name="espalier study",
             run_name=study.name,
             parameters={"command": command},
+            task_runner=configured_task_runner(settings),
         )
         return study.folder.path / "summary.json"
 
 
 def plan_study(settings: Settings, home: Path) -> None:
-    """Say what a study would train and with what it would start; nothing but a calibration is trained."""
-    with opened_study(settings, home, "espalier plan", tracked=False) as study:
-        recipe = augment_data(study, select_data(study, load_data(study)))
+    """Say what a study would train and with what it would start; nothing but a calibration is trained.
+
+    Where a selection has to be found, the plan is that of a study on all images.
+    """
+    here = settings.updated(runner=RunnerSettings(kind="serial", workers=1, address=None))
+    with opened_study(here, home, "espalier plan", tracked=False) as study:
+        recipe = augment_data(study, configured_recipe(study.settings, load_data(study)))
         recipe = tune_recipe(study, size_network(study, recipe, find_earlier_winner(study)))
         plan = make_plan(study, recipe)
         reporting.say_plan(study, plan)
@@ -139,10 +148,11 @@ def load_data(study: Study) -> DataRecord:
     return data
 
 
-@task("select training images")
 def select_data(study: Study, data: DataRecord) -> Recipe:
-    """The first recipe, with the selection that the configuration asks for."""
-    return configured_recipe(study.settings, data)
+    """The first recipe, with the selection that the configuration names, or that trainings of their own find."""
+    recipe = configured_recipe(study.settings, data)
+    say_imbalance(study, recipe)
+    return find_selection(study, recipe, train_trial)
 
 
 @task("augment training images")
@@ -155,11 +165,12 @@ def augment_data(study: Study, recipe: Recipe) -> Recipe:
 def tune_recipe(study: Study, recipe: Recipe) -> Recipe:
     """The recipe with the batch size that is fastest here, if asked for, and the rate that a range test speaks for."""
     training = study.settings.training
+    num_train = study.laboratory.num_selected(recipe)
     if training.batch_size == "measured":
-        largest = batch_limit(study.laboratory.data.num_images["train"])
+        largest = batch_limit(num_train)
         recipe = recipe.updated(batch_size=study.laboratory.measure_batch_size(recipe, largest))
         study.progress.say(f"batches of {recipe.batch_size}: no larger one is much faster on this machine")
-    fits = range_test_fits(recipe.batch_size, study.laboratory.data.num_images["train"])
+    fits = range_test_fits(recipe.batch_size, num_train)
     if training.learning_rate is None and training.find_rate and fits:
         found = study.laboratory.find_rate(recipe, study.settings.seed)
         recipe = recipe.updated(learning_rate=found.picked)
@@ -180,8 +191,10 @@ def make_plan(study: Study, recipe: Recipe) -> Plan:
 
 def _new_plan(study: Study, recipe: Recipe) -> Plan:
     wishes = configured_wishes(study.settings)
+    if study.found is not None:
+        wishes = study.found.left_of(wishes)
     calibration = study.laboratory.calibrate(recipe) if wishes.minutes is not None else None
-    return new_plan(wishes, study.laboratory.data.num_images["train"], calibration, study.clock.seconds)
+    return new_plan(wishes, study.laboratory.num_selected(recipe), calibration, study.clock.seconds)
 
 
 @task("train {role}, seed {spec.seed}")
@@ -248,13 +261,14 @@ def run_generation(
         trunk = trunk_at(trunk, next_parent(front))
     diagnosis = evaluate(study, trunk, number)
     proposals = propose_edits(study, plan, trunk, diagnosis, number)
-    control = train_control(study, plan, trunk, number)
-    fitting, refused = fit_edits(study, trunk, proposals, plan.edits_per_generation, number)
-    children = [train_child(study, plan, trunk, proposal, inherited, number) for proposal, inherited in fitting]
+    control, (children, others) = study.both(
+        partial(train_control, study, plan, trunk, number),
+        partial(train_children, study, plan, trunk, proposals, number),
+    )
     chosen = favourite(children, control, trunk, study.settings.objective.margin)
     if chosen is not None:
         children[chosen] = train_again(study, plan, trunk, children[chosen], number)
-    children += refused
+    children += others
     if _is_pareto(study):
         front = grown_front(front, trunk, control, children, _slice(study, plan, trunk).model_dump(mode="json"))
     return judge_edits(study, plan, trunk, control, children, number), front
@@ -280,7 +294,7 @@ def propose_edits(study: Study, plan: Plan, trunk: Trunk, diagnosis: Diagnosis, 
     rows = tuple(row for generation in trunk.generations for row in generation.rows)
     knowledge = Knowledge(diagnosis=diagnosis, rows=rows, limits=limits) if search.kind == "edits" else None
     architecture = trunk.trained.recipe.architecture
-    count = _PROPOSED * plan.edits_per_generation
+    count = _PROPOSED * plan.begun_per_generation
     return propose(search.edits, architecture, knowledge, count, study.settings.seed, number)
 
 
@@ -289,35 +303,88 @@ def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Traine
     recipe = _at_constant_rate(trunk.trained.recipe)
     start = start_of(trunk.trained.first)
     piece = _slice(study, plan, trunk)
-    trials = [
-        train_trial(study, study.laboratory.spec(recipe, piece, study.seed(replicate), start), "control", number)
-        for replicate in range(CONTROL_SEEDS)
-    ]
+    seeds = [study.seed(replicate) for replicate in range(CONTROL_SEEDS)]
+    specs = [study.laboratory.spec(recipe, piece, seed, start) for seed in seeds]
+    trials = study.each([partial(train_trial, study, spec, "control", number) for spec in specs])
     return trained_of(study, recipe, *trials)
+
+
+def train_children(
+    study: Study, plan: Plan, trunk: Trunk, proposals: Sequence[Proposal], number: int
+) -> tuple[list[Child], list[Child]]:
+    """As many of the proposals as a generation tries, trained; and those that were refused or given up on the way."""
+    fitting, others = fit_edits(study, trunk, proposals, plan.begun_per_generation, number)
+    if plan.halving:
+        fitting, given_up = halve_edits(study, plan, trunk, fitting, number)
+        others += given_up
+    children = study.each([partial(train_child, study, plan, trunk, *fit, number) for fit in fitting])
+    return children, others
 
 
 def fit_edits(
     study: Study, trunk: Trunk, proposals: Sequence[Proposal], count: int, number: int
-) -> tuple[list[tuple[Proposal, Inherited]], list[Child]]:
+) -> tuple[list[Fitting], list[Child]]:
     """The first `count` proposals that fit the parent and the limits, applied; and those refused on the way."""
     limits, parent = configured_limits(study.settings), trunk.trained
     before = limits.cost_of(parent.recipe.architecture, study.laboratory.latency_ms)
-    fitting: list[tuple[Proposal, Inherited]] = []
+    fitting: list[Fitting] = []
     refused: list[Child] = []
-    for proposal in proposals:
-        if len(fitting) == count:
-            break
-        inherited = apply_edit(study, proposal, parent.recipe, parent.first, study.seed(0), number)
-        if not isinstance(inherited, Inherited):
-            refused.append(Child(proposal, proposal.name, refused=inherited.reason))
-            continue
-        after = limits.cost_of(inherited.recipe.architecture, study.laboratory.latency_ms)
-        if limits.allows(before, after):
-            fitting.append((proposal, inherited))
-        else:
-            objection = limits.objection(after)
-            refused.append(Child(proposal, inherited.description, None, inherited.certificate, objection))
+    left = list(proposals)
+    while left and len(fitting) < count:
+        wanted = count - len(fitting)
+        turn, left = left[:wanted], left[wanted:]
+        for proposal, inherited in zip(turn, _applied(study, trunk, turn, number), strict=True):
+            if not isinstance(inherited, Inherited):
+                refused.append(Child(proposal, proposal.name, refused=inherited.reason))
+                continue
+            after = limits.cost_of(inherited.recipe.architecture, study.laboratory.latency_ms)
+            if limits.allows(before, after):
+                fitting.append((proposal, inherited))
+            else:
+                objection = limits.objection(after)
+                refused.append(Child(proposal, inherited.description, None, inherited.certificate, objection))
     return fitting, refused
+
+
+def _applied(study: Study, trunk: Trunk, proposals: Sequence[Proposal], number: int) -> list[Inherited | Refused]:
+    recipe, parent, seed = trunk.trained.recipe, trunk.trained.first, study.seed(0)
+    return study.each([partial(apply_edit, study, proposal, recipe, parent, seed, number) for proposal in proposals])
+
+
+def halve_edits(
+    study: Study, plan: Plan, trunk: Trunk, fitting: Sequence[Fitting], number: int
+) -> tuple[list[Fitting], list[Child]]:
+    """Those that promise most after half a slice, and the others, given up there or failed on the way."""
+    looks = study.each([partial(begin_child, study, plan, trunk, *fit, number) for fit in fitting])
+    begun = [(fit, look) for fit, look in zip(fitting, looks, strict=True) if isinstance(look, CurvePoint)]
+    others = [look for look in looks if isinstance(look, Child)]
+    margin, parent = study.settings.objective.margin, trunk.trained
+    seen = [(inherited.recipe, look.steer_loss) for (_, inherited), look in begun]
+    chosen = survivors(seen, parent.evidence.loss, parent.recipe, margin)
+    others += [_given_up(*fit, look) for index, (fit, look) in enumerate(begun) if index not in chosen]
+    return [begun[index][0] for index in chosen], others
+
+
+def begin_child(
+    study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, number: int
+) -> CurvePoint | Child:
+    """The edited network after half a slice; a Child with a reason where that fails."""
+    try:
+        return begin_trial(study, _edited_spec(study, plan, trunk, inherited, 0), number, proposal.name)
+    except (TrainingError, WorkerDiedError) as error:
+        study.failed += 1
+        return Child(proposal, inherited.description, None, inherited.certificate, str(error))
+
+
+@task("begin {edit}, seed {spec.seed}")
+def begin_trial(study: Study, spec: TrialSpec, generation: int, edit: str) -> CurvePoint:
+    """A trial's first look at *steer*: found in the store, or trained for in a worker process."""
+    return study.begin(spec, generation, edit)
+
+
+def _given_up(proposal: Proposal, inherited: Inherited, look: CurvePoint) -> Child:
+    reason = f"after half a slice its loss on steer was {look.steer_loss:.4f}; others promised more for their cost"
+    return Child(proposal, inherited.description, None, inherited.certificate, reason, look.seconds)
 
 
 def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, number: int) -> Child:
@@ -344,9 +411,12 @@ def train_again(study: Study, plan: Plan, trunk: Trunk, child: Child, number: in
 def _train_edited(
     study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, replicate: int, number: int
 ) -> TrialResult:
+    return train_trial(study, _edited_spec(study, plan, trunk, inherited, replicate), "edit", number, proposal.name)
+
+
+def _edited_spec(study: Study, plan: Plan, trunk: Trunk, inherited: Inherited, replicate: int) -> TrialSpec:
     recipe = _at_constant_rate(inherited.recipe)
-    spec = study.laboratory.spec(recipe, _slice(study, plan, trunk), study.seed(replicate), inherited.start)
-    return train_trial(study, spec, "edit", number, proposal.name)
+    return study.laboratory.spec(recipe, _slice(study, plan, trunk), study.seed(replicate), inherited.start)
 
 
 @task("apply {proposal.name}, generation {number}, seed {seed}")
@@ -383,14 +453,11 @@ def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member],
         only = FinalTraining(recipe, trial, recipe.content_digest, trunk.lineage)
         return confirm_final(study, trunk, {"baseline": only})
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
-    trained = {"continued": _cool_down(study, plan, trunk, samples, "final: continued")}
+    ways = {"continued": partial(_cool_down, study, plan, trunk, samples, "final: continued")}
     if plan.scratch_samples:
         anew = recipe.updated(schedule=first.schedule)
-        spec = study.laboratory.spec(anew, _piece(study, samples, plan.evaluate_every), study.seed(0))
-        done = train_trial(study, spec, "final: from scratch")
-        lineage = (_first_step(spec, done),)
-        trained["from scratch"] = FinalTraining(anew, done, recipe.content_digest, lineage)
-    return confirm_final(study, trunk, trained)
+        ways["from scratch"] = partial(_from_scratch, study, plan, anew, samples)
+    return confirm_final(study, trunk, dict(zip(ways, study.each([*ways.values()]), strict=True)))
 
 
 def train_front(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member]) -> Final:
@@ -398,11 +465,20 @@ def train_front(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member])
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
     members = spaced(front, study.settings.objective.front_size)
     each = max(plan.slice_samples, (samples + bool(plan.scratch_samples) * samples) // len(members))
-    trained = {
-        f"front {number}": _cool_down(study, plan, member, each, f"final: front {number}")
-        for number, member in enumerate(members, start=1)
-    }
-    return confirm_final(study, trunk, trained)
+    names = [f"front {number}" for number in range(1, len(members) + 1)]
+    cooled = study.each(
+        [
+            partial(_cool_down, study, plan, member, each, f"final: {name}")
+            for name, member in zip(names, members, strict=True)
+        ]
+    )
+    return confirm_final(study, trunk, dict(zip(names, cooled, strict=True)))
+
+
+def _from_scratch(study: Study, plan: Plan, recipe: Recipe, samples: int) -> FinalTraining:
+    spec = study.laboratory.spec(recipe, _piece(study, samples, plan.evaluate_every), study.seed(0))
+    done = train_trial(study, spec, "final: from scratch")
+    return FinalTraining(recipe, done, recipe.content_digest, (_first_step(spec, done),))
 
 
 def _cool_down(study: Study, plan: Plan, start: Trunk | Member, samples: int, role: str) -> FinalTraining:
@@ -462,7 +538,8 @@ def _next_step(spec: TrialSpec, trial: TrialResult) -> Step:
 
 
 def _slice(study: Study, plan: Plan, trunk: Trunk) -> Slice:
-    return _piece(study, plan.slice_samples, plan.slice_samples, trunk.position)
+    looks = 2 if plan.halving else 1
+    return _piece(study, plan.slice_samples, max(1, plan.slice_samples // looks), trunk.position)
 
 
 def _piece(study: Study, samples: int, evaluate_every: int, first_sample: int = 0) -> Slice:

@@ -2,12 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows import reporting
+from flows.cluster import ClusterWorkers, check_installed, task_runner
 from flows.progress import Progress
 from flows.study import Clock, Study, StudyFolder
 from modules.config import Settings
@@ -16,6 +17,9 @@ from modules.store import Store, explained_write_errors
 from modules.tracking.flattening import flattened
 from modules.tracking.sink import MlflowSink
 from modules.workers.pool import WorkerPool
+
+if TYPE_CHECKING:
+    from prefect.task_runners import TaskRunner
 
 _PRELOADED = "modules.training.trial"
 _LEAST_SPACE = 16 * 2**20  # bytes; the databases of Prefect and MLflow take half of it
@@ -29,13 +33,14 @@ def opened_study(settings: Settings, home: Path, command: str, tracked: bool = T
     with folder.locked():
         store = Store(home / "store")
         store.remove_leftovers()
-        if settings.fresh or not folder.has_begun:
+        if settings.fresh or not folder.has_begun(settings.content):
             folder.start_over(store)
         _claim(folder, settings)
         sink = _sink(settings, home) if tracked and settings.tracking.enabled else None
         with open_workers(settings, home) as pool:
             study = Study(settings, home, folder, pool, sink, Progress(), Clock(folder), command)
             study.progress.say(f"study {study.name} in {folder.path}")
+            _say_crowding(study)
             try:
                 yield study
             except BaseException as error:
@@ -49,6 +54,23 @@ def opened_study(settings: Settings, home: Path, command: str, tracked: bool = T
                     study.clock.keep()
                 if sink is not None:
                     sink.close()
+
+
+def _say_crowding(study: Study) -> None:
+    """Trials that share cores slow each other down several times over; nothing else comes of it."""
+    settings, cores = study.settings, len(os.sched_getaffinity(0))
+    if settings.runner.kind != "processes":
+        return
+    threads, size = settings.trainer.threads or cores, study.pool.size
+    fitting = f"trainer.threads={max(1, cores // (settings.runner.workers or cores))} fits"
+    if size == 1 and cores > 1:
+        study.progress.say(
+            f"runner=processes has one worker, since a trial takes all {cores} cores: {fitting}", "yellow"
+        )
+    elif size * threads > cores:
+        study.progress.say(
+            f"{size} workers of {threads} threads on {cores} cores slow each other down: {fitting}", "yellow"
+        )
 
 
 def _check_home(home: Path) -> None:
@@ -90,14 +112,28 @@ def _sink(settings: Settings, home: Path) -> MlflowSink:
     return sink
 
 
-def open_workers(settings: Settings, home: Path) -> WorkerPool:
-    """Warm workers, with the threads that each trial has."""
-    trainer = settings.trainer
-    with explained_write_errors(home / "logs"):
-        return WorkerPool(
-            size=1,
-            threads=trainer.threads or len(os.sched_getaffinity(0)),
-            log_folder=home / "logs",
-            preload=_PRELOADED,
-            timeout_seconds=trainer.worker_timeout_minutes * 60,
+def open_workers(settings: Settings, home: Path) -> WorkerPool | ClusterWorkers:
+    """Warm workers, as many as the runner has, with the threads that each trial has."""
+    trainer, cores = settings.trainer, len(os.sched_getaffinity(0))
+    threads = trainer.threads or cores
+    size, timeout_seconds = num_workers(settings), trainer.worker_timeout_minutes * 60
+    if settings.runner.kind in ("dask", "ray"):
+        check_installed(settings.runner.kind)
+        return ClusterWorkers(
+            size if settings.runner.address is None else None, threads, home / "logs", timeout_seconds
         )
+    with explained_write_errors(home / "logs"):
+        return WorkerPool(size, threads, home / "logs", _PRELOADED, timeout_seconds)
+
+
+def configured_task_runner(settings: Settings) -> "Callable[[], TaskRunner[Any]] | None":
+    """Prefect's, where trials run on a cluster."""
+    if settings.runner.kind not in ("dask", "ray"):
+        return None
+    return task_runner(settings.runner.kind, num_workers(settings), settings.runner.address)
+
+
+def num_workers(settings: Settings) -> int:
+    """As many as the runner is told, or as the cores of this machine are enough for."""
+    cores = len(os.sched_getaffinity(0))
+    return settings.runner.workers or max(1, cores // (settings.trainer.threads or cores))

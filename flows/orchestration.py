@@ -16,6 +16,7 @@ never imported. What a task raises comes out unchanged. A task called from a thr
 if the thread was started with `contextvars.copy_context().run`.
 """
 
+import contextvars
 import functools
 import inspect
 import logging
@@ -35,12 +36,16 @@ from flows.server import join
 
 if TYPE_CHECKING:
     from prefect import State
+    from prefect.futures import PrefectFuture
+    from prefect.task_runners import TaskRunner
 
 P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S")
 Orchestrator = Literal["prefect", "inline"]
 
 _current: "ContextVar[_FlowCall[Any] | None]" = ContextVar("espalier_flow_call", default=None)
+_starting: "ContextVar[_FlowCall[Any] | None]" = ContextVar("espalier_starting", default=None)
 _log = logging.getLogger("prefect.espalier")
 
 
@@ -56,13 +61,23 @@ def task(name: str, retries: int = 0) -> Callable[[Callable[P, R]], Callable[P, 
             flow_call = _current.get()
             if flow_call is None:
                 return function(*args, **kwargs)
-            flow_call.num_tasks += 1
+            flow_call.count_task()
             run_name = _filled(name, signature, args, kwargs)
             return _prefect_task(function, retries)(run_name, functools.partial(function, *args, **kwargs))
 
         return call
 
     return decorate
+
+
+def submit(name: str, function: Callable[..., R], **parameters: Any) -> "PrefectFuture[R]":
+    """Have the running flow's task runner call `function`, perhaps on another machine, as a task run called `name`.
+
+    The function is found there by its module, and its parameters are plain data.
+    """
+    flow_call = _current.get()
+    assert flow_call is not None, "a cluster belongs to a flow that Prefect runs"
+    return flow_call.submit(name, function, parameters)
 
 
 def publish_table(key: str, markdown: str) -> None:
@@ -91,11 +106,13 @@ def run_flow(
     name: str,
     run_name: str,
     parameters: Mapping[str, Any] | None = None,
+    task_runner: "Callable[[], TaskRunner[Any]] | None" = None,
 ) -> R:
     """Call `body` as a flow run and return or raise what it does; `parameters` (plain JSON) are only shown.
 
-    Prefect cannot lose a result: if its server is lost on the way, what `body` returned is still returned. A SIGTERM
-    raises SystemExit(143) in `body` unless the caller has a handler of its own.
+    `task_runner` makes, once Prefect is there, the one that `submit` uses. Prefect cannot lose a result: if its server
+    is lost on the way, what `body` returned is still returned. A SIGTERM raises SystemExit(143) in `body` unless the
+    caller has a handler of its own.
     """
     with _terminable():
         if orchestrator == "inline":
@@ -103,7 +120,7 @@ def run_flow(
         membership = join(home)
         with prefect_client.configured(membership):
             prefect_client.mark_crashed_runs(membership)
-            call = _FlowCall(body)
+            call = _FlowCall(body, task_runner() if task_runner else None)
             call.run(name, run_name, dict(parameters or {}), prefect_client.tags_of(membership))
             return call.result()
 
@@ -111,32 +128,52 @@ def run_flow(
 class _FlowCall(Generic[R]):
     """One call of a body as a flow run. What the body returned or raised is kept here, out of Prefect's hands."""
 
-    def __init__(self, body: Callable[[], R]) -> None:
+    def __init__(self, body: Callable[[], R], task_runner: "TaskRunner[Any] | None" = None) -> None:
         self.num_tasks = 0
+        self._counting = threading.Lock()
         self._body = body
+        self._task_runner = task_runner
+        self._context = contextvars.Context()
         self._returned: list[R] = []
         self._raised: BaseException | None = None
         self._sigterm = signal.getsignal(signal.SIGTERM)
         self._run_id: UUID | None = None
 
+    def count_task(self) -> None:
+        """One more that the server is to know of; safe in several threads."""
+        with self._counting:
+            self.num_tasks += 1
+
     def run(self, name: str, run_name: str, parameters: dict[str, Any], tags: list[str]) -> None:
         """Have Prefect call the body; a fault of Prefect's own counts only if the body did not come to an end."""
         import prefect
 
-        @prefect.flow(name=name, flow_run_name=lambda: run_name, validate_parameters=False, persist_result=False)
-        def call_body(**shown: Any) -> "State[Any]":
-            return self._call_body()
-
+        decorate: Any = prefect.flow(
+            name=name,
+            flow_run_name=lambda: run_name,
+            validate_parameters=False,
+            persist_result=False,
+            task_runner=self._task_runner,
+        )
+        token = _starting.set(self)
         try:
             with prefect.tags(*tags):
-                call_body(return_state=True, **parameters)
+                decorate(_call_body)(return_state=True, **parameters)
         except Exception:
             if not self._has_ended:
                 raise
             _log.exception("Prefect failed after the flow had ended")
         finally:
+            _starting.reset(token)
             if self._run_id is not None:
                 prefect_client.settle(self._run_id, self.num_tasks)
+
+    def submit(self, name: str, function: Callable[..., S], parameters: dict[str, Any]) -> "PrefectFuture[S]":
+        """See the function `submit`. Not within the task that asks for it, whose arguments would travel, too."""
+        self.count_task()
+        run_named = _submitted_task(function).with_options(task_run_name=name)
+        future: PrefectFuture[S] = self._context.copy().run(run_named.submit, **parameters)
+        return future
 
     def result(self) -> R:
         """What the body returned; or raises what it raised."""
@@ -148,7 +185,8 @@ class _FlowCall(Generic[R]):
     def _has_ended(self) -> bool:
         return bool(self._returned) or self._raised is not None
 
-    def _call_body(self) -> "State[Any]":
+    def call_body(self) -> "State[Any]":
+        """What Prefect calls."""
         from prefect.context import TagsContext
         from prefect.runtime import flow_run
         from prefect.states import Cancelled, Completed, Failed
@@ -158,6 +196,7 @@ class _FlowCall(Generic[R]):
         try:
             # Our handler instead of Prefect's; no tags on the tasks, for each of which the server would be asked.
             with _sigterm_handler(self._sigterm), TagsContext(current_tags=set()):
+                self._context = contextvars.copy_context()
                 self._returned.append(self._body())
         except Exception as error:
             self._raised = error
@@ -168,6 +207,13 @@ class _FlowCall(Generic[R]):
         finally:
             _current.reset(token)
         return Completed()
+
+
+def _call_body(**shown: Any) -> "State[Any]":
+    """The flow's function: with nothing enclosed, since it travels to a cluster with each task."""
+    call = _starting.get()
+    assert call is not None
+    return call.call_body()
 
 
 @contextmanager
@@ -228,6 +274,14 @@ def _prefect_task(function: Callable[..., R], retries: int) -> Callable[[str, Ca
         cache_policy=NO_CACHE,
     )
     return decorate(run)
+
+
+@functools.cache
+def _submitted_task(function: Callable[..., R]) -> Any:
+    import prefect
+    from prefect.cache_policies import NO_CACHE
+
+    return prefect.task(name=function.__name__, persist_result=False, cache_policy=NO_CACHE)(function)
 
 
 def _is_worth_a_retry(task: Any, run: Any, state: "State[Any]") -> bool:

@@ -1,5 +1,6 @@
 """What a study says while it runs: a line for each thing done, and for the trial under way a bar or further lines."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from modules.workers.jobs import Report
@@ -21,6 +22,9 @@ class Progress:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
         self._started = time.monotonic()
+        self._bars: Bar | None = None  # one display for all trials under way
+        self._num_bars = 0
+        self._lock = threading.Lock()
 
     def say(self, text: str, style: str = "") -> None:
         """One line."""
@@ -33,15 +37,39 @@ class Progress:
         if not self.console.is_terminal:
             yield _Lines(self, label)
             return
-        columns = (
-            TextColumn("         {task.description}"),
-            BarColumn(16),
-            TextColumn("{task.fields[seen]}"),
-            TimeRemainingColumn(),
-        )
-        with Bar(*columns, console=self.console, transient=True) as bar:
-            task = bar.add_task(label, total=None, seen="")
-            yield _Bar(self, label, bar, task)
+        with self._shown_bars() as bars:
+            task = bars.add_task(label, total=None, seen="")
+            try:
+                yield _Bar(self, label, bars, task)
+            finally:
+                bars.remove_task(task)
+
+    @contextmanager
+    def _shown_bars(self) -> Iterator[Bar]:
+        """The display, there from the first trial under way to the end of the last."""
+        with self._lock:
+            self._num_bars += 1
+            if self._bars is None:
+                self._bars = Bar(*_columns(), console=self.console, transient=True)
+                self._bars.start()
+            bars = self._bars
+        try:
+            yield bars
+        finally:
+            with self._lock:
+                self._num_bars -= 1
+                if not self._num_bars:
+                    bars.stop()
+                    self._bars = None
+
+
+def _columns() -> tuple[ProgressColumn, ...]:
+    return (
+        TextColumn("         {task.description}"),
+        BarColumn(16),
+        TextColumn("{task.fields[seen]}"),
+        TimeRemainingColumn(),
+    )
 
 
 class _News:

@@ -14,10 +14,16 @@ from modules.errors import StudyError
 from modules.recipe import Recipe
 from modules.records import Ledger, Step, TrialResult
 from modules.search.laboratory import Inherited, Laboratory
+from modules.selection.kept import KIND as SELECTIONS
 from modules.store import Store
 from modules.training.spec import Slice, Start
 
-_INCIDENTAL = {"orchestrator": "inline", "fresh": False, "study": None, "runner": {"kind": "serial"}}
+_INCIDENTAL = {
+    "orchestrator": "inline",
+    "fresh": False,
+    "study": None,
+    "runner": {"kind": "serial", "workers": 1, "address": None},
+}
 
 
 def replay_study(study: str, home: Path, progress: Progress) -> TrialResult:
@@ -83,6 +89,7 @@ def _take(
     start: Start | None = None
     if step.recipe is not None:
         recipe = Recipe.model_validate(step.recipe)
+        _bring_selection(recipe, home, laboratory)
         start = _brought(step, home, laboratory) if step.start else None
     else:
         assert recipe is not None
@@ -105,6 +112,17 @@ def _take(
         )
     progress.say(f"{label}: trial {result.key[:16]}, as in the ledger ({result.seconds:.1f} s)")
     return result, recipe
+
+
+def _bring_selection(recipe: Recipe, home: Path, laboratory: Laboratory) -> None:
+    """The list of images that the study found; its name is the digest of its content."""
+    digest = recipe.selection.arguments.get("digest")
+    if digest is None:
+        return
+    source = Store(home / "store").find(SELECTIONS, digest)
+    if source is None:
+        raise StudyError(f"the study trained on the selection {digest}, which the store no longer has")
+    shutil.copytree(source.folder, laboratory.store.folder(SELECTIONS, digest), dirs_exist_ok=True)
 
 
 def _brought(step: Step, home: Path, laboratory: Laboratory) -> Start:

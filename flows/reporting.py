@@ -1,10 +1,10 @@
 """What a study says and leaves behind: lines on the console, its ledger, summary and report, its page in MLflow."""
 
-import os
 import platform
 import shutil
 import time
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import safetensors.numpy
 
+from flows.selection_reporting import selection_view
 from flows.study import Study
 from modules.deployment.latency import measure_latency_ms
 from modules.deployment.onnx_export import export_onnx
@@ -28,7 +29,7 @@ from modules.search.final import Final, Finalist
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
 from modules.search.tries import Tuning
-from modules.store import explained_write_errors, write_text
+from modules.store import explained_write_errors, write_file, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import StudyEnd, StudyRun
 
@@ -146,11 +147,11 @@ def _keep_model(study: Study, finalist: Finalist, folder: Path) -> float:
     """A model as files: its description, its weights and the exported model; returns its latency in milliseconds."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = study.laboratory.store.folder("trials", finalist.trial.key) / "weights.safetensors"
-    shutil.copyfile(weights, folder / "weights.safetensors")
+    write_file(folder / "weights.safetensors", partial(shutil.copyfile, weights))
     write_text(folder / "recipe.json", finalist.recipe.model_dump_json(indent=1))
     tensors = safetensors.numpy.load_file(weights)
-    export_onnx(finalist.recipe.architecture, tensors, study.laboratory.data.classes, folder / ".model.onnx")
-    os.replace(folder / ".model.onnx", folder / "model.onnx")  # predictions trust what is there
+    exported = partial(export_onnx, finalist.recipe.architecture, tensors, study.laboratory.data.classes)
+    write_file(folder / "model.onnx", exported)  # predictions trust what is there
     return measure_latency_ms(folder / "model.onnx")
 
 
@@ -223,6 +224,7 @@ def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs,
         versions=summary["versions"],
         stop_reason=_stop_reason(study, plan),
         layers=_layers(final.winner.recipe),
+        selection=selection_view(study, final.winner.seen),
         range_test=_range_test(study),
         machine_test_openings=study.laboratory.machine_test_openings(),
         report=str(study.folder.path / "report.html"),

@@ -5,26 +5,31 @@ import json
 import os
 import re
 import shutil
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from flows.progress import Progress
+from flows.side_by_side import side_by_side
 from flows.translation import configured_laboratory
 from modules.config import Settings
 from modules.errors import StudyError
-from modules.records import DataRecord, TrialResult
+from modules.records import CurvePoint, DataRecord, TrialResult
 from modules.search.laboratory import Laboratory
+from modules.search.selecting.found import FoundSelection
 from modules.store import Store, explained_write_errors, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import TrialRun
 from modules.tracking.sink import MlflowSink
 from modules.training.spec import TrialSpec
-from modules.workers.pool import WorkerPool
+from modules.workers.pool import Workers
 
+R = TypeVar("R")
+S = TypeVar("S")
 _TRIALS = "trials.txt"
 _WRITTEN = (
     "*.json",
@@ -33,6 +38,7 @@ _WRITTEN = (
     "figures",
     "champion",
     "front",
+    "suspects-*.html",
     ".*.json-*",
     f".{_TRIALS}-*",
     ".report.html-*",
@@ -75,17 +81,21 @@ class StudyFolder:
             lock.truncate(0)
             os.write(lock.fileno(), f"process {os.getpid()}".encode())  # not through a buffer: closing would fail again
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether there is a plan; without one nothing was trained, and what lies here is of a run that was refused."""
-        return (self.path / "plan.json").exists()
+    def has_begun(self, content: dict[str, Any]) -> bool:
+        """Whether a run with these settings has left something to go on from: a plan, or trials of a selection.
+
+        Without either nothing was trained, and what lies here is of a run that was refused. A plan counts whatever the
+        settings are, so that a study under a name that is taken is refused.
+        """
+        return (self.path / "plan.json").exists() or (bool(self._trained()) and self.read("settings.json") == content)
 
     def start_over(self, store: Store) -> None:
         """Forget what the study decided, trained and wrote: all of it will be made again."""
         for key in self._trained():
             store.remove("trials", key)
         with explained_write_errors(self.path):
-            (self.path / "plan.json").unlink(missing_ok=True)  # first: a run after a kill has to start over, too
+            for name in ("plan.json", "settings.json"):  # first: a run after a kill has to start over, too
+                (self.path / name).unlink(missing_ok=True)
             for path in [path for pattern in _WRITTEN for path in self.path.glob(pattern)]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -145,15 +155,17 @@ class Study:
     settings: Settings
     home: Path
     folder: StudyFolder
-    pool: WorkerPool
+    pool: Workers
     sink: MlflowSink | None
     progress: Progress
     clock: Clock
     command: str
-    runs: dict[str, TrialRun] = field(default_factory=dict)  # by trial key, in the order in which they were needed
+    runs: dict[str, TrialRun] = field(default_factory=dict)  # by trial key, in the order in which they ended
     reused: int = 0
     failed: int = 0
+    found: FoundSelection | None = None  # the selection that trainings of this study found
     _laboratory: Laboratory | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def name(self) -> str:
@@ -179,6 +191,18 @@ class Study:
         """The seed of the first, second, … training of a recipe."""
         return self.settings.seed + 1000 * replicate
 
+    def each(self, calls: Sequence[Callable[[], R]]) -> list[R]:
+        """The results of calls that need nothing of each other: side by side if several workers can do them."""
+        if self.pool.size == 1:
+            return [call() for call in calls]
+        return side_by_side(calls, give_up=self.pool.close)
+
+    def both(self, one: Callable[[], R], other: Callable[[], S]) -> tuple[R, S]:
+        """As `each`, for two calls with different results."""
+        calls: list[Callable[[], Any]] = [one, other]
+        first, second = self.each(calls)
+        return first, second
+
     def trial(
         self,
         spec: TrialSpec,
@@ -199,12 +223,7 @@ class Study:
         if result is None:
             with self.progress.trial(label) as report:
                 result = self.laboratory.train(spec, report)
-        self.folder.note_trial(result.key)
-        if result.key not in self.runs:
-            self.reused += reused
-            if shown:
-                self.progress.say(_trial_line(label, result, reused))
-        self.runs[result.key] = TrialRun(
+        run = TrialRun(
             role=role,
             result=result,
             generation=generation,
@@ -213,15 +232,36 @@ class Study:
             | dict(parameters or {}),
             reused=reused,
         )
-        if shown:
-            self.show(result.key)
-        self.clock.keep()
+        with self._lock:
+            self._note(run, label, shown)
         return result
+
+    def _note(self, run: TrialRun, label: str, shown: bool) -> None:
+        key = run.result.key
+        self.folder.note_trial(key)
+        if key not in self.runs:
+            self.reused += run.reused
+            if shown:
+                self.progress.say(_trial_line(label, run.result, run.reused))
+        self.runs[key] = run
+        if shown:
+            self.show(key)
+        self.clock.keep()
 
     def show(self, key: str) -> None:
         """Show one of the study's trials in MLflow."""
         if self.sink is not None:
             self.sink.write_trial(self.name, self.runs[key])
+
+    def begin(self, spec: TrialSpec, generation: int, edit: str) -> CurvePoint:
+        """Find a trial's first look in the store or train it so far; say it."""
+        label = f"generation {generation} {edit} seed {spec.seed}, first half"
+        with self.progress.trial(label) as report:
+            look = self.laboratory.begin(spec, report)
+        with self._lock:
+            self.progress.say(f"{label}: steer error {look.steer_error:.2%}, loss {look.steer_loss:.4f}")
+            self.clock.keep()
+        return look
 
     def decided(self, question: str, decide: Callable[[], Any]) -> Any:
         """The answer (JSON) to a question that depends on the clock: asked once, then read from the study's folder."""

@@ -12,26 +12,35 @@ from modules.search.first_recipe import averaging_of, batch_size_of, first_recip
 from modules.search.laboratory import Laboratory
 from modules.search.limits import Limits
 from modules.search.plan import Wishes
+from modules.search.selecting.workplace import KEEP_ALL
 from modules.store import Store
-from modules.workers.pool import WorkerPool
+from modules.workers.pool import Workers
+
+_FINDERS = "modules.search.selecting."
 
 
 def configured_data(settings: Settings, store: Store) -> DataRecord:
     """The data that the settings name, read, split and stored under the home that `store` lies in."""
     data = settings.data
     fractions = (data.steer_fraction, data.confirm_fraction, data.test_fraction)
-    return load_data(data.reader, data.name, fractions, data.split_seed, store.root.parent, store)
+    corrections = Path(data.corrections) if data.corrections else None
+    return load_data(data.reader, data.name, fractions, data.split_seed, store.root.parent, store, corrections)
 
 
-def configured_laboratory(settings: Settings, home: Path, pool: WorkerPool, data: DataRecord) -> Laboratory:
+def configured_laboratory(settings: Settings, home: Path, pool: Workers, data: DataRecord) -> Laboratory:
     """Where trials on `data` are done, with what the workers say that they compute with."""
     wished = settings.trainer.model_dump(include={"precision", "accelerator", "devices", "strategy"})
     numerics = Numerics.model_validate(pool.call("modules.training.numerics.describe_numerics", wished))
     return Laboratory(home, pool, numerics, data, balanced=settings.objective.kind == "balanced_accuracy")
 
 
+def finds_selection(settings: Settings) -> bool:
+    """Whether the selection is one that trainings have to find."""
+    return settings.selection.target.startswith(_FINDERS)
+
+
 def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
-    """The first recipe, yet without augmentation."""
+    """The first recipe, yet without augmentation, and with all images where a selection has to be found."""
     training = settings.training
     return first_recipe(
         data,
@@ -39,7 +48,8 @@ def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
         initialisation=settings.initialisation,
         optimizer=settings.optimizer,
         schedule=settings.schedule,
-        selection=settings.selection,
+        selection=KEEP_ALL if finds_selection(settings) else settings.selection,
+        balance=settings.balance,
         batching=settings.batching,
         averaging=settings.averaging,
         mixing=settings.mixing,
@@ -85,6 +95,7 @@ def configured_wishes(settings: Settings) -> Wishes:
         baseline_samples=search.baseline_samples,
         final_samples=search.final_samples,
         from_scratch=search.from_scratch,
+        halving=search.halving,
         least_images=search.least_images,
         max_epochs=settings.training.max_epochs,
         minutes=budget.minutes,

@@ -21,6 +21,7 @@ class Recipe(Record):
     augmentation: tuple[Part, ...] = ()  # in the order in which they are applied
     mixing: Part | None = None  # of several images into one
     selection: Part
+    balance: Part | None = None  # of classes of unequal sizes
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     averaging: Part = Part(target="modules.training.averages.none.NoAverage")  # of the weights, which is what is judged
     gradient_clip: PositiveFloat | None = None  # largest norm of the gradient
@@ -29,4 +30,4 @@ class Recipe(Record):
     def parts(self) -> tuple[Part, ...]:
         """All parts that its results depend on."""
         one_each = (self.initialisation, self.optimizer, self.schedule, self.batching, self.averaging, self.selection)
-        return (*one_each, *self.augmentation, *filter(None, [self.mixing]))
+        return (*one_each, *self.augmentation, *filter(None, [self.mixing, self.balance]))

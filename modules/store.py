@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modules import disk
 from modules.digests import digest_of, sha256_of_file
 from modules.errors import HomeError
 
@@ -69,7 +70,7 @@ class Store:
             damaged.mkdir(parents=True, exist_ok=True)
             aside = Path(tempfile.mkdtemp(prefix=f"{kind}-{key}-", dir=damaged))  # it may be damaged more than once
             with contextlib.suppress(FileNotFoundError):  # another process was quicker
-                os.replace(self.folder(kind, key), aside)
+                disk.in_use.rename(self.folder(kind, key), aside)
 
     def put(self, kind: str, key: str, record: dict[str, Any], fill: Callable[[Path], None] | None = None) -> Entry:
         """Write an entry; `fill` is given a temporary folder to write its files into. The first of two writers wins."""
@@ -82,12 +83,13 @@ class Store:
                     fill(temporary)
                 files = {path.name: sha256_of_file(path) for path in sorted(temporary.iterdir())}
                 body = {"format": FORMAT, "record": record, "record_digest": digest_of(record), "files": files}
-                (temporary / _RECORD).write_text(json.dumps(body, indent=1, sort_keys=True, allow_nan=False))
+                text = json.dumps(body, indent=1, sort_keys=True, allow_nan=False)
+                disk.in_use.write(temporary / _RECORD, text.encode())
                 for path in temporary.iterdir():
-                    sync(path)
-                sync(temporary)
+                    disk.in_use.flush(path)
+                disk.in_use.flush(temporary)
                 _rename_into_place(temporary, folder)
-                sync(folder.parent)
+                disk.in_use.flush(folder.parent)
             except BaseException:
                 shutil.rmtree(temporary, ignore_errors=True)
                 raise
@@ -99,7 +101,7 @@ class Store:
         if folder.is_dir():
             with explained_write_errors(self.root):
                 doomed = folder.with_name(f"{_REMOVING}{key}-{os.getpid()}")
-                os.replace(folder, doomed)
+                disk.in_use.rename(folder, doomed)
                 shutil.rmtree(doomed)
 
     def remove_leftovers(self) -> None:
@@ -120,7 +122,7 @@ class Store:
 
 def _rename_into_place(temporary: Path, folder: Path) -> None:
     try:
-        os.rename(temporary, folder)
+        disk.in_use.rename(temporary, folder)
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
@@ -140,31 +142,27 @@ def _fault_of(folder: Path) -> str | None:
     return None
 
 
-def sync(path: Path) -> None:
-    """Have the operating system write a file or a folder to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def write_text(path: Path, text: str) -> None:
-    """Replace a file as a whole: written beside it, synced, renamed."""
+    """Replace a text file as a whole."""
+    write_file(path, lambda temporary: disk.in_use.write(temporary, text.encode()))
+
+
+def write_file(path: Path, fill: Callable[[Path], object]) -> None:
+    """Replace a file as a whole: `fill` writes it under a temporary name beside it; it is synced, renamed."""
     with explained_write_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        os.close(descriptor)
+        temporary = Path(name)
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
+            fill(temporary)
+            disk.in_use.flush(temporary)
+            temporary.chmod(0o644)
+            disk.in_use.rename(temporary, path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
-        sync(path.parent)
+        disk.in_use.flush(path.parent)
 
 
 _FREE_SPACE = "free some space or point ESPALIER_HOME to another disk"

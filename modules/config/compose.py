@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 _ONE_PART_GROUPS = ("model", "initialisation", "optimizer", "schedule", "batching", "averaging", "selection")
-_DATA_OWN = ("name", "steer_fraction", "confirm_fraction", "test_fraction", "split_seed")
+_DATA_OWN = ("name", "steer_fraction", "confirm_fraction", "test_fraction", "split_seed", "corrections")
 _OPTIMIZER_OWN = ("default_learning_rate", "default_batch_size")
 _PLACEBO = "placebo_"  # edits called so do nothing: they are there to be asked for by name
 _OF_CONTESTS = ("change_recipe",)  # an edit that has no sites
@@ -134,6 +134,7 @@ def settings_of(config: dict[str, Any], conf: Path = CONF, overrides: Sequence[s
     values["search"] = _search(values["search"], config.get("edit", {}), conf)
     values["overrides"] = tuple(overrides)
     values["mixing"] = _part(values["mixing"], "mixing", "mixing", conf) if values["mixing"] else None
+    values["balance"] = _part(values["balance"], "balance", "balance", conf) if values["balance"] else None
     values["training"] = {**values["training"], "default_learning_rate": rate}
     if values["training"].get("batch_size") is None:
         values["training"]["batch_size"] = batch_size
@@ -181,6 +182,8 @@ def _data(node: dict[str, Any], conf: Path) -> dict[str, Any]:
     node = dict(node)
     if isinstance(node.get("root"), int):
         node["root"] = str(node["root"])  # a folder may be called 2026
+    if isinstance(node.get("corrections"), str):
+        node["corrections"] = str(Path(node["corrections"]).expanduser().absolute())
     reader = _part(node, "data", "data", conf, own=_DATA_OWN)
     root = reader.arguments.get("root")
     if root is not None:

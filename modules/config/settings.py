@@ -33,12 +33,13 @@ class DataSettings(Section):
     reader: Part
     steer_fraction: PositiveFraction
     confirm_fraction: PositiveFraction
-    test_fraction: Fraction = 0.0  # not used where a test set is given
+    test_fraction: Fraction | None = 0.0  # None: 0.2 where no test set is given
     split_seed: Annotated[int, Field(ge=0, lt=2**63)]
+    corrections: Text | None = None  # a CSV of labels that a person corrected
 
     @model_validator(mode="after")
     def _leaves_images_to_train_on(self) -> Self:
-        held_out = self.steer_fraction + self.confirm_fraction + self.test_fraction
+        held_out = self.steer_fraction + self.confirm_fraction + (self.test_fraction or 0.0)
         if held_out >= 1.0:
             raise ValueError(
                 f"data.steer_fraction, data.confirm_fraction and data.test_fraction leave no image to train on: "
@@ -94,6 +95,7 @@ class SearchSettings(Section):
     baseline_samples: Count | None
     final_samples: Count | None
     from_scratch: bool
+    halving: bool  # more edits are begun than are trained for a whole slice
     patience: Count | None  # generations in a row without a kept edit after which the search gives up
     least_images: Annotated[int, Field(ge=0)]
     start: StudyName | None  # a study whose winner this one goes on from
@@ -158,9 +160,24 @@ class BudgetSettings(Section):
 
 
 class RunnerSettings(Section):
-    """Where trials run."""
+    """Where trials run, and how many side by side: nothing that their results depend on."""
 
-    kind: Literal["serial"]
+    kind: Literal["serial", "processes", "dask", "ray"]
+    workers: Annotated[int, Field(ge=1, le=1024)] | None  # None: as many as there are cores for
+    address: Text | None  # of a cluster that is there already; None: one on this machine, for as long as the study runs
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Self:
+        if self.kind == "serial" and self.workers != 1:
+            raise ValueError(
+                f"runner.workers={self.workers} contradicts runner=serial, which trains one trial after the other; "
+                "allowed is runner=processes, dask or ray"
+            )
+        if self.kind in ("serial", "processes") and self.address is not None:
+            raise ValueError(
+                f"runner.address={self.address} is of no use to runner={self.kind}; allowed is runner=dask or ray"
+            )
+        return self
 
 
 class DeploymentSettings(Section):
@@ -195,6 +212,7 @@ class Settings(Section):
     augmentation: tuple[Part, ...]
     mixing: Part | None
     selection: Part
+    balance: Part | None
     training: TrainingSettings
     trainer: TrainerSettings
     search: SearchSettings
@@ -210,6 +228,15 @@ class Settings(Section):
     fresh: bool
     prior: Literal["machine", "none"]  # what earlier studies on this machine taught
     overrides: tuple[str, ...] = ()  # that led here, as they were typed
+
+    @model_validator(mode="after")
+    def _clusters_are_prefects(self) -> Self:
+        if self.runner.kind in ("dask", "ray") and self.orchestrator == "inline":
+            raise ValueError(
+                f"runner={self.runner.kind} contradicts orchestrator=inline, since the cluster is a task runner of "
+                "Prefect's; allowed is orchestrator=prefect, or runner=processes"
+            )
+        return self
 
     @model_validator(mode="after")
     def _objective_is_searched_for(self) -> Self:

@@ -6,19 +6,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from modules.data.mapped import open_mapped
 from modules.data.parts import PARTS
 from modules.parts import build
 from modules.records import DataRecord, Part, PartName
+from modules.store import Store
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """Images (uint8, N x H x W x C), labels (int64, N), parts (uint8, N) and identities (uint64, N)."""
+    """Images (uint8, N x H x W x C), labels (int64, N), parts (uint8, N) and identities (uint64, N).
+
+    `store` is where selections that were found are listed.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     parts: NDArray[np.uint8]
     identities: NDArray[np.uint64]
+    store: Store | None = None
 
     def indices(self, part: PartName) -> NDArray[np.int64]:
         """Where the images of a part are, in order."""
@@ -26,16 +32,18 @@ class Arrays:
 
     def selected(self, selection: Part) -> NDArray[np.int64]:
         """Where the training images are that a selection keeps."""
-        train = self.indices("train")
-        kept: NDArray[np.int64] = train[build(selection)(self.labels[train], self.identities[train])]
+        train, select = self.indices("train"), build(selection)
+        if hasattr(select, "open"):
+            assert self.store is not None
+            select.open(self.store)
+        kept: NDArray[np.int64] = train[select(self.labels[train], self.identities[train])]
         return kept
 
 
 def open_arrays(home: Path, record: DataRecord) -> Arrays:
     """Map the arrays of a record; processes share the pages."""
     folder = home / record.folder
-    # Copy-on-write rather than read-only: torch warns of arrays it could not write to. The files never change.
     images, labels, parts, identities = (
-        np.load(folder / f"{name}.npy", mmap_mode="c") for name in ("images", "labels", "parts", "identities")
+        open_mapped(folder / f"{name}.npy") for name in ("images", "labels", "parts", "identities")
     )
-    return Arrays(images, labels, parts, identities)
+    return Arrays(images, labels, parts, identities, Store(home / "store"))

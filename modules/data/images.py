@@ -1,37 +1,68 @@
 """What a reader hands over: images and labels as they were found, checked."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modules.errors import DataError
 
+Pictures = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class RawImages:
-    """Images (uint8, N x H x W x C) with labels (int64, N) that index `classes`; the test set where one is given."""
+    """Images (uint8, N x H x W x C) with labels (int64, N) that index `classes`, and the parts that the set brings.
 
-    train_images: NDArray[np.uint8]
-    train_labels: NDArray[np.int64]
+    `names` are those of all images, training before validation before test; `left_out` are the names of what was there
+    but is none of them, and why; `file` is a .npy file that holds just these images in this order, where there is one.
+    `notes` are what a person should know, a sentence each.
+    """
+
+    train_images: Pictures
+    train_labels: Labels
     classes: tuple[str, ...]
-    test_images: NDArray[np.uint8] | None = None
-    test_labels: NDArray[np.int64] | None = None
+    test_images: Pictures | None = None
+    test_labels: Labels | None = None
+    validation_images: Pictures | None = None
+    validation_labels: Labels | None = None
+    names: tuple[str, ...] | None = None
+    left_out: tuple[tuple[str, str], ...] = ()
+    file: Path | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._check("training", self.train_images, self.train_labels)
-        if (self.test_images is None) != (self.test_labels is None):
-            raise DataError("a test set needs images and labels; one of them is missing")
-        if self.test_images is not None and self.test_labels is not None:
-            self._check("test", self.test_images, self.test_labels)
-            if self.test_images.shape[1:] != self.train_images.shape[1:]:
-                raise DataError(
-                    f"the test images are {_size(self.test_images)} and the training images {_size(self.train_images)} "
-                    "(height x width x channels); both must be of one size"
-                )
+        self._check_given("validation", self.validation_images, self.validation_labels)
+        self._check_given("test", self.test_images, self.test_labels)
+        if self.names is not None and len(self.names) != sum(len(labels) for _, _, labels in self.pieces()):
+            raise TypeError("a reader that names its images must name all of them")
         self._check_classes()
 
-    def _check(self, which: str, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+    def pieces(self) -> Iterator[tuple[str, Pictures, Labels]]:
+        """The sets that there are, by name: train, validation, test."""
+        yield "train", self.train_images, self.train_labels
+        if self.validation_images is not None and self.validation_labels is not None:
+            yield "validation", self.validation_images, self.validation_labels
+        if self.test_images is not None and self.test_labels is not None:
+            yield "test", self.test_images, self.test_labels
+
+    def _check_given(self, which: str, images: Pictures | None, labels: Labels | None) -> None:
+        if (images is None) != (labels is None):
+            raise DataError(f"a {which} set needs images and labels; one of them is missing")
+        if images is None or labels is None:
+            return
+        self._check(which, images, labels)
+        if images.shape[1:] != self.train_images.shape[1:]:
+            raise DataError(
+                f"the {which} images are {_size(images)} and the training images {_size(self.train_images)} "
+                "(height x width x channels); both must be of one size"
+            )
+
+    def _check(self, which: str, images: Pictures, labels: Labels) -> None:
         if images.dtype != np.uint8 or images.ndim != 4 or labels.dtype != np.int64 or labels.ndim != 1:
             raise TypeError(f"a reader must give uint8 images of four dimensions and int64 labels of one ({which})")
         if len(images) != len(labels):
@@ -54,5 +85,5 @@ class RawImages:
                 raise DataError(f"class {name!r} has {found}; each class needs at least two to be trained and judged")
 
 
-def _size(images: NDArray[np.uint8]) -> str:
+def _size(images: Pictures) -> str:
     return " x ".join(str(side) for side in images.shape[1:])

@@ -1,7 +1,10 @@
 """Reading a data set, splitting it by content and keeping it in the store."""
 
 import hashlib
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,44 +12,105 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modules.data import parts as parts_module
+from modules.data.corrections import corrected_labels, corrections_digest
+from modules.data.decoded import read_files
+from modules.data.files import FileSet
 from modules.data.images import RawImages
 from modules.data.parts import PARTS, assign_parts, chunks, content_hashes, group_keys
 from modules.digests import digest_of
 from modules.errors import ConfigError, DataError
-from modules.parts import build
+from modules.parts import build, revisions_of
 from modules.records import DataRecord, Part, PartName
 from modules.store import Store
 
 REVISION = 1
 
+_UNGIVEN_TEST_FRACTION = 0.2  # of a set that brings no test set and for which none is asked
+
 
 @dataclass(frozen=True)
 class _Split:
-    images: NDArray[np.uint8]
+    """The images that stay, piece by piece in the order of the arrays, with what is known of each."""
+
+    pieces: tuple[tuple[NDArray[np.uint8], NDArray[np.bool_]], ...]  # images, and which of them stay
     labels: NDArray[np.int64]
     identities: NDArray[np.uint64]
     groups: NDArray[np.uint64]
     parts: NDArray[np.uint8]
     notes: tuple[str, ...]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all images."""
+        return (len(self.labels), *self.pieces[0][0].shape[1:])
+
+    def chunks(self) -> Iterator[NDArray[np.uint8]]:
+        """All images in their order, some at a time."""
+        for images, stays in self.pieces:
+            for chunk in chunks(images.shape):
+                yield np.ascontiguousarray(images[chunk] if stays[chunk].all() else images[chunk][stays[chunk]])
+
 
 def load_data(
-    reader: Part, name: str, fractions: tuple[float, float, float], split_seed: int, home: Path, store: Store
+    reader: Part,
+    name: str,
+    fractions: tuple[float, float, float | None],
+    split_seed: int,
+    home: Path,
+    store: Store,
+    corrections: Path | None = None,
 ) -> DataRecord:
     """Read a data set, assign its parts and return its record; what the store has already is not written again.
 
-    `fractions` are those of steer, confirm and test; the last must be 0 where the data brings a test set.
+    `fractions` are those of steer, confirm and test; the last must be 0 where the data brings a test set, and may be
+    None: then it is 0 there, and a fifth elsewhere. The file `corrections` holds labels that a person corrected. Files
+    are not read again while nothing about them has changed.
     """
-    raw = build(reader)
-    _check_fractions(name, fractions, has_test_set=raw.test_images is not None)
-    split = _split(raw, fractions, split_seed)
+    source = build(reader)
+    if not isinstance(source, FileSet):
+        return _loaded(source, name, fractions, split_seed, home, store, corrections)
+    revisions = revisions_of("modules.data.load", "modules.data.decoding")
+    corrected = None if corrections is None else corrections_digest(corrections)
+    known = [name, source.fingerprint, fractions, split_seed, corrected, revisions]
+    key = digest_of(known)
+    if (entry := store.find("sources", key)) and (found := store.find("data", entry.record["data"])):
+        return _in_order(DataRecord.model_validate(found.record))
+    record = _loaded(read_files(source, store), name, fractions, split_seed, home, store, corrections)
+    store.remove("sources", key)
+    store.put("sources", key, {"data": Path(record.folder).name})
+    return record
+
+
+def _in_order(record: DataRecord) -> DataRecord:
+    """A record of the store, whose JSON is sorted, with the parts in their usual order."""
+    counts = {name: {part: getattr(record, name)[part] for part in PARTS} for name in ("num_images", "num_groups")}
+    return record.updated(**counts)
+
+
+def _loaded(
+    raw: RawImages,
+    name: str,
+    fractions: tuple[float, float, float | None],
+    split_seed: int,
+    home: Path,
+    store: Store,
+    corrections: Path | None,
+) -> DataRecord:
+    steer, confirm, test = fractions
+    has_test_set = raw.test_images is not None
+    if test is None:
+        test = 0.0 if has_test_set else _UNGIVEN_TEST_FRACTION
+    _check_fractions(name, (steer, confirm, test), has_test_set)
+    split = _split(raw, (steer, confirm, test), split_seed)
+    if corrections is not None:
+        split = _corrected(split, raw.classes, corrections)
     _check_parts(split, raw.classes)
     fields = _describe(split, raw.classes, name)
     key = digest_of({"revision": [REVISION, parts_module.REVISION], **fields})
     folder = store.folder("data", key).relative_to(home)
     record = DataRecord(folder=folder.as_posix(), **fields)
     if store.find("data", key) is None:
-        store.put("data", key, record.model_dump(mode="json"), lambda target: _write(target, split))
+        store.put("data", key, record.model_dump(mode="json"), partial(_write, split, raw.file))
     return record
 
 
@@ -67,32 +131,69 @@ def _check_fractions(name: str, fractions: tuple[float, float, float], has_test_
 
 
 def _split(raw: RawImages, fractions: tuple[float, float, float], split_seed: int) -> _Split:
+    """Each image's part: training images are split by content unless the set brings parts of its own.
+
+    Given validation images are steer and confirm, in proportion; a given test set is the test set.
+    """
     steer, confirm, test = fractions
-    images, labels = raw.train_images, raw.train_labels
-    identities, groups = content_hashes(images), group_keys(images)
-    parts = assign_parts(
-        groups, steer_fraction=steer, confirm_fraction=confirm, test_fraction=test, split_seed=split_seed
-    )
-    split = _Split(images, labels, identities, groups, parts, _conflicts(identities, labels))
-    if raw.test_images is None or raw.test_labels is None:
-        return split
-    return _with_test_set(split, raw.test_images, raw.test_labels)
-
-
-def _with_test_set(split: _Split, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> _Split:
-    identities = content_hashes(images)
-    kept = ~np.isin(split.identities, identities)
-    notes = split.notes
-    if num_left_out := int((~kept).sum()):
-        notes += (f"Training images left out because the given test set has them too: {num_left_out}.",)
+    if raw.validation_images is not None:
+        shares = {
+            "train": (0.0, 0.0, test),
+            "validation": (steer / (steer + confirm), confirm / (steer + confirm), 0.0),
+        }
+    else:
+        shares = {"train": (steer, confirm, test)}
+    identities = {given: content_hashes(images) for given, images, _ in raw.pieces()}
+    notes = (*raw.notes, *_conflicts(identities["train"], raw.train_labels))
+    pieces, labels, kept_identities, groups, parts = [], [], [], [], []
+    for given, images, piece_labels in raw.pieces():
+        stays, note = _without_leaks(given, identities)
+        notes += note
+        keys = group_keys(images)
+        pieces.append((images, stays))
+        labels.append(piece_labels[stays])
+        kept_identities.append(identities[given][stays])
+        groups.append(keys[stays])
+        parts.append(_parts_of(given, keys[stays], shares, split_seed))
     return _Split(
-        images=np.concatenate([split.images[kept], images]),
-        labels=np.concatenate([split.labels[kept], labels]),
-        identities=np.concatenate([split.identities[kept], identities]),
-        groups=np.concatenate([split.groups[kept], group_keys(images)]),
-        parts=np.concatenate([split.parts[kept], np.full(len(images), PARTS.index("test"), dtype=np.uint8)]),
+        pieces=tuple(pieces),
+        labels=np.concatenate(labels),
+        identities=np.concatenate(kept_identities),
+        groups=np.concatenate(groups),
+        parts=np.concatenate(parts),
         notes=notes,
     )
+
+
+def _corrected(split: _Split, classes: tuple[str, ...], corrections: Path) -> _Split:
+    """With the labels that a person corrected; those of the test part stay as they were given."""
+    labels = corrected_labels(split.labels, split.identities, split.parts, classes, corrections)
+    note = f"Labels corrected by data.corrections: {int((labels != split.labels).sum()):,}."
+    return replace(split, labels=labels, notes=(note, *split.notes))
+
+
+def _parts_of(
+    given: str, groups: NDArray[np.uint64], shares: dict[str, tuple[float, float, float]], split_seed: int
+) -> NDArray[np.uint8]:
+    if given not in shares:
+        return np.full(len(groups), PARTS.index("test"), dtype=np.uint8)
+    steer, confirm, test = shares[given]
+    return assign_parts(
+        groups, steer_fraction=steer, confirm_fraction=confirm, test_fraction=test, split_seed=split_seed
+    )
+
+
+def _without_leaks(given: str, identities: dict[str, NDArray[np.uint64]]) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Which images of a given part stay: those that no part which judges them has, too."""
+    words = {"train": "Training", "validation": "Validation"}
+    stays = np.ones(len(identities[given]), dtype=bool)
+    notes: list[str] = []
+    for other in list(identities)[list(identities).index(given) + 1 :]:
+        leaks = stays & np.isin(identities[given], identities[other])
+        stays &= ~leaks
+        if num_left_out := int(leaks.sum()):
+            notes.append(f"{words[given]} images left out because the given {other} set has them too: {num_left_out}.")
+    return stays, tuple(notes)
 
 
 def _conflicts(identities: NDArray[np.uint64], labels: NDArray[np.int64]) -> tuple[str, ...]:
@@ -119,14 +220,14 @@ def _check_parts(split: _Split, classes: tuple[str, ...]) -> None:
 
 def _describe(split: _Split, classes: tuple[str, ...], name: str) -> dict[str, Any]:
     """All of the record but the folder."""
-    _, height, width, channels = split.images.shape
+    _, height, width, channels = split.shape
     members: dict[PartName, NDArray[np.int64]] = {
         part: np.flatnonzero(split.parts == code) for code, part in enumerate(PARTS)
     }
-    mean, std = _mean_and_std(split.images, members["train"])
+    mean, std = _mean_and_std(split.pieces[0][0], np.flatnonzero(split.pieces[0][1])[members["train"]])
     return {
         "name": name,
-        "digest": _digest(classes, split.images, split.labels, split.parts),
+        "digest": _digest(classes, _images_digest(split), _array_digest(split.labels), _array_digest(split.parts)),
         "test_digest": _test_digest(classes, split.identities[members["test"]], split.labels[members["test"]]),
         "classes": classes,
         "image_shape": (channels, height, width),
@@ -148,22 +249,32 @@ def _unjudged(split: _Split, classes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _digest(classes: tuple[str, ...], *arrays: NDArray[Any]) -> str:
-    """Of the arrays in their order, which is that of training."""
-    contents = [[list(array.shape), hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()] for array in arrays]
-    return digest_of({"classes": classes, "arrays": contents})
+def _digest(classes: tuple[str, ...], *arrays: tuple[list[int], str]) -> str:
+    """Of arrays in their order, which is that of training."""
+    return digest_of({"classes": classes, "arrays": [list(array) for array in arrays]})
+
+
+def _array_digest(array: NDArray[Any]) -> tuple[list[int], str]:
+    return list(array.shape), hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def _images_digest(split: _Split) -> tuple[list[int], str]:
+    digest = hashlib.sha256()
+    for chunk in split.chunks():
+        digest.update(chunk.data)
+    return list(split.shape), digest.hexdigest()
 
 
 def _test_digest(classes: tuple[str, ...], identities: NDArray[np.uint64], labels: NDArray[np.int64]) -> str:
     """Of the test images in no order: the same set in another order is the same test."""
     order = np.lexsort((labels, identities))
-    return _digest(classes, identities[order], labels[order])
+    return _digest(classes, _array_digest(identities[order]), _array_digest(labels[order]))
 
 
 def _mean_and_std(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Per channel, of pixels scaled to [0, 1]; summed in integers, so that they depend on no order."""
     first = second = np.zeros(images.shape[3], dtype=np.int64)
-    for chunk in chunks(images.shape):
+    for chunk in chunks((len(indices), *images.shape[1:])):
         pixels = images[indices[chunk]].reshape(-1, images.shape[3]).astype(np.int64)
         first = first + pixels.sum(axis=0)
         second = second + (pixels**2).sum(axis=0)
@@ -173,9 +284,26 @@ def _mean_and_std(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> tupl
     return tuple((mean / 255).tolist()), tuple((np.maximum(std, 1.0) / 255).tolist())  # one shade: no division by zero
 
 
-def _write(folder: Path, split: _Split) -> None:
-    for name in ("images", "labels", "parts", "identities"):
+def _write(split: _Split, file: Path | None, folder: Path) -> None:
+    """The arrays; of images that lie in a file just so, another name for that file."""
+    if file is None or not all(stays.all() for _, stays in split.pieces) or not _linked(file, folder / "images.npy"):
+        _write_array(folder / "images.npy", split.shape, np.dtype(np.uint8), split.chunks())
+    for name in ("labels", "parts", "identities"):
         array = np.ascontiguousarray(getattr(split, name))
-        with (folder / f"{name}.npy").open("wb") as file:  # np.save's own error does not say that a disk is full
-            np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-            file.write(array.data)
+        _write_array(folder / f"{name}.npy", array.shape, array.dtype, iter([array]))
+
+
+def _linked(file: Path, name: Path) -> bool:
+    try:
+        os.link(file, name)
+    except OSError:  # a file system that has no links
+        return False
+    return True
+
+
+def _write_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], chunks: Iterator[NDArray[Any]]) -> None:
+    with path.open("wb") as file:  # np.save's own error does not say that a disk is full
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for chunk in chunks:
+            file.write(chunk.data)

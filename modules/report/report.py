@@ -80,6 +80,7 @@ def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str
     return environment.get_template(_TEMPLATE).render(
         study=study,
         summary=study.summary,
+        selection=study.selection,
         champion=champion_of(study),
         nothing=NOTHING,
         headline=headline(study),

@@ -4,7 +4,9 @@ from typing import Any
 
 from pydantic import Field
 
-from modules.records import DataRecord, Ledger, RangeTest, Record, TrialResult
+from modules.records import DataRecord, Interval, Ledger, PartName, RangeTest, Record, TrialResult
+from modules.report.contact_sheet import Picture
+from modules.search.selecting.found import Compared
 
 
 class LayerView(Record):
@@ -14,6 +16,25 @@ class LayerView(Record):
     kind: str
     output: str  # its shape, "16 x 14 x 14"
     params: int
+
+
+class SelectionView(Record):
+    """The selection that a study's own trainings found; errors are the winner's on *confirm*."""
+
+    sentences: tuple[str, ...]
+    compared: tuple[Compared, ...]
+    confirmed: Interval | None
+    confirmed_on_all: Interval | None
+    num_suspects: dict[PartName, int]
+    pictures: tuple[Picture, ...]  # the surest suspects
+    sheet: str | None  # the files with all of them, as a person should read their names
+    corrections: str | None
+    confirm_error: float | None
+    trusted_confirm_error: float | None  # without the images whose labels are suspected
+    num_trials: int
+    samples: int
+    seconds: float
+    digest: str | None  # None: all images are kept
 
 
 class StudyView(Record):
@@ -29,6 +50,7 @@ class StudyView(Record):
     versions: dict[str, str] = Field(default_factory=dict)
     stop_reason: str = ""  # a sentence: why the search ended
     layers: tuple[LayerView, ...] = ()  # of the winner
+    selection: SelectionView | None = None  # None where none had to be found
     range_test: RangeTest | None = None  # None where the learning rate was given
     machine_test_openings: int | None = None  # of this test set, all studies on this machine together
     report: str | None = None  # where the report is, and where MLflow's database is: as a person should read them

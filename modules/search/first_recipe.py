@@ -31,6 +31,7 @@ def first_recipe(
     batch_size: int | Literal["all", "measured"] | None,
     label_smoothing: float,
     gradient_clip: float | None,
+    balance: Part | None = None,
 ) -> Recipe:
     """The baseline's recipe on `data`; None leaves a choice to the rules below."""
     num_train = data.num_images["train"]
@@ -42,6 +43,7 @@ def first_recipe(
         learning_rate=learning_rate,
         batch_size=batch_size_of(batch_size, num_train),
         selection=selection,
+        balance=balance,
         label_smoothing=label_smoothing,
         batching=batching,
         averaging=averaging_of(averaging, num_train),

@@ -47,6 +47,7 @@ class Child:
     trained: Trained | None = None
     certificate: Certificate | None = None
     refused: str | None = None
+    seconds: float = 0.0  # of a training that was given up
     spent: tuple[TrialResult, ...] = ()  # on it besides the trials that are judged
 
 
@@ -71,10 +72,30 @@ class Trunk:
 
 def candidate_of(child: Trained, parent: Recipe) -> Candidate:
     """A child as judging sees it."""
-    ours, theirs = child.recipe.architecture, parent.architecture
+    return Candidate(child.evidence, *cost_against(child.recipe, parent))
+
+
+def cost_against(recipe: Recipe, parent: Recipe) -> tuple[float, bool]:
+    """The ratio of a child's operations to its parent's, and whether it shrinks: less of something, more of nothing."""
+    ours, theirs = recipe.architecture, parent.architecture
     smaller = ours.params < theirs.params or ours.flops < theirs.flops
     larger = ours.params > theirs.params or ours.flops > theirs.flops
-    return Candidate(child.evidence, ours.flops / theirs.flops, shrinks=smaller and not larger)
+    return ours.flops / theirs.flops, smaller and not larger
+
+
+def survivors(begun: Sequence[tuple[Recipe, float]], parent_loss: float, parent: Recipe, margin: float) -> list[int]:
+    """The better half of edits that were trained for half a slice, by what they promise for their cost, as indices.
+
+    `begun` are their recipes with their losses on *steer*; `parent_loss` is what they started from.
+    """
+
+    def promise(index: int) -> float:
+        recipe, loss = begun[index]
+        ratio, shrinks = cost_against(recipe, parent)
+        return (parent_loss - loss + (margin * parent_loss if shrinks else 0.0)) / ratio
+
+    best_first = sorted(range(len(begun)), key=lambda index: (-promise(index), index))
+    return sorted(best_first[: (len(begun) + 1) // 2])
 
 
 def favourite(children: Sequence[Child], control: Trained, trunk: Trunk, margin: float) -> int | None:
@@ -204,7 +225,7 @@ def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -
     trials = child.trained.trials if child.trained else ()
     every = (*child.spent, *trials)
     if verdict is None:
-        reason = f"refused: {child.refused}"
+        reason = f"given up: {child.refused}" if child.seconds or child.spent else f"refused: {child.refused}"
     elif verdict.passes and len(trials) < 2:
         reason = f"not kept: {verdict.reason}, but another edit promised more for its cost"
     else:
@@ -227,7 +248,7 @@ def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -
         verdict=reason,
         params=recipe.architecture.params,
         flops=recipe.architecture.flops,
-        seconds=sum(trial.seconds for trial in every),
+        seconds=sum(trial.seconds for trial in every) + child.seconds,
         proposed=child.proposal.edit,
         parent_architecture=parent.architecture.content_digest,
     )

@@ -7,18 +7,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from modules.architecture.description import Architecture
+from modules.data.arrays import open_arrays
 from modules.digests import digest_of
 from modules.evaluation.outputs import Outputs
 from modules.parts import revisions_of
 from modules.recipe import Recipe
-from modules.records import Certificate, DataRecord, Numerics, Part, PartName, RangeTest, TrialResult
+from modules.records import Certificate, CurvePoint, DataRecord, Numerics, Part, PartName, RangeTest, TrialResult
 from modules.search.diagnosis import Diagnosis
 from modules.search.judging import Evidence
 from modules.search.plan import Calibration
 from modules.store import Store
 from modules.training.spec import Slice, Start, TrialSpec
 from modules.workers.jobs import Report
-from modules.workers.pool import WorkerKilledError, WorkerPool
+from modules.workers.pool import WorkerKilledError, Workers
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +44,7 @@ class Refused(NamedTuple):
 class Laboratory:
     """The store and the workers behind a study's trials; counts what was trained and what was found."""
 
-    def __init__(
-        self, home: Path, pool: WorkerPool, numerics: Numerics, data: DataRecord, balanced: bool = False
-    ) -> None:
+    def __init__(self, home: Path, pool: Workers, numerics: Numerics, data: DataRecord, balanced: bool = False) -> None:
         self.home = home
         self.store = Store(home / "store")
         self.pool = pool
@@ -57,6 +56,10 @@ class Laboratory:
         """A trial on this laboratory's data and machine."""
         return TrialSpec(recipe=recipe, slice=piece, seed=seed, data=self.data, numerics=self.numerics, start=start)
 
+    def num_selected(self, recipe: Recipe) -> int:
+        """The images of an epoch."""
+        return len(open_arrays(self.home, self.data).selected(recipe.selection))
+
     def found(self, spec: TrialSpec) -> TrialResult | None:
         """The result of a trial that was done before."""
         entry = self.store.find("trials", self._that_fits(spec).key)
@@ -65,7 +68,16 @@ class Laboratory:
         return TrialResult.model_validate_json(entry.file("result.json").read_text())
 
     def train(self, spec: TrialSpec, report: Report) -> TrialResult:
-        """Train a trial in a worker.
+        """Train a trial in a worker."""
+        return TrialResult.model_validate(self._trained("train_trial", spec, report))
+
+    def begin(self, spec: TrialSpec, report: Report) -> CurvePoint:
+        """A trial's first look at *steer*, for which it is trained no further; `train` goes on from there."""
+        entry = self.store.find("looks", self._that_fits(spec).key)
+        return CurvePoint.model_validate(entry.record if entry else self._trained("begin_trial", spec, report))
+
+    def _trained(self, job: str, spec: TrialSpec, report: Report) -> dict[str, Any]:
+        """What a job of trials gives.
 
         Where workers are killed, as happens when memory runs out, with half as many images at once: the batch is then
         made of several pieces. How many fit is stored.
@@ -73,14 +85,14 @@ class Laboratory:
         spec = self._that_fits(spec)
         arguments = {"spec": spec.model_dump(mode="json"), "home": str(self.home)}
         try:
-            return TrialResult.model_validate(self.pool.call("modules.training.trial.train_trial", arguments, report))
+            return self.pool.call(f"modules.training.trial.{job}", arguments, report)
         except WorkerKilledError:
             at_once = spec.most_at_once or spec.recipe.batch_size
             if at_once <= _FEWEST_AT_ONCE:
                 raise
             self.store.put("memory", spec.key, {"most_at_once": at_once // 2})
             logger.warning("the worker was killed with %d images at once; trying %d", at_once, at_once // 2)
-            return self.train(spec, report)
+            return self._trained(job, spec, report)
 
     def _that_fits(self, spec: TrialSpec) -> TrialSpec:
         """The trial with as many images at once as were found to fit."""
@@ -182,8 +194,11 @@ class Laboratory:
         """What trials of one recipe said about *steer* at their end."""
         return evidence_of([self._judged(self._read("trials", trial.key, "steer.safetensors")) for trial in trials])
 
-    def observe(self, recipe: Recipe, trial: TrialResult, part: PartName) -> Outputs:
-        """Open a part for a trial's weights. Opening it again for the same weights reads what was stored."""
+    def observe(self, recipe: Recipe, trial: TrialResult, part: PartName, plain: bool = False) -> Outputs:
+        """Open a part for a trial's weights. Opening it again for the same weights reads what was stored.
+
+        The losses are those that edits are judged by, unless `plain` ones are asked for.
+        """
         kind, digest = (
             ("test_openings", self.data.test_digest) if part == "test" else ("observations", self.data.digest)
         )
@@ -198,7 +213,7 @@ class Laboratory:
         }
         self._found_or_called(kind, key, "modules.evaluation.jobs.observe_part", arguments)
         outputs = self._read(kind, key, "outputs.safetensors")
-        return outputs if part == "test" else self._judged(outputs)
+        return outputs if plain or part == "test" else self._judged(outputs)
 
     def _judged(self, outputs: Outputs) -> Outputs:
         return outputs.balanced() if self.balanced else outputs

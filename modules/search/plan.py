@@ -47,7 +47,7 @@ class Plan(Record):
 
     baseline_samples: int
     generations: int
-    edits_per_generation: int
+    edits_per_generation: int  # that are trained for a whole slice
     slice_samples: int
     continued_samples: int
     scratch_samples: int
@@ -59,10 +59,16 @@ class Plan(Record):
     try_samples: int = 0  # of a whole one
     sweep_samples: int = 0
     prior: str | None = None  # digest of what earlier studies taught
+    halving: bool = False  # twice as many edits are begun, and the worse half given up after half a slice
     minutes: float | None = None
     seconds: float | None = None
     calibration: Calibration | None = None
     note: str = ""
+
+    @property
+    def begun_per_generation(self) -> int:
+        """How many edits a generation begins to train."""
+        return self.edits_per_generation * (2 if self.halving else 1)
 
     @property
     def trials_per_generation(self) -> int:
@@ -70,12 +76,17 @@ class Plan(Record):
         return CONTROL_SEEDS + self.edits_per_generation + 1
 
     @property
+    def generation_samples(self) -> int:
+        """All that a generation trains: its trials, and half a slice for each edit that is given up."""
+        given_up = self.begun_per_generation - self.edits_per_generation
+        return self.trials_per_generation * self.slice_samples + given_up * self.slice_samples // 2
+
+    @property
     def total_samples(self) -> int:
         """All that is trained if every generation runs."""
-        generation = self.trials_per_generation * self.slice_samples
-        search = self.race_samples + self.tuning_before_samples + self.tuning_after_samples + self.sweep_samples
-        final = self.continued_samples + self.scratch_samples
-        return self.baseline_samples + search + self.generations * generation + final
+        searched = self.race_samples + self.tuning_before_samples + self.tuning_after_samples + self.sweep_samples
+        finals = self.continued_samples + self.scratch_samples
+        return self.baseline_samples + searched + self.generations * self.generation_samples + finals
 
 
 class Wishes(Record):
@@ -88,6 +99,7 @@ class Wishes(Record):
     baseline_samples: int | None
     final_samples: int | None
     from_scratch: bool
+    halving: bool = False
     least_images: int = 0  # below so many training images nothing is searched unless generations are asked for
     max_epochs: float | None
     minutes: float | None
@@ -193,7 +205,7 @@ def _with_recipe_search(plan: Plan, wishes: Wishes, room: float | None = None) -
     share = wishes.space_share
     if not share:
         return plan
-    generation = plan.trials_per_generation * plan.slice_samples
+    generation = plan.generation_samples
     searched = max(1, plan.generations) * generation / (1 - share) if room is None else max(0.0, room - race)
     least = (CONTROL_SEEDS + 1 + _LEAST_TRIES) * cost(rungs_of(plan.slice_samples, RACE_RUNGS))
     tuning = int(share * searched)
@@ -218,6 +230,7 @@ def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, spen
         continued_samples=final,
         scratch_samples=final if wishes.from_scratch else 0,
         evaluate_every=_between_looks(num_train, final),
+        halving=wishes.halving,
         minutes=wishes.minutes,
         calibration=calibration,
     )
@@ -237,7 +250,8 @@ def _within_minutes(plan: Plan, wishes: Wishes, num_train: int, calibration: Cal
     assert wishes.minutes is not None
     seconds, rate = training_seconds(wishes.minutes, spent_seconds), calibration.samples_per_second
     slice_seconds = plan.slice_samples / rate + calibration.evaluation_seconds + _TRIAL_OVERHEAD_SECONDS
-    generation = plan.trials_per_generation * slice_seconds * rate  # this and the following in samples
+    slices = plan.generation_samples / plan.slice_samples
+    generation = slices * slice_seconds * rate  # this and the following in samples
     room = seconds * rate - plan.baseline_samples
     final_room = (1 - _SEARCH_SHARE) * seconds * rate
     scratch_minimum = max(_SCRATCH_EPOCHS * num_train, plan.slice_samples)
@@ -299,9 +313,10 @@ def _note(plan: Plan, num_train: int) -> str:
     tuning = [f"{each:,}" for each in (plan.tuning_before_samples, plan.tuning_after_samples) if each]
     race += f", hyper-parameters for {' and '.join(tuning)}" if tuning else ""
     finals = "two final trainings" if plan.scratch_samples else "a final training"
+    halves = f" and {plan.edits_per_generation} half ones" if plan.halving else ""
     return (
         f"a baseline of {plan.baseline_samples:,} samples, {generations} of {plan.trials_per_generation} slices of "
-        f"{plan.slice_samples:,}{race}, {finals} of {plan.continued_samples:,}"
+        f"{plan.slice_samples:,}{halves}{race}, {finals} of {plan.continued_samples:,}"
     )
 
 

@@ -24,7 +24,7 @@ def why_stop(
     if plan.minutes is None or plan.calibration is None:
         return None
     rate = plan.calibration.samples_per_second
-    generation = plan.trials_per_generation * plan.slice_samples / rate
+    generation = plan.generation_samples / rate
     final = _FINAL_SHARE * (plan.continued_samples + plan.scratch_samples) / rate
     if seconds + generation + final + RESERVED_SECONDS > plan.minutes * 60:
         return (

@@ -23,36 +23,55 @@ from modules.randomness import words
 
 REVISION = 2
 
+_COPY_BITS = np.uint64(32)  # no training has so many epochs that they would reach them
 _MOST_AT_ONCE = 2_048  # images; more at once is no faster and only takes memory
 
 Piece = tuple[Tensor, Tensor]  # images (float32, N x C x H x W) and labels, or the shares of each class (N x classes)
 
 
 class Stream:
-    """The endless order of the images at `indices` for a seed."""
+    """The endless order of the images at `indices` for a seed.
+
+    An image that is there several times has a place of its own each time.
+    """
 
     def __init__(self, indices: NDArray[np.int64], identities: NDArray[np.uint64], seed: int) -> None:
         self.indices = indices
         self._identities = identities[indices]
+        self._copies = _occurrences(indices)
         self._seed = seed
         self._orders: dict[int, NDArray[np.int64]] = {}
 
     def piece(self, first: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-        """The indices at positions `first` to `first + count` of the stream, and the epoch of each."""
+        """The indices at positions `first` to `first + count` of the stream, and the epoch of each.
+
+        A copy of an image is of another epoch, as far as its draws are concerned.
+        """
         positions = np.arange(first, first + count)
         epochs, places = np.divmod(positions, len(self.indices))
-        chosen = np.empty(count, dtype=np.int64)
+        chosen = np.empty(count, dtype=np.int64)  # places in `indices`
         for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
             here = epochs == epoch
             chosen[here] = self._order(epoch)[places[here]]
-        return chosen, epochs.astype(np.uint64)
+        return self.indices[chosen], epochs.astype(np.uint64) + (self._copies[chosen] << _COPY_BITS)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if epoch not in self._orders:
             self._orders = {known: order for known, order in self._orders.items() if known == epoch - 1}
             ranks = words(self._seed, "order", epoch, self._identities)
-            self._orders[epoch] = self.indices[np.argsort(ranks, kind="stable")]
+            again = self._copies > 0
+            ranks[again] = words(self._seed, "order", epoch, self._identities[again], self._copies[again])
+            self._orders[epoch] = np.argsort(ranks, kind="stable")
         return self._orders[epoch]
+
+
+def _occurrences(indices: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """How often each index stands before itself."""
+    order = np.argsort(indices, kind="stable")
+    _, starts, counts = np.unique(indices[order], return_index=True, return_counts=True)
+    occurrences = np.empty(len(indices), dtype=np.uint64)
+    occurrences[order] = np.arange(len(indices)) - np.repeat(starts, counts)
+    return occurrences
 
 
 class Mixing(Protocol):

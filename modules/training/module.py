@@ -3,8 +3,10 @@
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
@@ -33,6 +35,7 @@ class TrialModule(pl.LightningModule):
         gradient_clip: float | None,
         seed: int,
         first_sample: int,
+        class_weights: NDArray[np.float64] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -43,6 +46,7 @@ class TrialModule(pl.LightningModule):
         self.gradient_clip = gradient_clip
         self.seed = seed
         self.first_sample = first_sample
+        self.class_weights = None if class_weights is None else torch.from_numpy(class_weights).float()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The recipe's optimiser; biases and normalisation are not decayed."""
@@ -82,10 +86,13 @@ class TrialModule(pl.LightningModule):
             torch.mps.manual_seed(seed)
 
     def loss(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy of a piece."""
-        logits = self.network(images.to(self.device))
-        smoothing = self.label_smoothing
-        return nn.functional.cross_entropy(logits.float(), targets.to(self.device), label_smoothing=smoothing)
+        """Mean cross-entropy of a piece, each image weighed as its class is."""
+        logits, targets = self.network(images.to(self.device)).float(), targets.to(self.device)
+        if self.class_weights is None:
+            return nn.functional.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
+        weights = self.class_weights.to(self.device)
+        each = nn.functional.cross_entropy(logits, targets, label_smoothing=self.label_smoothing, reduction="none")
+        return (each * (weights[targets] if targets.ndim == 1 else targets @ weights)).mean()
 
     def _averaging_gradients(self, now: bool) -> AbstractContextManager[None]:
         """Over processes; once an update, since they may have different numbers of pieces."""

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 
@@ -49,9 +50,24 @@ def train_trial(spec: dict[str, Any], home: str, report: Report) -> dict[str, An
 
 
 @job
-def train_along(spec: dict[str, Any], home: str, rank: int, port: int, report: Report) -> dict[str, Any]:
+def begin_trial(spec: dict[str, Any], home: str, report: Report) -> dict[str, Any]:
+    """Train the trial to its first look at *steer*, kept as `looks/<key>`; `train_trial` goes on from there.
+
+    What it ends with then are the bits of a training that never paused.
+    """
+    trial = TrialSpec.model_validate(spec)
+    store = Store(Path(home) / "store")
+    training = _train(trial, Path(home), store, report, pauses=True)
+    training.checkpoints.pause()
+    look = training.history.curve[0].model_dump(mode="json")
+    store.put("looks", trial.key, look)
+    return look
+
+
+@job
+def train_along(spec: dict[str, Any], home: str, pauses: bool, rank: int, port: int, report: Report) -> dict[str, Any]:
     """What a sibling does while the first process trains a trial."""
-    _train(TrialSpec.model_validate(spec), Path(home), Store(Path(home) / "store"), report, rank, port)
+    _train(TrialSpec.model_validate(spec), Path(home), Store(Path(home) / "store"), report, pauses, rank, port)
     return {}
 
 
@@ -79,9 +95,11 @@ def run_trial(spec: TrialSpec, home: Path, report: Report) -> TrialResult:
     return results[0]
 
 
-def _train(spec: TrialSpec, home: Path, store: Store, report: Report, rank: int = 0, port: int = 0) -> "Training":
-    training = Training(spec, home, store, report)
-    along = {"spec": spec.model_dump(mode="json"), "home": str(home)}
+def _train(
+    spec: TrialSpec, home: Path, store: Store, report: Report, pauses: bool = False, rank: int = 0, port: int = 0
+) -> "Training":
+    training = Training(spec, home, store, report, pauses)
+    along = {"spec": spec.model_dump(mode="json"), "home": str(home), "pauses": pauses}
     # The first has found its checkpoint, if there is one, before it asks its siblings: they find the same.
     with training_together(spec.numerics, home, "modules.training.trial.train_along", along, rank, port):
         training.fit()
@@ -91,7 +109,7 @@ def _train(spec: TrialSpec, home: Path, store: Store, report: Report, rank: int 
 class Training:
     """A network, its data and the callbacks around them, ready to fit."""
 
-    def __init__(self, spec: TrialSpec, home: Path, store: Store, report: Report) -> None:
+    def __init__(self, spec: TrialSpec, home: Path, store: Store, report: Report, pauses: bool = False) -> None:
         recipe, piece, devices = spec.recipe, spec.slice, spec.numerics.devices
         if recipe.batch_size < devices:
             raise ConfigError(
@@ -102,6 +120,10 @@ class Training:
         selected = arrays.selected(recipe.selection)
         self.spec = spec
         self.start_state = _start_state(spec, store)
+        balance = build(recipe.balance) if recipe.balance else None
+        counts = np.bincount(arrays.labels[selected], minlength=recipe.architecture.num_classes)
+        if balance is not None:
+            selected = np.repeat(selected, balance.repeats(counts)[arrays.labels[selected]])
         self.history = History(total_samples=piece.samples, epoch_samples=len(selected))
         self.data = TrainingData(
             arrays,
@@ -124,11 +146,12 @@ class Training:
             recipe.gradient_clip,
             spec.seed,
             piece.first_sample,
+            balance.weights(counts) if balance is not None else None,
         )
-        self._build_callbacks(store, report)
+        self._build_callbacks(store, report, pauses)
         self.found = find_checkpoint(store, spec.key)
 
-    def _build_callbacks(self, store: Store, report: Report) -> None:
+    def _build_callbacks(self, store: Store, report: Report, pauses: bool) -> None:
         spec, recipe, piece, history = self.spec, self.spec.recipe, self.spec.slice, self.history
         self.average = WeightAverage(self.network, build(recipe.averaging), self.data, history, piece.first_sample)
         if self.start_state:
@@ -140,7 +163,7 @@ class Training:
         noise = batching.needs_noise_scale
         looks = num_looks(piece)
         self.steer = SteerEvaluation(self.average, self.data, self.decay, history, looks, keep_best, noise, report)
-        self.stopping = Stopping(piece, history)
+        self.stopping = Stopping(piece, history, pauses)
         every = checkpoint_samples(recipe.architecture)
         hopeless = _HOPELESS * math.log(recipe.architecture.num_classes)
         self.checkpoints = Checkpoints(store, spec.key, history, every, hopeless, self.tensors)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from modules import errors
 from modules.errors import UserError, WorkerError
@@ -36,6 +36,22 @@ class WorkerKilledError(WorkerDiedError):
 
 class JobTimedOutError(WorkerDiedError):
     """The process was ended because its job took longer than allowed."""
+
+
+class PoolClosedError(WorkerError):
+    """The pool was closed while a job was waited for: nothing is known about the job, and nobody wants to know."""
+
+
+class Workers(Protocol):
+    """Whoever does jobs: as many at once as `size`."""
+
+    size: int
+
+    def call(self, job: str, arguments: dict[str, Any], report: Report = ...) -> dict[str, Any]:
+        """Do a job and return its result; safe to use from several threads."""
+
+    def close(self) -> None:
+        """End what is under way; who waits for it gets a PoolClosedError."""
 
 
 class Worker:
@@ -157,10 +173,13 @@ class WorkerPool:
         preload: str | None = None,
         timeout_seconds: float | None = None,
     ) -> None:
+        self.size = size
         self.threads = threads
         self._log_folder = log_folder
         self._preload = preload
         self._timeout_seconds = timeout_seconds
+        self._is_closed = False
+        self._lock = threading.Lock()
         self._all: set[Worker] = set()
         self._free: queue.Queue[Worker] = queue.Queue()
         for number in range(size):
@@ -176,10 +195,12 @@ class WorkerPool:
         for attempt in range(1, _TRIES + 1):
             worker = self._free.get()
             try:
+                self._check_open()
                 return worker.call(job, arguments, report, self._timeout_seconds)
             except JobTimedOutError:
                 raise  # it would take as long again
             except WorkerDiedError as death:
+                self._check_open()  # or it was this process that killed it
                 if attempt == _TRIES:
                     raise
                 logger.warning("%s; the job is tried again", death)
@@ -187,18 +208,29 @@ class WorkerPool:
                 self._free.put(self._living(worker))
         raise AssertionError("unreachable")
 
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise PoolClosedError("the workers were ended")
+
     def _living(self, worker: Worker) -> Worker:
-        usable = worker.process.poll() is None and not worker.owes_answer
-        if usable or worker not in self._all:
-            return worker
-        self._all.discard(worker)
-        worker.kill()
-        return self._start(int(worker.log.stem.rpartition("-")[2]))
+        with self._lock:
+            if worker.process.poll() is None and not worker.owes_answer:
+                return worker
+            worker.kill()
+            if self._is_closed:
+                return worker  # for the next that waits, to find that it is closed
+            self._all.discard(worker)
+            return self._start(int(worker.log.stem.rpartition("-")[2]))
 
     def close(self) -> None:
-        """End all workers."""
-        while self._all:
-            self._all.pop().kill()
+        """End all workers; who waits for one gets a PoolClosedError."""
+        with self._lock:
+            self._is_closed = True
+            for worker in self._all:
+                if worker.owes_answer:
+                    worker.process.kill()  # the thread that reads its answer closes its pipes
+                else:
+                    worker.kill()
 
     def __enter__(self) -> "WorkerPool":
         return self

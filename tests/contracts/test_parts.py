@@ -54,7 +54,7 @@ def _wrong(entry: dict[str, Any]) -> list[Any]:
 
 
 def test_every_group_of_parts_was_found():
-    learning = {"averaging", "batching", "initialisation", "mixing", "model", "optimizer", "schedule"}
+    learning = {"averaging", "balance", "batching", "initialisation", "mixing", "model", "optimizer", "schedule"}
     assert learning | {"augmentation", "data", "edit", "selection"} == GROUPS
 
 

@@ -46,6 +46,17 @@ def test_trials_are_noted_once_and_forgotten_when_it_starts_over(folder, tmp_pat
     assert folder.read("plan.json") is None
 
 
+def test_a_study_goes_on_from_its_plan_or_from_trials_with_the_same_settings(folder):
+    assert not folder.has_begun({"seed": 0})
+    folder.write("settings.json", {"seed": 0})
+    assert not folder.has_begun({"seed": 0})  # it was refused before anything was trained
+    folder.note_trial(KEY)
+    assert folder.has_begun({"seed": 0})  # killed while it looked for a selection
+    assert not folder.has_begun({"seed": 1})
+    folder.write("plan.json", {})
+    assert folder.has_begun({"seed": 1})
+
+
 def test_a_study_that_starts_over_leaves_nothing_of_itself_but_its_lock(folder, tmp_path):
     kept = {".lock", "notes.txt"}
     for name in ("plan.json", "summary.json", "view.json", "report.html", ".view.json-k3j9x_2a", *kept):

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,13 @@ class Runner:
     """Starts the program with an ESPALIER_HOME of its own."""
 
     home: Path
+    environment: dict[str, str] = field(default_factory=dict)
 
     def start(self, *arguments: str, cwd: Path | None = None) -> subprocess.Popen[str]:
         """A process of its own session, so that signals reach it alone."""
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "flows.cli", *arguments],
-            env={**os.environ, "ESPALIER_HOME": str(self.home), "COLUMNS": "160"},
+            env={**os.environ, "ESPALIER_HOME": str(self.home), "COLUMNS": "160", **self.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -81,6 +81,27 @@ def test_a_killed_worker_is_replaced_and_its_trial_tried_again(undisturbed: Runn
     assert champion(runner) == champion(undisturbed)
 
 
+def test_halving_gives_up_the_worse_half_and_a_kill_changes_nothing(runner: Runner, tmp_path: Path) -> None:
+    halved = (*TINY, *INLINE, "search.halving=true", "study=halved")
+    process = runner.start_and_wait_for_trials(
+        4, *("run", *halved)
+    )  # a baseline, its control and an edit that survived
+    process.kill()
+    process.communicate()
+    assert runner.run("run", *halved).returncode == 0
+    other = Runner(tmp_path / "other")
+    other.home.mkdir()
+    assert other.run("run", *halved).returncode == 0
+    ledgers = [json.loads((each.home / "studies/halved/ledger.json").read_text()) for each in (runner, other)]
+    (rows,) = (generation["rows"] for generation in ledgers[1]["generations"])
+    given_up = [row for row in rows if row["verdict"].startswith("given up: after half a slice")]
+    assert len(given_up) == 2
+    assert all(row["seconds"] > 0 and not row["trials"] for row in given_up)
+    assert sum(bool(row["trials"]) for row in rows) == 1 + 2
+    champions = [each.summary("halved")["champion"]["weights_sha256"] for each in (runner, other)]
+    assert champions[0] == champions[1]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_at_once_and_tidily(runner: Runner, number: int, code: int) -> None:
     process = runner.start_and_wait_for_trials(1, *RUN)

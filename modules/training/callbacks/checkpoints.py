@@ -67,6 +67,12 @@ class Checkpoints(pl.Callback):
         if trainer.is_global_zero and time.monotonic() - self._written > _SECONDS_BETWEEN_WRITES:
             self.write()
 
+    def pause(self) -> None:
+        """Leave a state to go on from: the present one, unless one that was not paused would not have kept it."""
+        if self.history.recent_loss <= self.hopeless_loss:
+            self._keep()
+        self.write()
+
     def _keep(self) -> None:
         self.latest = Checkpoint(self.history.to_json(), self.take())
 

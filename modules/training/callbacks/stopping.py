@@ -11,9 +11,10 @@ from modules.training.spec import Slice
 class Stopping(pl.Callback):
     """Whichever comes first: the samples, the target loss, the target error, or patience running out."""
 
-    def __init__(self, piece: Slice, history: History) -> None:
+    def __init__(self, piece: Slice, history: History, pauses: bool = False) -> None:
         self.piece = piece
         self.history = history
+        self.pauses = pauses  # at the first look, to be gone on with or not
         self.reason: str | None = None
 
     def on_train_batch_end(
@@ -21,7 +22,7 @@ class Stopping(pl.Callback):
     ) -> None:
         """Stop where there is a reason."""
         self.reason = why_stop(self.piece, self.history)
-        trainer.should_stop = self.reason is not None
+        trainer.should_stop = self.reason is not None or (self.pauses and len(self.history.curve) > 0)
 
 
 def why_stop(piece: Slice, history: History) -> str | None:

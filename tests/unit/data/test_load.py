@@ -30,8 +30,8 @@ def home(tmp_path):
 def load(home):
     """load_data with everything but the reader at its usual value."""
 
-    def load(reader, fractions=GIVEN_TEST, name="small", split_seed=0):
-        return load_data(reader, name, fractions, split_seed, home, Store(home / "store"))
+    def load(reader, fractions=GIVEN_TEST, name="small", split_seed=0, corrections=None):
+        return load_data(reader, name, fractions, split_seed, home, Store(home / "store"), corrections)
 
     return load
 
@@ -226,3 +226,22 @@ def test_nothing_is_written_for_a_set_that_is_refused(load, home, write_idx):
     with pytest.raises(DataError):
         load(mnist(folder))
     assert not home.exists()
+
+
+def test_corrected_labels_are_other_data_with_the_same_parts(load_raw, home, tmp_path):
+    raw = random_raw()
+    before = load_raw(raw, fractions=FRACTIONS)
+    arrays = open_arrays(home, before)
+    place = int(arrays.indices("train")[0])
+    given, right = int(arrays.labels[place]), (int(arrays.labels[place]) + 1) % 3
+    file = tmp_path / "corrections.csv"
+    file.write_text(f"identity,given,corrected\n{int(arrays.identities[place]):016x},{'abc'[given]},{'abc'[right]}\n")
+    after = load_raw(raw, fractions=FRACTIONS, corrections=file)
+    assert after.digest != before.digest
+    assert after.test_digest == before.test_digest
+    assert after.notes == ("Labels corrected by data.corrections: 1.",)
+    corrected = open_arrays(home, after)
+    np.testing.assert_array_equal(corrected.parts, arrays.parts)
+    assert np.flatnonzero(corrected.labels != arrays.labels).tolist() == [place]
+    assert corrected.labels[place] == right
+    assert raw.train_labels[place] == given

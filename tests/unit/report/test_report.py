@@ -1,15 +1,22 @@
+import base64
+import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from made_up_study import made_up_view, trial
+from PIL import Image
 
-from modules.records import Ledger
+from modules.data.corrections import SuspectedLabel
+from modules.records import Interval, Ledger
+from modules.report.contact_sheet import Picture, pictures_of, write_contact_sheet
 from modules.report.palette import LIGHT
 from modules.report.report import draw_figures, report_html, write_figures, write_report
-from modules.report.view import StudyView
+from modules.report.view import SelectionView, StudyView
+from modules.search.selecting.found import Compared
 
 
 class Page(HTMLParser):
@@ -184,3 +191,105 @@ def test_a_flat_and_a_perfect_curve_are_drawn(num_looks: int) -> None:
         (height,) = {float(height) for _, height in places}
         assert 0 < height < float(root.attrib["viewBox"].split()[3])
     assert len([tag for tag, _ in Page(report_html(study)).tags if tag == "svg"]) >= 2
+
+
+SUSPECT = SuspectedLabel(
+    identity="00000000000000ff", index=1, part="train", given="<3", suggested="8 & 9", confidence=0.913
+)
+
+
+def selection_view(**changes):
+    interval = Interval(estimate=-0.012, low=-0.02, high=-0.004, standard_error=0.004)
+    row = Compared(
+        name="clean",
+        num_images=950,
+        samples=4000,
+        seconds=12.0,
+        trusted_loss=0.1,
+        trusted_error=0.03,
+        loss=0.6,
+        error=0.12,
+        effect=interval,
+        against_random=interval,
+        p_value=0.001,
+        kept=True,
+        verdict="kept",
+    )
+    control = row.updated(name="all", effect=None, against_random=None, kept=False, verdict="the reference")
+    fields = {
+        "sentences": ("trained on: 950 of 1,000 images (clean)", "class '<3' keeps all its images"),
+        "compared": (control, row),
+        "confirmed": interval,
+        "confirmed_on_all": interval,
+        "num_suspects": {"train": 50, "steer": 4, "confirm": 0},
+        "pictures": (Picture(address="data:image/png;base64,AAAA", suspect=SUSPECT),),
+        "sheet": "suspects-1.html",
+        "corrections": "suspects-1.csv",
+        "confirm_error": 0.11,
+        "trusted_confirm_error": 0.02,
+        "num_trials": 14,
+        "samples": 123_000,
+        "seconds": 77.0,
+        "digest": "ab" * 16,
+    }
+    return SelectionView.model_validate({**fields, **changes})
+
+
+def test_a_selection_that_was_found_is_shown_with_figures_for_both():
+    study = made_up_view(1).updated(selection=selection_view())
+    assert StudyView.model_validate_json(study.model_dump_json()) == study
+    page = Page(report_html(study))
+    text = " ".join(page.text.split())
+    assert "Trained on: 950 of 1,000 images (clean)." in text
+    for shown in (
+        "12.00\N{NO-BREAK SPACE}%",
+        "3.00\N{NO-BREAK SPACE}%",
+        "11.00\N{NO-BREAK SPACE}%",
+        "2.00\N{NO-BREAK SPACE}%",
+    ):
+        assert shown in page.text
+    assert "50 of" in text
+    assert "given <3rather 8 & 9, 91 %" in text
+    assert f"selection=kept selection.digest={'ab' * 16}" in text
+    assert ("img", {"src": "data:image/png;base64,AAAA", "alt": "train image 1"}) in page.tags
+
+
+def test_a_selection_without_comparison_suspects_or_list():
+    study = made_up_view(1).updated(
+        selection=selection_view(
+            compared=(), confirmed=None, confirmed_on_all=None, num_suspects={}, pictures=(), digest=None
+        )
+    )
+    page = Page(report_html(study))
+    assert "Selection of training images" in page.text
+    assert "selection=kept" not in page.text
+    assert "Suspected labels" not in page.text
+
+
+def test_without_a_selection_nothing_is_said_of_one():
+    assert "Selection of training images" not in report_html(made_up_view(1))
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (28, 20, 3), (300, 100, 3), (1, 500, 1)])
+def test_pictures_are_png_of_a_good_size(shape):
+    images = np.random.default_rng(0).integers(0, 256, (2, *shape), dtype=np.uint8)
+    (picture,) = pictures_of(images, [SUSPECT])
+    head, _, content = picture.address.partition(",")
+    assert head == "data:image/png;base64"
+    with Image.open(io.BytesIO(base64.b64decode(content))) as opened:
+        assert 32 < max(opened.size) <= 64
+        if max(shape) <= 64:
+            factor = opened.width // shape[1]
+            shown = np.asarray(opened).reshape(opened.height, opened.width, -1)
+            np.testing.assert_array_equal(shown, images[1].repeat(factor, axis=0).repeat(factor, axis=1))
+
+
+def test_a_contact_sheet_names_the_file_and_each_identity(tmp_path):
+    images = np.zeros((2, 8, 8, 1), dtype=np.uint8)
+    write_contact_sheet(tmp_path / "sheet.html", "my <study>", "suspects-1.csv", images, [SUSPECT] * 2_001)
+    page = Page((tmp_path / "sheet.html").read_text())
+    text = " ".join(page.text.split())
+    assert "my <study>: suspected labels" in text
+    assert "suspects-1.csv" in text
+    assert text.count("00000000000000ff") == 2_000
+    assert "1 more are in the file alone" in text

@@ -20,6 +20,7 @@ from modules.search.generation import (
     next_trunk,
     noise_of,
     record_generation,
+    survivors,
 )
 from modules.search.judging import PRIOR_FREEDOM, Evidence, Noise
 from modules.search.proposal import Proposal
@@ -128,6 +129,15 @@ def test_a_shrinking_edit_that_lost_little_is_worth_a_second_seed():
     children = [child("worse", 12, 1.01), child("smaller", 4, 1.01)]
     assert favourite(children, CONTROL, TRUNK, MARGIN) == 1
     assert favourite(children, CONTROL, TRUNK, margin=0.0) is None
+
+
+def test_the_better_half_for_its_cost_survives():
+    wide, usual, narrow = (recipe(channels) for channels in (16, 8, 4))
+    begun = [(wide, 0.9), (usual, 0.95), (narrow, 1.0), (usual, 1.1)]
+    assert survivors(begun, 1.0, usual, margin=0.0) == [0, 1]
+    assert survivors(begun, 1.0, usual, margin=0.2) == [0, 2]  # what is saved counts where a little may be lost
+    assert survivors(begun[1:], 1.0, usual, margin=0.0) == [0, 1]  # of three, two
+    assert survivors([], 1.0, usual, margin=0.0) == []
 
 
 def test_noise_is_pooled_over_the_study():

@@ -96,6 +96,13 @@ def test_the_default_study_by_hand():
     )
 
 
+def test_halving_begins_twice_as_many_edits_by_hand():
+    plan = make_plan(WISHES.updated(halving=True), 48_000, None)
+    assert (plan.begun_per_generation, plan.edits_per_generation) == (6, 3)
+    assert plan.generation_samples == 6 * 24_000 + 3 * 12_000
+    assert "3 generations of 6 slices of 24,000 and 3 half ones" in plan.note
+
+
 def test_what_is_wished_is_planned():
     wished = WISHES.updated(slice_samples=5000, baseline_samples=7000, final_samples=9000, from_scratch=False)
     plan = make_plan(wished, 48_000, None)

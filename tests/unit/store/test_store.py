@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modules import disk
 from modules import store as store_module
 from modules.errors import HomeError
 from modules.store import Store, write_text
@@ -80,7 +81,7 @@ def kill_at(monkeypatch, number: int, cleans_up: bool) -> list[str]:
 
         return call
 
-    for owner, name in ((os, "rename"), (os, "replace"), (os, "fsync"), (Path, "write_text"), (Path, "write_bytes")):
+    for owner, name in ((os, "replace"), (os, "fsync"), (Path, "write_bytes")):
         monkeypatch.setattr(owner, name, counted(name, getattr(owner, name)))
     if not cleans_up:  # a SIGKILL leaves no time for that
         monkeypatch.setattr(store_module.shutil, "rmtree", lambda *arguments, **named: None)
@@ -113,15 +114,15 @@ def test_a_kill_between_any_two_writes_leaves_the_whole_entry_or_none(tmp_path, 
             break
     assert not killed
     # two files, the record, four syncs before the rename, one after
-    assert calls == ["write_bytes", "write_bytes", "write_text", *["fsync"] * 4, "rename", "fsync"]
+    assert calls == ["write_bytes", "write_bytes", "write_bytes", *["fsync"] * 4, "replace", "fsync"]
     assert outcomes == [False] * 8 + [True] * 2
 
 
 def test_everything_is_synced_before_the_rename_and_the_folder_after_it(store, monkeypatch):
     synced: list[str] = []
-    monkeypatch.setattr(store_module, "sync", lambda path: synced.append(path.name))
-    real_rename = os.rename
-    monkeypatch.setattr(os, "rename", lambda *paths: (synced.append("renamed"), real_rename(*paths)))
+    monkeypatch.setattr(disk.in_use, "flush", lambda path: synced.append(path.name))
+    real_rename = os.replace
+    monkeypatch.setattr(os, "replace", lambda *paths: (synced.append("renamed"), real_rename(*paths)))
     store.put("trials", KEY, {}, fill)
     before, after = synced[: synced.index("renamed")], synced[synced.index("renamed") + 1 :]
     assert {"a.bin", "b.bin", "record.json"} < set(before)
@@ -297,9 +298,9 @@ def raising(number):
 
 
 @pytest.mark.parametrize("number", FAULTS)
-@pytest.mark.parametrize("call", ["mkdtemp", "write_text", "write_bytes", "fsync", "rename"])
+@pytest.mark.parametrize("call", ["mkdtemp", "write_bytes", "fsync", "replace"])
 def test_a_disk_that_cannot_be_written_is_said_in_one_sentence(store, monkeypatch, number, call):
-    owner = {"mkdtemp": store_module.tempfile, "fsync": os, "rename": os}.get(call, Path)
+    owner = {"mkdtemp": store_module.tempfile, "fsync": os, "replace": os}.get(call, Path)
     with monkeypatch.context() as patched:
         patched.setattr(owner, call, raising(number))
         with pytest.raises(HomeError) as raised:
@@ -358,7 +359,7 @@ def test_a_kill_during_write_text_leaves_the_old_or_the_new_text(tmp_path, monke
             break
     assert not killed
     assert all(seen)
-    assert calls == ["fsync", "replace", "fsync"]
+    assert calls == ["write_bytes", "fsync", "replace", "fsync"]
     if cleans_up:
         assert everything_under(tmp_path) == ["summary.json"]
 

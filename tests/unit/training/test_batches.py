@@ -68,6 +68,24 @@ def test_another_seed_is_another_order():
     assert first != second
 
 
+@given(st.integers(0, 2**62), st.integers(0, 3))
+def test_copies_have_places_and_draws_of_their_own(seed, epoch):
+    repeated = np.repeat(INDICES, [3 if index % 3 == 0 else 1 for index in INDICES])
+    chosen, epochs = Stream(repeated, IDENTITIES, seed).piece(epoch * len(repeated), len(repeated))
+    assert sorted(chosen) == sorted(repeated)
+    assert len(set(zip(chosen.tolist(), epochs.tolist(), strict=True))) == len(repeated)
+    # what is not repeated, and each first copy, comes in the order and with the epoch of a stream without copies
+    first = epochs == epoch
+    plain, _ = Stream(INDICES, IDENTITIES, seed).piece(epoch * len(INDICES), len(INDICES))
+    np.testing.assert_array_equal(chosen[first], plain)
+
+
+def test_copies_do_not_stand_side_by_side():
+    repeated = np.repeat(INDICES, 4)
+    chosen, _ = Stream(repeated, IDENTITIES, 0).piece(0, len(repeated))
+    assert (np.diff(chosen) == 0).sum() < len(repeated) / 4
+
+
 POLICY = (
     Part(target="modules.augmentation.shift.Shift", arguments={"max_pixels": 1}),
     Part(target="modules.augmentation.flip.Flip"),

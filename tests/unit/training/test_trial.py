@@ -20,7 +20,7 @@ from modules.training.batches import TrainingData
 from modules.training.calibration import calibrate
 from modules.training.spec import Slice, Start
 from modules.training.states import read_state, section
-from modules.training.trial import network_of, run_trial
+from modules.training.trial import begin_trial, network_of, run_trial
 from modules.workers.pool import WorkerPool
 
 
@@ -89,6 +89,22 @@ def test_the_same_trial_twice_gives_the_same_bits(tmp_path, home, data):
 
 def test_another_seed_gives_other_bits(home, data):
     assert run(tiny_spec(data), home).state_sha256 != run(tiny_spec(data, seed=1), home).state_sha256
+
+
+def test_a_trial_that_paused_at_its_first_look_ends_with_the_same_bits(tmp_path, home, data):
+    spec = tiny_spec(data, 192, evaluate_every=96)
+    whole = run(spec, home)
+    other = tmp_path / "other"
+    spec = tiny_spec(make_data(other), 192, evaluate_every=96)
+    look = begin_trial(spec.model_dump(mode="json"), str(other), report=lambda progress: None)
+    assert look == Store(other / "store").find("looks", spec.key).record
+    assert Store(other / "store").find("trials", spec.key) is None
+    assert (look["samples"], look["steer_loss"]) == (96, whole.curve[0].steer_loss)
+    reported = []
+    rest = run(spec, other, reported.append)
+    assert min(news["samples"] for news in reported) > 96  # it went on and did not begin anew
+    assert (rest.state_sha256, rest.weights_sha256) == (whole.state_sha256, whole.weights_sha256)
+    assert [point.train_loss for point in rest.curve] == [point.train_loss for point in whole.curve]
 
 
 MOMENTUM = Part(target="torch.optim.SGD", arguments={"momentum": 0.9, "nesterov": True})

@@ -13,7 +13,7 @@ import pytest
 
 from modules.errors import ConfigError, DataError, InternalError, StudyError, TrainingError, UserError, WorkerError
 from modules.workers import pool as pool_module
-from modules.workers.pool import JobTimedOutError, Worker, WorkerDiedError, WorkerPool
+from modules.workers.pool import JobTimedOutError, PoolClosedError, Worker, WorkerDiedError, WorkerPool
 
 NUMERICS = "modules.training.numerics.describe_numerics"
 ON_CPU = {"accelerator": "cpu", "devices": 1, "strategy": "auto"}
@@ -281,3 +281,26 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path):
             break
         time.sleep(0.1)
     assert not is_alive(worker)
+
+
+def test_a_pool_closed_from_another_thread_ends_its_jobs_with_a_reason_of_their_own(tmp_path, caplog):
+    """Nobody may take the workers that were ended for ones that ran out of memory, or wait for them forever."""
+    errors: list[BaseException] = []
+    pool = WorkerPool(1, threads=1, log_folder=tmp_path, preload="modules.training.numerics")
+
+    def ask() -> None:
+        try:
+            pool.call(NUMERICS, {"precision": "float32", **ON_CPU})
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    os.kill(only_worker(pool).process.pid, signal.SIGSTOP)
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    pool.close()
+    for thread in threads:
+        thread.join(10)
+    assert [type(error) for error in errors] == [PoolClosedError] * 3
+    assert caplog.messages == []

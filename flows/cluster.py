@@ -1,0 +1,131 @@
+"""Trials on Prefect's task runners, for Dask and Ray: on each worker of the cluster a process of the program's own.
+
+What travels is the name of a job and JSON; the store is what they share, on a file system that all of them see under
+the same path.
+"""
+
+import atexit
+import functools
+import importlib.util
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flows.orchestration import submit
+from modules.errors import ConfigError, UserError, WorkerError
+from modules.workers.jobs import Report
+from modules.workers.pool import PoolClosedError, WorkerDiedError, WorkerPool
+
+if TYPE_CHECKING:
+    from prefect.task_runners import TaskRunner
+
+logger = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.5
+_TRIES = 2
+_ANY_NUMBER = 1024  # at an address: as many as the cluster takes
+_PACKAGES = {"dask": "prefect_dask", "ray": "prefect_ray"}
+
+
+def check_installed(kind: str) -> None:
+    """ConfigError where the runner's library is not there."""
+    if importlib.util.find_spec(_PACKAGES[kind]) is None:
+        raise ConfigError(
+            f"runner={kind} needs {_PACKAGES[kind].replace('_', '-')}, which is not installed; "
+            f"allowed is pip install 'espalier[{kind}]', or runner=processes"
+        )
+
+
+class ClusterWorkers:
+    """What a WorkerPool is, with its workers on the cluster of the running flow's task runner."""
+
+    def __init__(self, size: int | None, threads: int, log_folder: Path, timeout_seconds: float) -> None:
+        self.size = size or _ANY_NUMBER
+        self._threads = threads
+        self._log_folder = log_folder
+        self._timeout_seconds = timeout_seconds
+        self._is_closed = False
+
+    def call(self, job: str, arguments: dict[str, Any], report: Report = lambda progress: None) -> dict[str, Any]:
+        """Do a job somewhere, and once more where its machine or process was lost; nothing is reported on the way."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                return self._result_of(job, arguments)
+            except WorkerDiedError as death:
+                if attempt == _TRIES:
+                    raise
+                logger.warning("%s; the job is tried again", death)
+        raise AssertionError("unreachable")
+
+    def _result_of(self, job: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        future = submit(
+            job.rpartition(".")[2],
+            do_job,
+            job=job,
+            arguments=json.dumps(arguments),
+            threads=self._threads,
+            log_folder=str(self._log_folder),
+            timeout_seconds=self._timeout_seconds,
+        )
+        while True:
+            if self._is_closed:
+                raise PoolClosedError("the study ended")
+            try:
+                result: dict[str, Any] = json.loads(future.result(timeout=_POLL_SECONDS))
+                return result
+            except TimeoutError:
+                continue
+            except (UserError, WorkerError):
+                raise
+            except Exception as error:
+                raise WorkerDiedError(f"the cluster lost the job {job}: {type(error).__name__}: {error}") from error
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        self._is_closed = True
+
+    def __enter__(self) -> "ClusterWorkers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def do_job(job: str, arguments: str, threads: int, log_folder: str, timeout_seconds: float) -> str:
+    """On the cluster: have this machine's own process do a job; JSON in, JSON out."""
+    logging.getLogger("prefect.task_runs").setLevel(logging.CRITICAL)  # a local cluster's console is the study's
+    pool = _own_pool(threads, log_folder, timeout_seconds)
+    return json.dumps(pool.call(job, json.loads(arguments)))
+
+
+@functools.cache
+def _own_pool(threads: int, log_folder: str, timeout_seconds: float) -> WorkerPool:
+    folder = Path(log_folder) / f"{os.uname().nodename}-{os.getpid()}"
+    pool = WorkerPool(1, threads, folder, preload="modules.training.trial", timeout_seconds=timeout_seconds)
+    atexit.register(pool.close)
+    return pool
+
+
+def task_runner(kind: str, workers: int, address: str | None) -> "Callable[[], TaskRunner[Any]]":
+    """Makes Prefect's task runner of a kind, once Prefect is there."""
+    return functools.partial({"dask": _dask, "ray": _ray}[kind], workers, address)
+
+
+def _dask(workers: int, address: str | None) -> "TaskRunner[Any]":
+    from prefect_dask import DaskTaskRunner
+
+    if address is not None:
+        return DaskTaskRunner(address=address)
+    local = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL}
+    return DaskTaskRunner(cluster_kwargs=local)
+
+
+def _ray(workers: int, address: str | None) -> "TaskRunner[Any]":
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from prefect_ray import RayTaskRunner
+
+    local = {"num_cpus": workers, "include_dashboard": False, "configure_logging": False, "log_to_driver": False}
+    return RayTaskRunner(address=address, init_kwargs={} if address else local)

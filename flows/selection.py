@@ -1,0 +1,99 @@
+"""The images that a study trains on: those that the configuration names, or those that trainings of their own find."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from flows.orchestration import task
+from flows.selection_reporting import keep_selection as keep
+from flows.study import Study
+from flows.translation import finds_selection
+from modules.data.arrays import open_arrays
+from modules.errors import ConfigError
+from modules.parts import build
+from modules.recipe import Recipe
+from modules.records import TrialResult
+from modules.search.plan import training_seconds
+from modules.search.selecting.found import FoundSelection
+from modules.search.selecting.workplace import Workplace
+from modules.training.spec import TrialSpec
+
+_SHARE = 0.25  # of a budget, which finding a selection may take
+_SMALLEST = 0.1  # of the epochs that were asked for; with fewer, networks say nothing of an image
+_IMBALANCED = 3  # times as many images in the largest class as in the smallest
+_FEWEST_TRIALS = 3  # that the study itself needs
+
+
+class Finder(Protocol):
+    """What looks for a selection."""
+
+    num_trials: int  # at most
+
+    def epochs_trained(self) -> float:
+        """In epochs of all training images, what finding it takes."""
+
+    def find(self, workplace: Workplace) -> FoundSelection:
+        """Train and choose."""
+
+
+def say_imbalance(study: Study, recipe: Recipe) -> None:
+    """That classes are of very unequal sizes, where nothing is done about it."""
+    data = study.laboratory.data
+    arrays = open_arrays(study.home, data)
+    counts = np.bincount(arrays.labels[arrays.indices("train")], minlength=len(data.classes))
+    if recipe.balance is None and counts.max() >= _IMBALANCED * counts.min():
+        study.progress.say(
+            f"note: class {data.classes[counts.argmin()]!r} has {counts.min():,} training images, "
+            f"{data.classes[counts.argmax()]!r} {counts.max():,}; balance=weights or balance=sampling evens them out"
+        )
+
+
+def find_selection(study: Study, recipe: Recipe, train: Callable[[Study, TrialSpec, str], TrialResult]) -> Recipe:
+    """The recipe with the selection that was found, where the configuration asks for one to be found."""
+    if not finds_selection(study.settings):
+        return recipe
+    finder: Finder = build(study.settings.selection)
+    workplace = Workplace(
+        laboratory=study.laboratory,
+        recipe=recipe,
+        train=lambda spec, role: train(study, spec, role),
+        seed=study.seed,
+        margin=study.settings.objective.margin,
+        share=study.decided("share of the selection's epochs", lambda: _affordable(study, recipe, finder)),
+    )
+    return keep_selection(study, recipe, finder.find(workplace))
+
+
+@task("select training images")
+def keep_selection(study: Study, recipe: Recipe, found: FoundSelection) -> Recipe:
+    """Say what was found and leave its suspects for a person to look at."""
+    study.found = found
+    keep(study, found)
+    return recipe.updated(selection=found.selection)
+
+
+def _affordable(study: Study, recipe: Recipe, finder: Finder) -> float:
+    """The share of the epochs asked for that a quarter of the budget pays for, at most all of them."""
+    budget, num_train = study.settings.budget, study.laboratory.data.num_images["train"]
+    name = study.settings.selection.name.lower()
+    if budget.trials is not None and budget.trials < finder.num_trials + _FEWEST_TRIALS:
+        raise ConfigError(
+            f"budget.trials={budget.trials} is too small for selection={name}, which trains {finder.num_trials}; "
+            f"allowed is {finder.num_trials + _FEWEST_TRIALS} or more, or selection=none"
+        )
+    samples = finder.epochs_trained() * num_train
+    room = [samples]
+    if budget.samples is not None:
+        room.append(_SHARE * budget.samples)
+    if budget.minutes is not None:
+        rate = study.laboratory.calibrate(recipe).samples_per_second
+        room.append(_SHARE * training_seconds(budget.minutes, study.clock.seconds) * rate)
+    share = min(room) / samples
+    if share < _SMALLEST:
+        raise ConfigError(
+            f"selection={name} trains {samples:,.0f} samples and a quarter of the budget pays for {min(room):,.0f}; "
+            f"allowed are a budget that is {_SMALLEST / share:.1f} times as large, fewer selection.epochs, or "
+            "selection=none"
+        )
+    return share

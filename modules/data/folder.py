@@ -1,0 +1,119 @@
+"""Folders of image files: a class per folder, with parts of their own or without, or a CSV that lists them."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from modules.data.files import GIVEN, PART_NAMES, FileSet, ImageFile, shown
+from modules.data.image_file import SUFFIXES
+from modules.data.table import find_table, read_table
+from modules.errors import DataError
+
+
+def read_folder(root: str | None = None, image_size: int | None = None, channels: int | None = None) -> FileSet:
+    """The images under `root`: `<class>/…`, `train|validation|test/<class>/…`, or a CSV of path, label and part."""
+    if not root:
+        raise DataError("data=folder needs the folder with the images: say data.root=DIR")
+    path = Path(root).expanduser()
+    if path.is_file() and path.suffix.lower() in (".csv", ".tsv"):
+        return read_table(path, image_size, channels)
+    check_folder(path, root)
+    parts = _part_folders(path)
+    if parts is None and (table := find_table(path)) is not None:
+        return read_table(table, image_size, channels)
+    return read_class_folders(path, parts or {"train": path}, image_size, channels)
+
+
+def check_folder(path: Path, root: str) -> None:
+    """DataError where a root is no folder that can be read."""
+    if not path.is_dir():
+        found = "is not a folder" if path.exists() else "does not exist"
+        raise DataError(f"data.root={shown(root)} {found}; it must be a folder with images, or a CSV that lists them")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise DataError(f"data.root={shown(root)} cannot be read: there is no right to; allowed is a readable folder")
+
+
+def read_class_folders(
+    root: Path,
+    parts: dict[str, Path],
+    image_size: int | None = None,
+    channels: int | None = None,
+    classes: tuple[str, ...] | None = None,
+) -> FileSet:
+    """Images of `parts`, each with a folder for each class; `classes` in their order where it is known."""
+    found = {given: _class_folders(folder) for given, folder in parts.items()}
+    names = tuple(sorted({name for folders in found.values() for name in folders}))
+    if classes is not None:
+        if unknown := sorted(set(names) - set(classes)):
+            raise DataError(f"{shown(root)} has a folder {shown(unknown[0])!r}; allowed are {', '.join(classes)}")
+        names = classes
+    files: list[ImageFile] = []
+    passed_over: list[tuple[str, str]] = []
+    for given in GIVEN:
+        for name, folder in found.get(given, {}).items():
+            for entry, reason in _walk(folder, ()):
+                below = shown(os.path.relpath(entry, root))
+                if reason is not None:
+                    passed_over.append((below, reason))
+                    continue
+                facts = entry.stat()
+                files.append(ImageFile(below, names.index(name), given, entry.path, facts.st_size, facts.st_mtime_ns))
+    if not files:
+        raise DataError(
+            f"{shown(root)} holds no image in a folder of its class; allowed are CLASS/a.jpg, train/CLASS/a.jpg with "
+            "validation/ and test/ beside it, or a CSV with the columns path and label"
+        )
+    return FileSet(tuple(files), tuple(map(shown, names)), image_size, channels, (), tuple(sorted(passed_over)))
+
+
+def _part_folders(root: Path) -> dict[str, Path] | None:
+    """The folders of the given parts; None where the folders are not of parts."""
+    folders = [entry for entry in _visible(root) if _is_folder(entry)]
+    parts = {PART_NAMES[entry.name.lower()]: Path(entry.path) for entry in folders if entry.name.lower() in PART_NAMES}
+    if "train" not in parts:
+        return None
+    others = [entry for entry in folders if entry.name.lower() not in PART_NAMES]
+    if others:
+        raise DataError(
+            f"{shown(root)} has the folder {shown(others[0].name)} beside those of parts; allowed beside train are "
+            "validation and test, or folders of classes alone"
+        )
+    return parts
+
+
+def _class_folders(part: Path) -> dict[str, Path]:
+    return {entry.name: Path(entry.path) for entry in _visible(part) if _is_folder(entry)}
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
+
+
+def _visible(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+
+
+def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[os.DirEntry[str], str | None]]:
+    """All files below, in order, those that are no images with the reason; a link to a folder above is not followed."""
+    facts = os.stat(folder)
+    here = (*above, (facts.st_dev, facts.st_ino))
+    for entry in _visible(folder):
+        try:
+            if entry.is_dir():
+                inner = entry.stat()
+                if (inner.st_dev, inner.st_ino) in here:
+                    yield entry, "a link to a folder that it lies in"
+                else:
+                    yield from _walk(Path(entry.path), here)
+            elif not entry.is_file():
+                yield entry, "no file"
+            elif os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
+                yield entry, "not named as an image"
+            else:
+                yield entry, None
+        except OSError as error:
+            yield entry, f"cannot be read: {error.strerror or error}"

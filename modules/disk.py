@@ -1,0 +1,27 @@
+"""What durable writing asks of the disk, in one place: so that a test can have it fail, or end, at any of them."""
+
+import os
+from pathlib import Path
+
+
+class Disk:
+    """The file system as it is."""
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a file, perhaps only into memory yet."""
+        path.write_bytes(content)
+
+    def flush(self, path: Path) -> None:
+        """Have the operating system write a file or a folder to disk."""
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Give a file or folder another name at once; a folder that is not empty is never replaced."""
+        os.replace(source, target)
+
+
+in_use = Disk()

@@ -1,0 +1,1 @@
+"""Classes of unequal sizes: how often their images are seen, and what they weigh in the loss."""

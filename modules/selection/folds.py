@@ -1,0 +1,16 @@
+"""Which fold an image belongs to, so that each is looked at by a network that was not trained on it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modules.randomness import words
+
+REVISION = 1
+
+
+def folds_of(groups: NDArray[np.uint64], num_folds: int, seed: int) -> NDArray[np.int64]:
+    """The fold, from 0 to `num_folds` - 1, of each image: near-duplicates, which share a group, share a fold.
+
+    It follows from the seed and the group alone, so folds are of about one size, not exactly.
+    """
+    return (words("fold", seed, groups) % np.uint64(num_folds)).astype(np.int64)

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from modules.errors import ConfigError
+from modules.selection.kept import KIND, Kept, keep_list
+from modules.store import Store
+
+IDENTITIES = np.array([9, 2**63 + 5, 4, 7], dtype=np.uint64)
+LABELS = np.zeros(4, dtype=np.int64)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def opened(store, digest):
+    kept = Kept(digest)
+    kept.open(store)
+    return kept
+
+
+def test_what_is_listed_is_kept_wherever_it_stands(store):
+    digest = keep_list(store, IDENTITIES[[1, 3]])
+    kept = opened(store, digest)
+    assert kept(LABELS, IDENTITIES).tolist() == [1, 3]
+    assert kept(LABELS, IDENTITIES[::-1]).tolist() == [0, 2]
+
+
+@given(order=st.permutations(range(4)))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_equal_lists_have_one_digest_and_others_another(store, order):
+    assert keep_list(store, IDENTITIES[list(order)]) == keep_list(store, np.concatenate([IDENTITIES, IDENTITIES]))
+    assert keep_list(store, IDENTITIES[:3]) != keep_list(store, IDENTITIES)
+
+
+@pytest.mark.parametrize("digest", ["", "0" * 32])
+def test_an_unknown_list_is_refused(store, digest):
+    with pytest.raises(ConfigError, match=r"selection.digest=\w+ names no selection under .*; allowed is the digest"):
+        opened(store, digest)
+
+
+def test_an_altered_list_is_not_trusted(store):
+    digest = keep_list(store, IDENTITIES)
+    path = store.folder(KIND, digest) / "identities.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    with pytest.raises(ConfigError, match="names no selection"):
+        opened(store, digest)
