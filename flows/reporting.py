@@ -226,10 +226,16 @@ def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs,
         layers=_layers(final.winner.recipe),
         selection=selection_view(study, final.winner.seen),
         range_test=_range_test(study),
+        tunings=_tunings(study),
         machine_test_openings=study.laboratory.machine_test_openings(),
         report=str(study.folder.path / "report.html"),
         tracking=study.settings.tracking.uri or str(study.home / "mlflow.db") if study.sink else None,
     )
+
+
+def _tunings(study: Study) -> tuple[Tuning, ...]:
+    kept = [study.folder.read(f"tuning-{when}.json") for when in ("sweep", "before", "after")]
+    return tuple(Tuning.model_validate(each) for each in kept if each is not None)
 
 
 def _range_test(study: Study) -> RangeTest | None:

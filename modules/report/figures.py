@@ -73,7 +73,7 @@ def effects(study: StudyView) -> str | None:
     ]
     if not rows:
         return None
-    with _figure(width=5.6, height=0.9 + 0.3 * len(rows)) as (figure, axes):
+    with figure_of(width=5.6, height=0.9 + 0.3 * len(rows)) as (figure, axes):
         for place, (generation, row) in enumerate(rows):
             colour = LIGHT["good"] if row.kept else LIGHT["faint"]
             limit = generation.smallest_effect or 0.0
@@ -86,7 +86,7 @@ def effects(study: StudyView) -> str | None:
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0, labelcolor=LIGHT["ink"])
         axes.set_xlabel("change of mean cross-entropy against the control: left is better")
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def confusion(study: StudyView) -> str | None:
@@ -96,7 +96,7 @@ def confusion(study: StudyView) -> str | None:
     size = len(study.confusion)
     names = [name if len(name) <= 14 else f"{name[:13]}…" for name in study.data.classes]
     side = min(7.5, max(3.2, 1.4 + 0.32 * size))
-    with _figure(width=side, height=side) as (figure, axes):
+    with figure_of(width=side, height=side) as (figure, axes):
         mesh = axes.pcolormesh(_confusion_colours(study.confusion), rasterized=size > _MOST_NAMED_CLASSES)
         mesh.set_edgecolor("none")
         axes.set_aspect("equal")
@@ -111,7 +111,7 @@ def confusion(study: StudyView) -> str | None:
             _write_counts(axes, study.confusion)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def front(study: StudyView) -> str | None:
@@ -119,7 +119,7 @@ def front(study: StudyView) -> str | None:
     members = study.summary.get("front")
     if not members:
         return None
-    with _figure(width=5.6, height=3.2) as (figure, axes):
+    with figure_of(width=5.6, height=3.2) as (figure, axes):
         params, losses = [one["params"] for one in members], [one["val_loss"] for one in members]
         axes.plot(params, losses, color=LIGHT["good"], marker="o", markersize=5, linewidth=1.2)
         axes.set_xscale("log")
@@ -127,7 +127,7 @@ def front(study: StudyView) -> str | None:
         axes.set_ylim(0, 1.1 * max(losses))
         axes.set_xlabel("parameters")
         axes.set_ylabel("cross-entropy on confirm")
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def range_test(study: StudyView) -> str | None:
@@ -135,7 +135,7 @@ def range_test(study: StudyView) -> str | None:
     test = study.range_test
     if test is None:
         return None
-    with _figure(width=5.6, height=2.8) as (figure, axes):
+    with figure_of(width=5.6, height=2.8) as (figure, axes):
         axes.plot(test.rates, test.losses, color=LIGHT["accent"], linewidth=1.8)
         axes.axvline(test.picked, color=LIGHT["good"], linewidth=1.2)
         axes.annotate(
@@ -150,7 +150,7 @@ def range_test(study: StudyView) -> str | None:
         axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
         axes.set_xlabel("learning rate")
         axes.set_ylabel("training loss, smoothed")
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def captions(study: StudyView) -> dict[str, str]:
@@ -177,7 +177,7 @@ def _curves(study: StudyView, label: str, value: Callable[[CurvePoint], float]) 
     placed = [each for each in placed_trials(study) if each.trial.curve]
     if not placed:
         return None
-    with _figure(width=5.6, height=3.4) as (figure, axes):
+    with figure_of(width=5.6, height=3.4) as (figure, axes):
         labelled: set[str] = set()
         for each in placed:
             style = _LINES[each.standing]
@@ -193,7 +193,7 @@ def _curves(study: StudyView, label: str, value: Callable[[CurvePoint], float]) 
         axes.xaxis.set_major_formatter(lambda samples, _: _samples(samples))
         axes.set_xlim(left=0)
         figure.legend(loc="outside lower center", ncols=2, labelcolor=LIGHT["muted"])
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def _curve(axes: "Axes", each: Placed, value: Callable[[CurvePoint], float], style: dict[str, Any]) -> None:
@@ -247,7 +247,8 @@ def _write_counts(axes: "Axes", counts: tuple[tuple[int, ...], ...]) -> None:
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[tuple["Figure", "Axes"]]:
+def figure_of(width: float, height: float) -> Iterator[tuple["Figure", "Axes"]]:
+    """A figure (inches) in the report's style, with its axes."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -262,7 +263,7 @@ def _figure(width: float, height: float) -> Iterator[tuple["Figure", "Axes"]]:
         yield figure, axes
 
 
-def _svg(figure: "Figure") -> str:
+def svg_of(figure: "Figure") -> str:
     """Without the preamble, and without names that would occur twice in a page of several figures."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

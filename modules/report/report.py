@@ -6,6 +6,7 @@ from pathlib import Path
 from modules.report import figures
 from modules.report.family_tree import family_tree
 from modules.report.palette import DARK, LIGHT, themed, variables
+from modules.report.tuning_figures import tuning_captions, tuning_figures
 from modules.report.view import StudyView
 from modules.report.wording import (
     NOTHING,
@@ -38,6 +39,9 @@ _WORST_CLASSES = 12
 def draw_figures(study: StudyView) -> dict[str, str]:
     """The figures that the study has something to show in, as SVG by name; drawing takes a second, so share them."""
     drawings = {name: draw(study) for name, draw in _FIGURES.items()} | {"family_tree": family_tree(study)}
+    drawings |= {
+        f"{tuning.when}_{name}": svg for tuning in study.tunings for name, svg in tuning_figures(tuning).items()
+    }
     return {name: svg for name, svg in drawings.items() if svg is not None}
 
 
@@ -90,6 +94,7 @@ def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str
         tree=pictures.pop("family_tree"),
         figures=pictures,
         captions=figures.captions(study),
+        tuning_captions={tuning.when: tuning_captions(tuning) for tuning in study.tunings},
         worst_classes=_worst_classes(study),
         plan=flattened(study.plan),
     )

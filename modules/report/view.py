@@ -7,6 +7,7 @@ from pydantic import Field
 from modules.records import DataRecord, Interval, Ledger, PartName, RangeTest, Record, TrialResult
 from modules.report.contact_sheet import Picture
 from modules.search.selecting.found import Compared
+from modules.search.tries import Tuning
 
 
 class LayerView(Record):
@@ -51,6 +52,8 @@ class StudyView(Record):
     stop_reason: str = ""  # a sentence: why the search ended
     layers: tuple[LayerView, ...] = ()  # of the winner
     selection: SelectionView | None = None  # None where none had to be found
+    tunings: tuple[Tuning, ...] = ()  # searches for hyper-parameters
+    learnt: tuple[str, ...] = ()  # what earlier studies were used for, a sentence each
     range_test: RangeTest | None = None  # None where the learning rate was given
     machine_test_openings: int | None = None  # of this test set, all studies on this machine together
     report: str | None = None  # where the report is, and where MLflow's database is: as a person should read them
