@@ -18,6 +18,7 @@ from modules.search.contest import Contender, change, settled, survivors, trunk_
 from modules.search.generation import Child, Trunk, favourite, judge_generation, record_generation
 from modules.search.laboratory import Inherited
 from modules.search.plan import CONTROL_SEEDS, RACE_RUNGS, Plan
+from modules.search.prior import Lesson
 from modules.search.proposal import Proposal
 from modules.search.rungs import Rung, constant, cost, rungs_of
 from modules.search.stopping import clock_allows
@@ -82,20 +83,33 @@ def race_optimizers(study: Study, plan: Plan, trunk: Trunk) -> Trunk:
     if not plan.race_samples:
         return trunk
     contest = Contest(study, trunk, rungs_of(plan.slice_samples, RACE_RUNGS), _RACE)
-    present = contest.recipe.optimizer
     entrants = [
         (f"set_optimizer {each.name}", with_optimizer(study, contest.recipe, each))
-        for each in study.settings.search.optimizers
-        if each.part != present
+        for each in entrants_of(study, contest.recipe)
     ]
     study.progress.say(f"generation {contest.number}: a race of {len(entrants) + 1} optimisers", "bold")
     control = climb_control(contest)
     return settle(contest, control, halve(contest, entrants))
 
 
+def entrants_of(study: Study, recipe: Recipe) -> list[OptimizerChoice | Lesson]:
+    """The optimisers that race against the recipe's own: those asked for, and what won on like data elsewhere."""
+    entrants: list[OptimizerChoice | Lesson] = [
+        each for each in study.settings.search.optimizers if each.part != recipe.optimizer
+    ]
+    for lesson in study.prior.winners(study.laboratory.data)[:1]:
+        if (lesson.optimizer, lesson.learning_rate) != (recipe.optimizer, recipe.learning_rate):
+            entrants.append(lesson)
+            said = f"{lesson.optimizer.name} at {lesson.learning_rate:g}"
+            study.learnt("race", f"{said} joins the race of optimisers, as study {lesson.study} ended with it")
+    return entrants
+
+
 @task("find the rate of {choice.name}")
-def with_optimizer(study: Study, recipe: Recipe, choice: OptimizerChoice) -> Recipe:
-    """The recipe with another optimiser and the rate that is found for it."""
+def with_optimizer(study: Study, recipe: Recipe, choice: OptimizerChoice | Lesson) -> Recipe:
+    """The recipe with another optimiser and the rate that is found for it, or that another study ended with."""
+    if isinstance(choice, Lesson):
+        return recipe.updated(optimizer=choice.optimizer, learning_rate=choice.learning_rate)
     changed = recipe.updated(optimizer=choice.part, learning_rate=choice.learning_rate)
     if not study.settings.training.find_rate:
         return changed

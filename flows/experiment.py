@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from flows import reporting
-from flows.contests import race_optimizers, tune_hyperparameters
+from flows.contests import entrants_of, race_optimizers, tune_hyperparameters
 from flows.evidence import confirmation_of, trained_of
 from flows.first_network import find_earlier_winner, size_network
 from flows.opening import configured_task_runner, opened_study
@@ -50,6 +50,7 @@ from modules.search.generation import (
 from modules.search.laboratory import Inherited, Refused
 from modules.search.plan import CONTROL_SEEDS, Plan
 from modules.search.plan import make_plan as new_plan
+from modules.search.prior import Prior, take_prior
 from modules.search.proposal import Knowledge, Proposal, propose
 from modules.search.stopping import final_samples, why_stop
 from modules.store import Store
@@ -119,6 +120,7 @@ def study_flow(study: Study) -> None:
 def find_winner(study: Study) -> Found:
     """From the images to the network that the study ends with; the test set stays closed."""
     data = load_data(study)
+    remember_studies(study)
     recipe = augment_data(study, select_data(study, data))
     earlier = find_earlier_winner(study)
     recipe = tune_recipe(study, size_network(study, recipe, earlier))
@@ -146,6 +148,17 @@ def load_data(study: Study) -> DataRecord:
     study.open_laboratory(data)
     reporting.say_data(study, data)
     return data
+
+
+@task("remember earlier studies")
+def remember_studies(study: Study) -> None:
+    """What earlier studies on this machine taught, as it was when this one began."""
+    if study.settings.prior == "none":
+        return
+    kept = study.folder.read("prior.json")
+    study.prior = Prior.model_validate(kept) if kept else take_prior(study.home, study.name)
+    study.folder.write("prior.json", study.prior.model_dump(mode="json"))
+    reporting.say_prior(study)
 
 
 def select_data(study: Study, data: DataRecord) -> Recipe:
@@ -193,8 +206,11 @@ def _new_plan(study: Study, recipe: Recipe) -> Plan:
     wishes = configured_wishes(study.settings)
     if study.found is not None:
         wishes = study.found.left_of(wishes)
+    if wishes.races:
+        wishes = wishes.updated(races=len(entrants_of(study, recipe)))
     calibration = study.laboratory.calibrate(recipe) if wishes.minutes is not None else None
-    return new_plan(wishes, study.laboratory.num_selected(recipe), calibration, study.clock.seconds)
+    plan = new_plan(wishes, study.laboratory.num_selected(recipe), calibration, study.clock.seconds)
+    return plan.updated(prior=study.prior.content_digest if study.prior.lessons else None)
 
 
 @task("train {role}, seed {spec.seed}")
@@ -292,7 +308,9 @@ def propose_edits(study: Study, plan: Plan, trunk: Trunk, diagnosis: Diagnosis, 
     search = study.settings.search
     limits = configured_limits(study.settings)
     rows = tuple(row for generation in trunk.generations for row in generation.rows)
-    knowledge = Knowledge(diagnosis=diagnosis, rows=rows, limits=limits) if search.kind == "edits" else None
+    knowledge = (
+        Knowledge(diagnosis=diagnosis, rows=rows, limits=limits, prior=study.prior) if search.kind == "edits" else None
+    )
     architecture = trunk.trained.recipe.architecture
     count = _PROPOSED * plan.begun_per_generation
     return propose(search.edits, architecture, knowledge, count, study.settings.seed, number)

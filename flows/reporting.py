@@ -70,6 +70,20 @@ def keep_tuning(study: Study, tuning: Tuning) -> None:
     study.progress.say(f"{len(tuning.tries)} tries of {tuning.space.name}, {stopped} of them stopped early: {best}")
 
 
+def say_prior(study: Study) -> None:
+    """Which earlier studies there are, and what they shift the odds of."""
+    names = [lesson.study for lesson in study.prior.lessons]
+    if not names:
+        return
+    edits = sorted({edit for lesson in study.prior.lessons for edit in lesson.edits})
+    counts = {edit: study.prior.earlier(edit) for edit in edits}
+    shown = ", ".join(f"{edit} {each.kept} of {each.tried}" for edit, each in counts.items())
+    odds = f"the odds of edits start from what was kept there ({shown})" if shown else "no edit was tried there"
+    listed = ", ".join(names[-5:]) + (f" and {len(names) - 5} others" if len(names) > 5 else "")
+    search = study.settings.search.kind == "edits"
+    study.learnt("edits", f"earlier studies ({listed}): {odds if search else 'known, and not asked about edits'}")
+
+
 def say_generation(study: Study, record: GenerationRecord) -> None:
     """What became of each edit."""
     for row in record.rows:
@@ -227,6 +241,7 @@ def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs,
         selection=selection_view(study, final.winner.seen),
         range_test=_range_test(study),
         tunings=_tunings(study),
+        learnt=tuple((study.folder.read("learnt.json") or {}).values()),
         machine_test_openings=study.laboratory.machine_test_openings(),
         report=str(study.folder.path / "report.html"),
         tracking=study.settings.tracking.uri or str(study.home / "mlflow.db") if study.sink else None,
@@ -248,6 +263,8 @@ def _stop_reason(study: Study, plan: Plan) -> str:
     reasons = [answer for question, answer in decisions.items() if question.startswith("stop before") and answer]
     if reasons:
         return str(reasons[0])
+    if plan.try_samples:
+        return f"all tries of the plan were made ({plan.note})"
     if not plan.generations:
         return "nothing was to be searched"
     return f"all generations of the plan were run ({plan.generations})"

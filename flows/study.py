@@ -20,6 +20,7 @@ from modules.config import Settings
 from modules.errors import StudyError
 from modules.records import CurvePoint, DataRecord, TrialResult
 from modules.search.laboratory import Laboratory
+from modules.search.prior import Prior
 from modules.search.selecting.found import FoundSelection
 from modules.store import Store, explained_write_errors, write_text
 from modules.tracking.flattening import flattened
@@ -164,6 +165,7 @@ class Study:
     reused: int = 0
     failed: int = 0
     found: FoundSelection | None = None  # the selection that trainings of this study found
+    prior: Prior = field(default_factory=Prior)  # what earlier studies taught
     _laboratory: Laboratory | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -262,6 +264,13 @@ class Study:
             self.progress.say(f"{label}: steer error {look.steer_error:.2%}, loss {look.steer_loss:.4f}")
             self.clock.keep()
         return look
+
+    def learnt(self, what: str, sentence: str) -> None:
+        """Keep what earlier studies were used for, for the report."""
+        sentences = self.folder.read("learnt.json") or {}
+        if sentences.get(what) != sentence:
+            self.folder.write("learnt.json", {**sentences, what: sentence})
+            self.progress.say(sentence)
 
     def decided(self, question: str, decide: Callable[[], Any]) -> Any:
         """The answer (JSON) to a question that depends on the clock: asked once, then read from the study's folder."""

@@ -11,15 +11,16 @@ from flows.translation import varied_recipe
 from modules.config import Variations
 from modules.errors import TrainingError
 from modules.recipe import Recipe
-from modules.records import Step, TrialResult
+from modules.records import Part, Step, TrialResult
 from modules.search.climbing import Climbed, Ground, Leg, climb, climb_anew
 from modules.search.final import FinalTraining
 from modules.search.plan import SWEEP_RUNGS, Plan
+from modules.search.prior import Lesson
 from modules.search.rungs import Rung, rungs_of
 from modules.search.sampler import Asked, Sampler, importances
 from modules.search.stopping import clock_allows
 from modules.search.tries import Try, Tuning
-from modules.space import Space, Values
+from modules.space import Choice, Scalar, Space, Values
 from modules.tracking.flattening import flattened
 from modules.training.spec import Slice, Start, TrialSpec
 from modules.workers.pool import WorkerDiedError
@@ -123,7 +124,40 @@ class Search:
             self.study.progress.say(
                 f"the configuration itself lies outside the space {self.space.name}, and is not tried", "yellow"
             )
-        return {_OWN: [own] if own else []}
+        first = {_OWN: [own] if own else []}
+        for lesson in self.study.prior.winners(self.study.laboratory.data):
+            point = self._point_of(lesson)
+            if point is not None and all(point not in points for points in first.values()):
+                first[f"study {lesson.study}"] = [point]
+        taught = [origin.removeprefix("study ") for origin in first if origin != _OWN]
+        if taught:
+            self.study.learnt(
+                f"space {self.when}", f"hyper-parameters: what studies {', '.join(taught)} ended with is tried first"
+            )
+        return first
+
+    def _point_of(self, lesson: Lesson) -> Values | None:
+        """Where the recipe of an earlier study lies in the space; None where it lies outside it."""
+        own, values = self._own_point() or {}, dict[str, Any]()
+        for parameter in self.space.parameters:
+            if parameter.condition is not None and not parameter.condition.holds(values):
+                continue
+            key = parameter.key
+            value = lesson.value_of(key)
+            if value is None and isinstance(parameter, Choice) and hasattr(self.study.settings, key):
+                value = next((one for one in parameter.values if self._is_same(lesson, key, one)), None)
+            value = own.get(key) if value is None else value
+            if not parameter.contains(value):
+                return None
+            values[key] = value
+        return values
+
+    def _is_same(self, lesson: Lesson, group: str, name: Scalar) -> bool:
+        """Whether a study ended with a part of this name: with its class and arguments of the same names."""
+        ours, theirs = getattr(self.variations.settings({group: name}), group), lesson.recipe.get(group)
+        if not isinstance(ours, Part) or not isinstance(theirs, dict):
+            return False
+        return ours.target == theirs["target"] and set(ours.arguments) == set(theirs["arguments"])
 
     def _own_point(self) -> Values | None:
         known = {"training.learning_rate": self.recipe.learning_rate, "training.batch_size": self.recipe.batch_size}
