@@ -262,6 +262,34 @@ def _replay(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _declare_credit(parser: argparse.ArgumentParser) -> None:
+    _declare_study(parser)
+    parser.add_argument("--seeds", type=int, default=2, help="with how many seeds each variant is run (2)")
+    parser.add_argument("--without", metavar="NAME,…", default="", help="only these, such as schedule,structure")
+
+
+def _credit(arguments: argparse.Namespace) -> int:
+    """A table of what each automation bought; the variants that were run before are not run again."""
+    _check_study(arguments.study)
+    if not 1 <= arguments.seeds <= 100:
+        raise ConfigError(f"--seeds {arguments.seeds} is out of range; allowed is 1 to 100")
+    from flows.credit import AUTOMATIONS, credit_study
+    from modules.report.credit import credit_headline, credit_table
+
+    only = [name.strip() for name in arguments.without.split(",") if name.strip()]
+    known = [one.name for one in AUTOMATIONS]
+    for name in only:
+        if name not in known:
+            raise ConfigError(f"--without {name}: there is no such automation; allowed: {', '.join(known)}")
+    from rich.console import Console
+
+    credits = credit_study(arguments.study, _home(), arguments.seeds, only)
+    console = Console(highlight=False)
+    console.print(credit_table(credits))
+    console.print(credit_headline(credits))
+    return 0
+
+
 def _predict(arguments: argparse.Namespace) -> int:
     """A line of CSV for each file: the file, its most probable class and how probable it is."""
     _check_study(arguments.study)
@@ -348,6 +376,7 @@ COMMANDS = {
     "studies": Command("the studies there are", _studies, lambda parser: None),
     "ui": Command("show Prefect's and MLflow's pages", _ui, lambda parser: None),
     "report": Command("write a study's report again", _report, _declare_study),
+    "credit": Command("what each automation of a study bought, by leaving it out", _credit, _declare_credit),
     "replay": Command("rebuild a study's winner from its ledger, to the same bits", _replay, _declare_study),
     "predict": Command("the classes of images, as CSV", _predict, _declare_predict),
 }

@@ -500,8 +500,11 @@ def _from_scratch(study: Study, plan: Plan, recipe: Recipe, samples: int) -> Fin
 
 
 def _cool_down(study: Study, plan: Plan, start: Trunk | Member, samples: int, role: str) -> FinalTraining:
-    """Trained on from the weights it has, with a rate that ends at zero."""
-    cooling = start.trained.recipe.updated(schedule=Part(target=_LINEAR, arguments={"final_factor": 0.0}))
+    """Trained on from the weights it has, with a rate that ends at zero unless a constant one is asked for."""
+    is_constant = study.settings.schedule.target == _CONSTANT
+    cooling = start.trained.recipe
+    if not is_constant:
+        cooling = cooling.updated(schedule=Part(target=_LINEAR, arguments={"final_factor": 0.0}))
     piece = _piece(study, samples, plan.evaluate_every, start.position)
     spec = study.laboratory.spec(cooling, piece, study.seed(0), start_of(start.trained.first))
     done = train_trial(study, spec, role)

@@ -26,9 +26,11 @@ _LEAST_SPACE = 16 * 2**20  # bytes; the databases of Prefect and MLflow take hal
 
 
 @contextmanager
-def opened_study(settings: Settings, home: Path, command: str, tracked: bool = True) -> Iterator[Study]:
+def opened_study(
+    settings: Settings, home: Path, command: str, tracked: bool = True, name: str | None = None
+) -> Iterator[Study]:
     """A study with warm workers, held by this process; closed with its state written down, however it ends."""
-    folder = StudyFolder(home, settings.study_name)
+    folder = StudyFolder(home, name or settings.study_name)
     _check_home(home)
     with folder.locked():
         store = Store(home / "store")
@@ -96,6 +98,8 @@ def _claim(folder: StudyFolder, settings: Settings) -> None:
             f"study {folder.name!r} was begun with {key}={theirs.get(key, 'nothing')}, now it is "
             f"{ours.get(key, 'nothing')}; take another name with study=NAME, or start this one over with fresh=true"
         )
+    if kept is None or not (folder.path / "overrides.json").exists():
+        folder.write("overrides.json", {"overrides": list(settings.overrides)})
     folder.write("settings.json", content)
 
 

@@ -39,6 +39,7 @@ _WRITTEN = (
     "figures",
     "champion",
     "front",
+    "credit",
     "suspects-*.html",
     ".*.json-*",
     f".{_TRIALS}-*",

@@ -54,7 +54,7 @@ def write_figures(folder: Path, study: StudyView, drawings: dict[str, str] | Non
     """Write the report's figures as files of their own (SVG, light), for MLflow; says which were made."""
     written = []
     for name, svg in (drawings or draw_figures(study)).items():
-        write_text(folder / f"{name}.svg", _on_white(svg))
+        write_text(folder / f"{name}.svg", on_white(svg))
         written.append(folder / f"{name}.svg")
     return tuple(written)
 
@@ -113,7 +113,7 @@ def _worst_classes(study: StudyView) -> list[tuple[str, float, int, str]]:
     return sorted(rows, key=lambda row: -row[1])[:_WORST_CLASSES]
 
 
-def _on_white(svg: str) -> str:
+def on_white(svg: str) -> str:
     """With a ground of its own: outside the page the ground may be dark."""
     end = svg.index(">") + 1
     return f'{svg[:end]}<rect width="100%" height="100%" fill="{LIGHT["card"]}"/>{svg[end:]}\n'
