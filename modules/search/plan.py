@@ -26,6 +26,7 @@ RESERVED_SECONDS = 12.0  # for the test, the export and the report
 _TRIAL_OVERHEAD_SECONDS = 0.8
 RACE_RUNGS = 2  # of contests from a trained network, which go on for a slice
 SWEEP_RUNGS = 3
+_LEGS = 4  # trainings that a contender's slice is made of
 _TRIES = 30  # of a sweep, without a clock
 _TRIES_A_BUDGET = 12  # whole ones that a sweep's budget pays for, which is some twice as many with Hyperband
 _LEAST_TRIES = 4  # beside the control, or hyper-parameters are not searched
@@ -166,6 +167,7 @@ def _sweep(wishes: Wishes, num_train: int, calibration: Calibration | None, spen
         seconds = training_seconds(wishes.minutes, spent_seconds)
         sweep = int(seconds * calibration.samples_per_second)
         each = each if wishes.max_epochs else max(slice_samples, sweep // _TRIES_A_BUDGET)
+        sweep = int(sweep * _pace(each / HALVING ** (SWEEP_RUNGS - 1), calibration))
     elif wishes.samples is not None:
         sweep = wishes.samples
     plan = Plan(
@@ -188,6 +190,12 @@ def _sweep(wishes: Wishes, num_train: int, calibration: Calibration | None, spen
         what = f"budget.samples={wishes.samples}" if seconds is None else f"budget.minutes={wishes.minutes:g}"
         raise ConfigError(f"{what} does not pay for one try of {whole:,} samples; allowed is more, or shorter tries")
     return plan.updated(tries=wishes.tries or wishes.trials, sweep_samples=sweep)
+
+
+def _pace(samples: float, calibration: Calibration) -> float:
+    """How much of the time of a training of so many samples is training, and not the looks and what is around it."""
+    around = (calibration.evaluation_seconds + _TRIAL_OVERHEAD_SECONDS) * calibration.samples_per_second
+    return samples / (samples + around)
 
 
 def race_samples(entrants: int, slice_samples: int) -> int:
@@ -260,8 +268,9 @@ def _within_minutes(plan: Plan, wishes: Wishes, num_train: int, calibration: Cal
     if final is not None:
         from_scratch = wishes.from_scratch and final >= scratch_minimum and 2 * final <= min(final_room, room)
         final_room = 2 * final if from_scratch else final
-    plan = _with_recipe_search(plan, wishes, room - final_room)
-    room -= plan.race_samples + plan.tuning_before_samples + plan.tuning_after_samples
+    pace = _pace(plan.slice_samples / _LEGS, calibration)
+    plan = _with_recipe_search(plan, wishes, (room - final_room) * pace)
+    room -= (plan.race_samples + plan.tuning_before_samples + plan.tuning_after_samples) / pace
     generations = max(0, int((room - final_room) / generation))
     if wishes.generations is not None:
         generations = min(generations, wishes.generations)
