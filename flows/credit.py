@@ -100,7 +100,7 @@ def without(overrides: Sequence[str], automation: Automation | None, seed: int) 
     """The overrides of a variant: what belongs to the automation goes, what leaves it out comes."""
     ours = ["budget.minutes=null", "deployment=none", "explanation=none", "fresh=false", f"seed={seed}"]
     ours += automation.overrides if automation else ()
-    keys = {each.partition("=")[0] for each in ours} | {"study", "orchestrator"}
+    keys = {each.partition("=")[0] for each in ours} | {"study"}
     kept = [each for each in overrides if not any(_is_of(each, key) for key in keys)]
     return [*kept, *ours]
 
