@@ -109,6 +109,7 @@ def _edits(bench: Bench, recipe: Recipe, seed: int, threads: int) -> Iterator[Po
             f"trainer.threads={threads}",
             f"seed={seed}",
             f"study=after-{generations}",
+            "prior=none",
             "orchestrator=inline",
             "tracking.enabled=false",
             "deployment=none",

@@ -27,6 +27,7 @@ examples:
   espalier run data=mnist data.root=DIR budget.minutes=15 objective.max_params=50000
   espalier run -m seed=1,2,3                           a study for each
   espalier run experiment=classic_cnn                  a preset
+  espalier sweep training data=mnist data.root=DIR     hyper-parameters of whole trainings, worse ones stopped early
   espalier config training.batch_size=64               what that resolves to, and every key there is
   espalier data data=folder data.root=DIR              a look at the images
   espalier plan data=mnist data.root=DIR               what it would cost
@@ -141,6 +142,11 @@ def _declare_run(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _declare_sweep(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("space", metavar="SPACE", help="a name in conf/space, or the path of a yaml like those")
+    _declare_overrides(parser)
+
+
 def _declare_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", metavar="STUDY", help="its name; `espalier studies` lists them")
 
@@ -224,6 +230,19 @@ def _run_sweep(sweep: Sequence[tuple[Any, str]]) -> int:
     names = list(dict.fromkeys(settings.study_name for settings, _ in sweep))
     print("\n" + table(study_rows(_home(), names, failed)))
     return next(iter(failed.values()), 0)
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    """A study of search=sweep; the same command again goes on with it."""
+    from modules.config import resolve
+
+    if "=" in arguments.space:
+        raise ConfigError(f"espalier sweep {arguments.space}: the space comes first; allowed is espalier sweep SPACE …")
+    settings = resolve(["search=sweep", f"search.space={arguments.space}", *arguments.overrides])
+    from flows.experiment import run_study
+
+    run_study(settings, command=shlex.join(["espalier", "sweep", arguments.space, *arguments.overrides]))
+    return 0
 
 
 def _typed(overrides: Sequence[str]) -> str:
@@ -362,6 +381,34 @@ def _replay(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _declare_credit(parser: argparse.ArgumentParser) -> None:
+    _declare_study(parser)
+    parser.add_argument("--seeds", type=int, default=2, help="with how many seeds each variant is run (2)")
+    parser.add_argument("--without", metavar="NAME,…", default="", help="only these, such as schedule,structure")
+
+
+def _credit(arguments: argparse.Namespace) -> int:
+    """A table of what each automation bought; the variants that were run before are not run again."""
+    _check_study(arguments.study)
+    if not 1 <= arguments.seeds <= 100:
+        raise ConfigError(f"--seeds {arguments.seeds} is out of range; allowed is 1 to 100")
+    from flows.credit import AUTOMATIONS, credit_study
+    from modules.report.credit import credit_headline, credit_table
+
+    only = [name.strip() for name in arguments.without.split(",") if name.strip()]
+    known = [one.name for one in AUTOMATIONS]
+    for name in only:
+        if name not in known:
+            raise ConfigError(f"--without {name}: there is no such automation; allowed: {', '.join(known)}")
+    from rich.console import Console
+
+    credits = credit_study(arguments.study, _home(), arguments.seeds, only)
+    console = Console(highlight=False)
+    console.print(credit_table(credits))
+    console.print(credit_headline(credits))
+    return 0
+
+
 def _predict(arguments: argparse.Namespace) -> int:
     """A line of CSV for each file: the file, its most probable class and how probable it is."""
     _check_files(arguments.files)
@@ -491,6 +538,7 @@ def _write_log(error: Exception) -> Path:
 
 COMMANDS = {
     "run": Command("run a study; the same command again goes on with it", _run, _declare_run),
+    "sweep": Command("search hyper-parameters; the same command again goes on with it", _sweep, _declare_sweep),
     "plan": Command("what a study would cost", _plan, _declare_overrides),
     "data": Command("look at the images before anything is trained", _data, _declare_overrides),
     "config": Command("what a configuration resolves to", _config, _declare_overrides),
@@ -504,6 +552,7 @@ COMMANDS = {
     "gc": Command("remove what no ledger and no study under way needs; asks first", _gc, _declare_gc),
     "sync": Command("write studies into MLflow again, from the store", _sync, _declare_sync),
     "report": Command("write a study's report again", _report, _declare_study),
+    "credit": Command("what each automation of a study bought, by leaving it out", _credit, _declare_credit),
     "replay": Command("rebuild a study's winner from its ledger, to the same bits", _replay, _declare_study),
     "predict": Command("the classes of images, as CSV", _predict, _declare_predict),
     "serve": Command("answer over HTTP with a bundle, or with what is live of a model", _serve, _declare_serve),

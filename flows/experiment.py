@@ -11,13 +11,15 @@ Each stage is a function that hands on small records; with the decorators taken 
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from flows import deploying, reporting
 from flows.augmentation import augmented
+from flows.contests import entrants_of, race_optimizers, tune_hyperparameters
 from flows.deploying import Deployed
+from flows.evidence import confirmation_of, trained_of
 from flows.explaining import explain_winner
 from flows.first_network import find_earlier_winner, size_network
 from flows.opening import configured_task_runner, opened_study
@@ -25,6 +27,7 @@ from flows.orchestration import prepare, publish_table, run_flow, task
 from flows.selection import find_selection, say_cost, say_imbalance
 from flows.study import Study
 from flows.translation import configured_data, configured_limits, configured_recipe, configured_wishes
+from flows.tuning import sweep, swept
 from modules.config import RunnerSettings, Settings, home_folder, resolve
 from modules.errors import TrainingError
 from modules.evaluation.outputs import Outputs
@@ -32,14 +35,13 @@ from modules.explanation.records import Explanation
 from modules.recipe import Recipe
 from modules.records import CurvePoint, DataRecord, Part, Step, TrialResult
 from modules.report.table import study_markdown
+from modules.search.climbing import start_of
 from modules.search.diagnosis import Diagnosis
 from modules.search.final import Final, Finalist, FinalTraining, choose_final
 from modules.search.first_recipe import batch_limit, range_test_fits
 from modules.search.front import Member, confirmed_front, grown_front, next_parent, spaced, trunk_at
 from modules.search.generation import (
     Child,
-    Confirmation,
-    Judged,
     Trained,
     Trunk,
     favourite,
@@ -49,14 +51,25 @@ from modules.search.generation import (
     record_generation,
     survivors,
 )
-from modules.search.laboratory import Inherited, Refused, evidence_of
+from modules.search.laboratory import Inherited, Refused
 from modules.search.plan import CONTROL_SEEDS, Plan
 from modules.search.plan import make_plan as new_plan
+from modules.search.prior import Prior, take_prior
 from modules.search.proposal import Knowledge, Proposal, propose
 from modules.search.stopping import final_samples, used_up, why_stop
 from modules.store import Store
 from modules.training.spec import Slice, Start, TrialSpec
 from modules.workers.pool import WorkerDiedError
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a study ends with and how it came there."""
+
+    plan: Plan
+    trunk: Trunk
+    final: Final
+
 
 _CONSTANT = "modules.training.schedules.constant.Constant"
 _LINEAR = "modules.training.schedules.linear.Linear"
@@ -104,22 +117,35 @@ def plan_study(settings: Settings, home: Path) -> None:
 
 def study_flow(study: Study) -> None:
     """From the images to the report."""
+    found = find_winner(study)
+    test = open_test(study, found.final)
+    explanation = explain(study, found.final)
+    deployed = deploy(study, found.trunk, found.final, test)
+    write_report(study, found, test, explanation, deployed)
+
+
+def find_winner(study: Study) -> Found:
+    """From the images to the network that the study ends with; the test set stays closed."""
     data = load_data(study)
+    remember_studies(study)
     recipe = augment_data(study, select_data(study, data))
     earlier = find_earlier_winner(study)
     recipe = tune_recipe(study, size_network(study, recipe, earlier))
     plan = make_plan(study, recipe)
+    if plan.try_samples:
+        return sweep_space(study, plan, recipe)
     trunk = train_baseline(study, recipe, plan, earlier.start if earlier else None)
+    trunk = race_optimizers(study, plan, trunk)
+    trunk = tune_hyperparameters(study, plan, trunk, "before")
     front: tuple[Member, ...] = (Member(trunk.trained, trunk.position, trunk.lineage),)
-    for number in range(1, plan.generations + 1):
+    contests = len(trunk.generations)
+    for number in range(contests + 1, contests + plan.generations + 1):
         if stop_reason(study, plan, trunk, number) is not None:
             break
         trunk, front = run_generation(study, plan, trunk, front, number)
-    final = train_final(study, plan, trunk, front, recipe)
-    test = open_test(study, final)
-    explanation = explain(study, final)
-    deployed = deploy(study, trunk, final, test)
-    write_report(study, plan, trunk, final, test, explanation, deployed)
+    if not _is_pareto(study):
+        trunk = tune_hyperparameters(study, plan, trunk, "after")
+    return Found(plan, trunk, train_final(study, plan, trunk, front, recipe))
 
 
 @task("load data", retries=2)
@@ -130,6 +156,17 @@ def load_data(study: Study) -> DataRecord:
     reporting.say_data(study, data)
     reporting.keep_look(study, data)
     return data
+
+
+@task("remember earlier studies")
+def remember_studies(study: Study) -> None:
+    """What earlier studies on this machine taught, as it was when this one began."""
+    if study.settings.prior == "none":
+        return
+    kept = study.folder.read("prior.json")
+    study.prior = Prior.model_validate(kept) if kept else take_prior(study.home, study.name)
+    study.folder.write("prior.json", study.prior.model_dump(mode="json"))
+    reporting.say_prior(study)
 
 
 def select_data(study: Study, data: DataRecord) -> Recipe:
@@ -177,9 +214,12 @@ def _new_plan(study: Study, recipe: Recipe) -> Plan:
     wishes = configured_wishes(study.settings)
     if study.found is not None:
         wishes = study.found.left_of(wishes)
+    if wishes.races:
+        wishes = wishes.updated(races=len(entrants_of(study, recipe)))
     calibration = study.laboratory.calibrate(recipe) if wishes.needs_calibration else None
     num_train = study.laboratory.num_selected(recipe)
-    return new_plan(wishes, num_train, calibration, study.clock.seconds, study.energy.wh)
+    plan = new_plan(wishes, num_train, calibration, study.clock.seconds, study.energy.wh)
+    return plan.updated(prior=study.prior.content_digest if study.prior.lessons else None)
 
 
 @task("train {role}, seed {spec.seed}")
@@ -204,7 +244,17 @@ def train_baseline(study: Study, recipe: Recipe, plan: Plan, start: Start | None
         )
     spec = study.laboratory.spec(recipe, piece, study.seed(0), start)
     trial = train_trial(study, spec, "baseline")
-    return Trunk(trained=_trained(study, recipe, trial), position=trial.samples, lineage=(_first_step(spec, trial),))
+    return Trunk(trained=trained_of(study, recipe, trial), position=trial.samples, lineage=(_first_step(spec, trial),))
+
+
+def sweep_space(study: Study, plan: Plan, recipe: Recipe) -> Found:
+    """Whole trainings in a space instead of generations; the best of them, or those of a front."""
+    tuning, tried = sweep(study, plan, recipe)
+    reporting.keep_tuning(study, tuning)
+    trained = {name: swept(recipe, climbed) for name, climbed in tried.items()}
+    best = next(iter(trained.values()))
+    trunk = Trunk(trained_of(study, best.recipe, best.trial), best.trial.samples, lineage=best.lineage)
+    return Found(plan, trunk, confirm_final(study, trunk, trained))
 
 
 def stop_reason(study: Study, plan: Plan, trunk: Trunk, number: int) -> str | None:
@@ -268,7 +318,9 @@ def propose_edits(study: Study, plan: Plan, trunk: Trunk, diagnosis: Diagnosis, 
     search = study.settings.search
     limits = configured_limits(study.settings)
     rows = tuple(row for generation in trunk.generations for row in generation.rows)
-    knowledge = Knowledge(diagnosis=diagnosis, rows=rows, limits=limits) if search.kind == "edits" else None
+    knowledge = (
+        Knowledge(diagnosis=diagnosis, rows=rows, limits=limits, prior=study.prior) if search.kind == "edits" else None
+    )
     count = _PROPOSED * plan.begun_per_generation
     return propose(search.edits, trunk.trained.recipe, knowledge, count, study.settings.seed, number)
 
@@ -276,12 +328,12 @@ def propose_edits(study: Study, plan: Plan, trunk: Trunk, diagnosis: Diagnosis, 
 def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trained:
     """The parent, trained on without an edit, with each of the control's seeds."""
     recipe = _at_constant_rate(trunk.trained.recipe)
-    start = _start_of(trunk.trained.first)
+    start = start_of(trunk.trained.first)
     piece = _slice(study, plan, trunk)
     seeds = [study.seed(replicate) for replicate in range(CONTROL_SEEDS)]
     specs = [study.laboratory.spec(recipe, piece, seed, start) for seed in seeds]
     trials = study.each([partial(train_trial, study, spec, "control", number) for spec in specs])
-    return _trained(study, recipe, *trials)
+    return trained_of(study, recipe, *trials)
 
 
 def train_children(
@@ -373,7 +425,7 @@ def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inhe
     except (TrainingError, WorkerDiedError) as error:
         study.count_failure()
         return replace(child, refused=str(error))
-    return replace(child, trained=_trained(study, _at_constant_rate(inherited.recipe), trial))
+    return replace(child, trained=trained_of(study, _at_constant_rate(inherited.recipe), trial))
 
 
 def out_of_energy(study: Study, plan: Plan, training: str) -> str | None:
@@ -390,7 +442,7 @@ def train_again(study: Study, plan: Plan, trunk: Trunk, child: Child, number: in
     inherited = apply_edit(study, child.proposal, trunk.trained.recipe, trunk.trained.first, study.seed(1), number)
     assert isinstance(inherited, Inherited)
     trial = _train_edited(study, plan, trunk, child.proposal, inherited, 1, number)
-    trained = _trained(study, child.trained.recipe, *child.trained.trials, trial)
+    trained = trained_of(study, child.trained.recipe, *child.trained.trials, trial)
     return Child(child.proposal, child.description, trained, child.certificate)
 
 
@@ -420,26 +472,14 @@ def judge_edits(
     """Judge on *steer*, open *confirm* for what is kept, write the ledger."""
     margin = study.settings.objective.margin
     judged = judge_generation(children, control, trunk, margin)
-    confirmation = _confirm(study, control, children, judged)
-    record = record_generation(number, children, control, judged, confirmation, margin)
+    kept = None if judged.kept is None else children[judged.kept].trained
+    confirmed = confirmation_of(study, kept, control)
+    record = record_generation(number, children, control, judged, confirmed, margin)
     piece = _slice(study, plan, trunk).model_dump(mode="json")
     trunk = next_trunk(trunk, children, control, judged, record, piece)
     reporting.write_ledger(study, trunk)
     reporting.say_generation(study, record)
     return trunk
-
-
-def _confirm(study: Study, control: Trained, children: Sequence[Child], judged: Judged) -> Confirmation | None:
-    """What the kept child and its control say about *confirm*, which is opened for nothing else."""
-    if judged.kept is None:
-        return None
-    kept = children[judged.kept].trained
-    assert kept is not None
-    seen = [
-        evidence_of([study.laboratory.observe(trained.recipe, trial, "confirm") for trial in trained.trials])
-        for trained in (kept, control)
-    ]
-    return Confirmation(*seen)
 
 
 def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member], first: Recipe) -> Final:
@@ -494,10 +534,13 @@ def _from_scratch(study: Study, plan: Plan, recipe: Recipe, samples: int) -> Fin
 
 
 def _cool_down(study: Study, plan: Plan, start: Trunk | Member, samples: int, role: str) -> FinalTraining:
-    """Trained on from the weights it has, with a rate that ends at zero."""
-    cooling = start.trained.recipe.updated(schedule=Part(target=_LINEAR, arguments={"final_factor": 0.0}))
+    """Trained on from the weights it has, with a rate that ends at zero unless a constant one is asked for."""
+    is_constant = study.settings.schedule.target == _CONSTANT
+    cooling = start.trained.recipe
+    if not is_constant:
+        cooling = cooling.updated(schedule=Part(target=_LINEAR, arguments={"final_factor": 0.0}))
     piece = _piece(study, samples, plan.evaluate_every, start.position)
-    spec = study.laboratory.spec(cooling, piece, study.seed(0), _start_of(start.trained.first))
+    spec = study.laboratory.spec(cooling, piece, study.seed(0), start_of(start.trained.first))
     done = train_trial(study, spec, role)
     return FinalTraining(cooling, done, start.trained.recipe.content_digest, (*start.lineage, _next_step(spec, done)))
 
@@ -537,16 +580,10 @@ def deploy(study: Study, trunk: Trunk, final: Final, test: Outputs) -> Deployed:
 
 @task("write report", retries=2)
 def write_report(
-    study: Study,
-    plan: Plan,
-    trunk: Trunk,
-    final: Final,
-    test: Outputs,
-    explanation: Explanation | None,
-    deployed: Deployed,
+    study: Study, found: Found, test: Outputs, explanation: Explanation | None, deployed: Deployed
 ) -> None:
     """The ledger, the report with its figures, the summary, and MLflow's page."""
-    view = reporting.write_study(study, plan, trunk, final, test, explanation, deployed)
+    view = reporting.write_study(study, found.plan, found.trunk, found.final, test, explanation, deployed)
     publish_table(f"study-{study.name}", study_markdown(view))
 
 
@@ -554,7 +591,8 @@ def _affordable(study: Study, plan: Plan, trunk: Trunk) -> int:
     """Under a clock, a search that stopped early leaves its time to the final training."""
     latest, settings = trunk.trained.first, study.settings
     wished = settings.search.final_samples is not None or settings.training.max_epochs is not None
-    stopped_early = len(trunk.generations) < plan.generations and not wished
+    generations = [record for record in trunk.generations if record.contest is None]
+    stopped_early = len(generations) < plan.generations and not wished
     pace = latest.seconds / latest.samples
     return final_samples(plan, study.clock.seconds, pace, may_grow=stopped_early, wh=study.energy.wh)
 
@@ -567,14 +605,6 @@ def _first_step(spec: TrialSpec, trial: TrialResult) -> Step:
 def _next_step(spec: TrialSpec, trial: TrialResult) -> Step:
     piece = spec.slice.model_dump(mode="json")
     return Step(trial=trial.key, seed=spec.seed, slice=piece, schedule=spec.recipe.schedule)
-
-
-def _trained(study: Study, recipe: Recipe, *trials: TrialResult) -> Trained:
-    return Trained(recipe, trials, study.laboratory.steer_evidence(list(trials)))
-
-
-def _start_of(trial: TrialResult) -> Start:
-    return Start(kind="trials", key=trial.key, state_sha256=trial.state_sha256)
 
 
 def _slice(study: Study, plan: Plan, trunk: Trunk) -> Slice:

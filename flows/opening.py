@@ -30,9 +30,11 @@ _LEAST_SPACE = 16 * 2**20  # bytes; the databases of Prefect and MLflow take hal
 
 
 @contextmanager
-def opened_study(settings: Settings, home: Path, command: str, tracked: bool = True) -> Iterator[Study]:
+def opened_study(
+    settings: Settings, home: Path, command: str, tracked: bool = True, name: str | None = None
+) -> Iterator[Study]:
     """A study with warm workers, held by this process; closed with its state written down, however it ends."""
-    folder = StudyFolder(home, settings.study_name)
+    folder = StudyFolder(home, name or settings.study_name)
     _check_home(home)
     with folder.locked():
         store = Store(home / "store")
@@ -95,14 +97,22 @@ def _claim(folder: StudyFolder, settings: Settings) -> None:
     """Write down what the study is made of; StudyError where its name is taken by other settings."""
     kept = folder.read("settings.json")
     content = settings.content
-    if kept is not None and kept != content:
+    if kept is not None and _without_space(kept) != _without_space(content):
         ours, theirs = flattened(content), flattened(kept)
         key = next(name for name in {**theirs, **ours} if ours.get(name) != theirs.get(name))
         raise StudyError(
             f"study {folder.name!r} was begun with {key}={theirs.get(key, 'nothing')}, now it is "
             f"{ours.get(key, 'nothing')}; take another name with study=NAME, or start this one over with fresh=true"
         )
+    if kept is None or not (folder.path / "overrides.json").exists():
+        folder.write("overrides.json", {"overrides": list(settings.overrides)})
     folder.write("settings.json", content)
+
+
+def _without_space(content: dict[str, Any]) -> dict[str, Any]:
+    """A study goes on with another space of the same name: it finds again what is the same, and says what is not."""
+    space = content["search"]["space"]
+    return {**content, "search": {**content["search"], "space": space["name"] if space else None}}
 
 
 def _sink(settings: Settings, home: Path) -> MlflowSink:

@@ -28,6 +28,7 @@ from modules.search.augmentation import FoundPolicy
 from modules.search.final import Final
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
+from modules.search.tries import Tuning
 from modules.store import explained_write_errors, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import StudyEnd, StudyRun
@@ -88,6 +89,28 @@ def keep_rate(study: Study, found: RangeTest) -> None:
     study.progress.say(f"learning rate: {found.picked:g}, from a range test of {low:.1e} to {high:.1e}")
 
 
+def keep_tuning(study: Study, tuning: Tuning) -> None:
+    """Keep the account of a search for hyper-parameters, and say what came of it."""
+    study.folder.write(f"tuning-{tuning.when}.json", tuning.model_dump(mode="json"))
+    stopped = sum(one.state == "stopped" for one in tuning.tries)
+    best = f"the lowest loss is {tuning.best.loss:.4f}, try {tuning.best.number}" if tuning.best else "none ended"
+    study.progress.say(f"{len(tuning.tries)} tries of {tuning.space.name}, {stopped} of them stopped early: {best}")
+
+
+def say_prior(study: Study) -> None:
+    """Which earlier studies there are, and what they shift the odds of."""
+    names = [lesson.study for lesson in study.prior.lessons]
+    if not names:
+        return
+    edits = sorted({edit for lesson in study.prior.lessons for edit in lesson.edits})
+    counts = {edit: study.prior.earlier(edit) for edit in edits}
+    shown = ", ".join(f"{edit} {each.kept} of {each.tried}" for edit, each in counts.items())
+    odds = f"the odds of edits start from what was kept there ({shown})" if shown else "no edit was tried there"
+    listed = ", ".join(names[-5:]) + (f" and {len(names) - 5} others" if len(names) > 5 else "")
+    search = study.settings.search.kind == "edits"
+    study.learnt("edits", f"earlier studies ({listed}): {odds if search else 'known, and not asked about edits'}")
+
+
 def say_generation(study: Study, record: GenerationRecord) -> None:
     """What became of each edit."""
     for row in record.rows:
@@ -115,7 +138,7 @@ def track_start(study: Study, recipe: Recipe) -> None:
 
 def write_ledger(study: Study, trunk: Trunk, final: Final | None = None) -> Ledger:
     """The ledger as far as it goes."""
-    baseline = next(key for key, run in study.runs.items() if run.role == "baseline")
+    baseline = next((key for key, run in study.runs.items() if run.role == "baseline"), next(iter(study.runs)))
     ledger = Ledger(
         study=study.name,
         baseline=baseline,
@@ -265,6 +288,8 @@ def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs,
         look=look_at(study.home, study.laboratory.data),
         range_test=_range_test(study),
         found_policy=kept_policy(study),
+        tunings=_tunings(study),
+        learnt=tuple((study.folder.read("learnt.json") or {}).values()),
         machine_test_openings=study.laboratory.machine_test_openings(),
         report=str(study.folder.path / "report.html"),
         tracking=_shown_tracking(study),
@@ -275,6 +300,11 @@ def kept_policy(study: Study) -> FoundPolicy | None:
     """What the study found; None where its augmentation was given."""
     kept = study.folder.read("augmentation.json")
     return FoundPolicy.model_validate(kept) if kept else None
+
+
+def _tunings(study: Study) -> tuple[Tuning, ...]:
+    kept = [study.folder.read(f"tuning-{when}.json") for when in ("sweep", "before", "after")]
+    return tuple(Tuning.model_validate(each) for each in kept if each is not None)
 
 
 def _shown_tracking(study: Study) -> str | None:
@@ -294,6 +324,8 @@ def _stop_reason(study: Study, plan: Plan) -> str:
     reasons = [answer for question, answer in decisions.items() if question.startswith("stop before") and answer]
     if reasons:
         return str(reasons[0])
+    if plan.try_samples:
+        return f"all tries of the plan were made ({plan.note})"
     if not plan.generations:
         return "nothing was to be searched"
     return f"all generations of the plan were run ({plan.generations})"

@@ -7,7 +7,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +22,7 @@ from modules.config import Settings
 from modules.errors import StudyError
 from modules.records import CurvePoint, DataRecord, TrialResult
 from modules.search.laboratory import Laboratory
+from modules.search.prior import Prior
 from modules.search.selecting.found import FoundSelection
 from modules.store import Store, append_line, explained_write_errors, write_text
 from modules.tracking.flattening import flattened
@@ -42,6 +43,7 @@ _WRITTEN = (
     "data",
     "champion",
     "front",
+    "credit",
     "suspects-*.html",
     ".*.json-*",
     ".report.html-*",
@@ -186,6 +188,7 @@ class Study:
     failed: int = 0
     found: FoundSelection | None = None  # the selection that trainings of this study found
     is_tracked: bool = False  # whether MLflow knows the study: trials wait until it does
+    prior: Prior = field(default_factory=Prior)  # what earlier studies taught
     _laboratory: Laboratory | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _under_way: dict[str, threading.Lock] = field(default_factory=dict)
@@ -226,8 +229,19 @@ class Study:
         first, second = self.each(calls)
         return first, second
 
-    def trial(self, spec: TrialSpec, role: str, generation: int | None, edit: str | None) -> TrialResult:
-        """Find a trial in the store or train it; count it, say it and show it in MLflow."""
+    def trial(
+        self,
+        spec: TrialSpec,
+        role: str,
+        generation: int | None,
+        edit: str | None,
+        parameters: Mapping[str, str] | None = None,
+        shown: bool = True,
+    ) -> TrialResult:
+        """Find a trial in the store or train it; count it, and where it is to be shown, say it and show it in MLflow.
+
+        `parameters` are shown besides those of its recipe.
+        """
         place = f"generation {generation} " if generation else ""
         label = f"{place}{edit or role} seed {spec.seed}"
         with self._alone_with(spec.key):
@@ -242,12 +256,13 @@ class Study:
             result=result,
             generation=generation,
             edit=edit,
-            parameters=flattened(spec.recipe.model_dump(mode="json", exclude={"architecture"})),
+            parameters=flattened(spec.recipe.model_dump(mode="json", exclude={"architecture"}))
+            | dict(parameters or {}),
             reused=reused,
             co2_g=None if result.energy_wh is None else self.energy.grid.grams(result.energy_wh),
         )
         with self._lock:
-            self._note(run, label)
+            self._note(run, label, shown)
         return result
 
     @contextmanager
@@ -263,17 +278,23 @@ class Study:
         with self._lock:
             self.failed += 1
 
-    def _note(self, run: TrialRun, label: str) -> None:
+    def _note(self, run: TrialRun, label: str, shown: bool) -> None:
         key = run.result.key
         self.folder.note_trial(key, role=run.role, generation=run.generation, edit=run.edit)
         if key not in self.runs:
             self.reused += run.reused
-            self.progress.say(_trial_line(label, run.result, run.reused))
+            if shown:
+                self.progress.say(_trial_line(label, run.result, run.reused))
         self.runs[key] = run
-        if self.sink is not None and self.is_tracked:
-            self.sink.write_trial(self.name, run)
+        if shown:
+            self.show(key)
         self.clock.keep()
         self.energy.keep()
+
+    def show(self, key: str) -> None:
+        """Show one of the study's trials in MLflow."""
+        if self.sink is not None and self.is_tracked:
+            self.sink.write_trial(self.name, self.runs[key])
 
     def begin(self, spec: TrialSpec, generation: int, edit: str) -> CurvePoint:
         """Find a trial's first look in the store or train it so far; say it."""
@@ -285,6 +306,13 @@ class Study:
             self.clock.keep()
             self.energy.keep()
         return look
+
+    def learnt(self, what: str, sentence: str) -> None:
+        """Keep what earlier studies were used for, for the report."""
+        sentences = self.folder.read("learnt.json") or {}
+        if sentences.get(what) != sentence:
+            self.folder.write("learnt.json", {**sentences, what: sentence})
+            self.progress.say(sentence)
 
     def decided(self, question: str, decide: Callable[[], Any]) -> Any:
         """The answer (JSON) to a question that depends on the clock: asked once, then read from the study's folder."""

@@ -1,13 +1,15 @@
 """From the configuration to the plain arguments that the modules take: past this file nobody sees settings."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from modules.config import Settings
 from modules.data.load import load_data
 from modules.energy.meter import MeterChoice
 from modules.recipe import Recipe
 from modules.records import DataRecord, Numerics
-from modules.search.first_recipe import first_recipe
+from modules.search.first_recipe import averaging_of, batch_size_of, first_recipe, model_of
 from modules.search.laboratory import Laboratory
 from modules.search.limits import Limits
 from modules.search.plan import Wishes
@@ -65,6 +67,25 @@ def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
     )
 
 
+def varied_recipe(recipe: Recipe, settings: Settings, keys: Iterable[str], data: DataRecord) -> Recipe:
+    """The recipe with what `settings` say about these keys; all else stays, also what a search has changed before."""
+    num_train, training = data.num_images["train"], settings.training
+    changes: dict[str, Any] = {}
+    for key in keys:
+        group, _, name = key.partition(".")
+        if group == "model":
+            changes["architecture"] = model_of(settings.model, data)
+        elif group == "averaging":
+            changes["averaging"] = averaging_of(settings.averaging, num_train)
+        elif key == "training.batch_size":
+            changes["batch_size"] = batch_size_of(training.batch_size, num_train)
+        elif group == "training":
+            changes[name] = getattr(training, name)
+        else:
+            changes[group] = getattr(settings, group)
+    return recipe.updated(**changes)
+
+
 def configured_limits(settings: Settings) -> Limits:
     """What a model may cost."""
     return Limits(**settings.objective.model_dump(include=set(Limits.model_fields)))
@@ -88,4 +109,7 @@ def configured_wishes(settings: Settings) -> Wishes:
         wh=budget.wh,
         trials=budget.trials,
         samples=budget.samples,
+        tries=search.tries,
+        races=len(search.optimizers),
+        space_share=search.space_share if search.space is not None else 0.0,
     )

@@ -208,6 +208,7 @@ class GenerationRecord(Record):
     winner_trial: str  # trial key the next generation starts from
     rows: tuple[LedgerRow, ...]
     smallest_effect: float | None  # of mean cross-entropy, seen with power 0.8; None where nothing was tried
+    contest: str | None = None  # of what, where it changed the recipe and not the network
     noise: float  # standard deviation between seeds of a trial's mean cross-entropy on steer
 
 

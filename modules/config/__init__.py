@@ -7,6 +7,7 @@ from modules.config.settings import (
     BudgetSettings,
     DataSettings,
     ObjectiveSettings,
+    OptimizerChoice,
     RunnerSettings,
     SearchSettings,
     Settings,
@@ -14,16 +15,19 @@ from modules.config.settings import (
     TrainingSettings,
 )
 from modules.config.sweeps import expand_sweep
+from modules.config.variations import Variations
 
 __all__ = [
     "BudgetSettings",
     "DataSettings",
     "ObjectiveSettings",
+    "OptimizerChoice",
     "RunnerSettings",
     "SearchSettings",
     "Settings",
     "TrainerSettings",
     "TrainingSettings",
+    "Variations",
     "check_from_afar",
     "config_text",
     "expand_sweep",

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from modules.config.checks import check_argument, sentence, shown, unknown
-from modules.config.overrides import Typed, check, check_keys, groups, read
-from modules.config.settings import Settings
+from modules.config.overrides import UNCHOSEN, Typed, check, check_keys, groups, read
+from modules.config.settings import OptimizerChoice, Settings
+from modules.config.spaces import read_space
 from modules.errors import ConfigError
 from modules.parts import CONF
 from modules.records import Part
+from modules.space import Space
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -25,19 +27,25 @@ _PERHAPS_A_PART = ("mixing", "balance", "deployment")  # their choice `none` is 
 _DATA_OWN = ("name", "steer_fraction", "confirm_fraction", "test_fraction", "split_seed", "corrections")
 _OPTIMIZER_OWN = ("default_learning_rate", "default_batch_size")
 _PLACEBO = "placebo_"  # edits called so do nothing: they are there to be asked for by name
+_OF_CONTESTS = ("change_recipe",)  # an edit that has no sites
 _TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
 _hydra = threading.Lock()  # Hydra is one for the whole process
 
 
 def resolve(overrides: Sequence[str] = (), conf: Path = CONF) -> Settings:
     """The settings that overrides lead to; ConfigError, one sentence, where they lead to none."""
-    return _settings(composed(overrides, conf), conf)
+    settings = settings_of(composed(overrides, conf), conf, overrides)
+    if settings.search.space is not None:
+        from modules.config.variations import check_space  # which resolves in its turn
+
+        check_space(settings.search.space, overrides, settings.search.kind == "sweep", conf)
+    return settings
 
 
 def resolved_config(overrides: Sequence[str] = (), conf: Path = CONF) -> dict[str, Any]:
     """The checked configuration under the keys by which it can be overridden."""
     config = composed(overrides, conf)
-    _settings(config, conf)
+    resolve(overrides, conf)
     shown_config = _without_schemas(config)
     assert isinstance(shown_config, dict)
     return shown_config
@@ -53,7 +61,7 @@ def config_text(overrides: Sequence[str] = (), conf: Path = CONF) -> str:
 
 def group_choices(conf: Path = CONF) -> dict[str, list[str]]:
     """The groups that can be chosen from, and the choices of each."""
-    return {group: names for group, names in groups(conf).items() if group != "edit"}
+    return {group: names for group, names in groups(conf).items() if group not in UNCHOSEN}
 
 
 def composed(overrides: Sequence[str], conf: Path = CONF) -> dict[str, Any]:
@@ -116,17 +124,16 @@ def _apply(one: Typed, config: "DictConfig") -> None:
         del OmegaConf.select(config, above)[name]
 
 
-def _settings(config: dict[str, Any], conf: Path) -> Settings:
+def settings_of(config: dict[str, Any], conf: Path = CONF, overrides: Sequence[str] = ()) -> Settings:
+    """The checked settings of a composed configuration; `overrides` are what led to it."""
     values = {key: value for key, value in config.items() if key not in ("edit", "experiment")}
     rate, batch_size = (values["optimizer"].get(name) for name in _OPTIMIZER_OWN)
     for group in _ONE_PART_GROUPS:
         values[group] = _part(values[group], group, group, conf, own=_OPTIMIZER_OWN if group == "optimizer" else ())
     values["augmentation"] = _augmentation(values["augmentation"], conf)
     values["data"] = _data(values["data"], conf)
-    values["search"] = {
-        **values["search"],
-        "edits": _edits(values["search"].get("edits"), config.get("edit", {}), conf),
-    }
+    values["search"] = _search(values["search"], config.get("edit", {}), conf)
+    values["overrides"] = tuple(overrides)
     values["explanation"] = _explanation(values["explanation"], conf)
     for group in _PERHAPS_A_PART:
         values[group] = _part(values[group], group, group, conf) if values[group] else None
@@ -155,6 +162,7 @@ def _part(node: Any, key: str, group: str, conf: Path, own: Sequence[str] = ()) 
     return Part(target=target, arguments=arguments)
 
 
+@cache
 def _targets(folder: Path) -> set[str]:
     return {target for path in folder.glob("*.yaml") for target in _TARGET.findall(path.read_text())}
 
@@ -218,10 +226,48 @@ def _data(node: dict[str, Any], conf: Path) -> dict[str, Any]:
     return {"reader": reader, **{name: node[name] for name in _DATA_OWN if name in node}}
 
 
+def _search(node: dict[str, Any], edits: dict[str, Any], conf: Path) -> dict[str, Any]:
+    space = node.get("space")
+    if space is not None and not isinstance(space, Space):
+        space = read_space(str(space), conf)
+    optimizers = _optimizers(node.get("optimizers"), conf)
+    return {**node, "edits": _edits(node.get("edits"), edits, conf), "space": space, "optimizers": optimizers}
+
+
+@cache
+def _all_optimizers(conf: Path) -> dict[str, OptimizerChoice]:
+    """Every yaml's optimiser with its defaults."""
+    from omegaconf import OmegaConf
+
+    found = {}
+    for path in sorted((conf / "optimizer").glob("*.yaml")):
+        node = OmegaConf.to_container(OmegaConf.load(path))
+        assert isinstance(node, dict)
+        rate, batch_size = (node[name] for name in _OPTIMIZER_OWN)
+        part = _part(node, f"optimizer={path.stem}", "optimizer", conf, own=_OPTIMIZER_OWN)
+        found[path.stem] = OptimizerChoice(name=path.stem, part=part, learning_rate=rate, batch_size=batch_size)
+    return found
+
+
+def _optimizers(chosen: Any, conf: Path) -> tuple[OptimizerChoice, ...]:
+    """Those that are raced; all: those that train in batches as large as the others'."""
+    if chosen in (None, "none"):
+        return ()
+    known = _all_optimizers(conf)
+    comparable = [name for name, one in known.items() if one.batch_size is None]
+    names = comparable if chosen == "all" else [chosen] if isinstance(chosen, str) else chosen
+    if not isinstance(names, list):
+        raise ConfigError(f"search.optimizers must be none, all or a list of {', '.join(comparable)}")
+    for name in names:
+        if name not in comparable:
+            raise unknown("choice for search.optimizers:", name, ["none", "all", *comparable])
+    return tuple(known[name] for name in dict.fromkeys(names))
+
+
 def _edits(chosen: Any, nodes: dict[str, Any], conf: Path) -> tuple[Part, ...]:
     parts = {name: _part(node, f"edit.{name}", "edit", conf) for name, node in nodes.items()}
     if chosen == "all":
-        return tuple(part for name, part in parts.items() if not name.startswith(_PLACEBO))
+        return tuple(part for name, part in parts.items() if _is_usual(name))
     names = [chosen] if isinstance(chosen, str) else chosen
     if not isinstance(names, list):
         raise ConfigError(f"search.edits must be all or a list of {', '.join(parts)}; got {shown(chosen)}")
@@ -229,6 +275,10 @@ def _edits(chosen: Any, nodes: dict[str, Any], conf: Path) -> tuple[Part, ...]:
         if not isinstance(name, str) or name not in parts:
             raise unknown("choice for search.edits:", name, ["all", *parts])
     return tuple(parts[name] for name in dict.fromkeys(names))
+
+
+def _is_usual(name: str) -> bool:
+    return not name.startswith(_PLACEBO) and name not in _OF_CONTESTS
 
 
 def _without_schemas(node: Any) -> Any:

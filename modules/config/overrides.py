@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _LISTED_GROUPS = ("augmentation", "experiment")  # of which several can be chosen at once
 _EDITS = "edit"  # all of its yamls are there at once: search.edits chooses
+_SPACES = "space"  # search.space chooses
+UNCHOSEN = (_EDITS, _SPACES)
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,8 @@ def _check_choice(one: Typed, choices: list[str]) -> None:
             f"{one.text}: all edits are there at once; allowed is search.edits=[NAME,…] "
             f"of {', '.join(choices)}, and {_EDITS}.NAME.ARGUMENT=value"
         )
+    if one.key == _SPACES:
+        raise ConfigError(f"{one.text}: a space is chosen by search.space; allowed is one of {', '.join(choices)}")
     if isinstance(value, dict):
         return
     if isinstance(value, list) and (one.key not in _LISTED_GROUPS or not value):

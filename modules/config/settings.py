@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_
 from modules.digests import digest_of
 from modules.energy.grids import countries
 from modules.records import Part, Record
+from modules.space import Space
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _DIGEST_DIGITS = 8
@@ -95,10 +96,19 @@ class TrainerSettings(Section):
     worker_timeout_minutes: Positive
 
 
-class SearchSettings(Section):
-    """How the structure is looked for. None: the plan chooses."""
+class OptimizerChoice(Section):
+    """An optimiser as its yaml describes it."""
 
-    kind: Literal["edits", "random", "none"]
+    name: str
+    part: Part
+    learning_rate: Positive  # around which a range test looks
+    batch_size: Literal["all"] | Count | None  # which it prescribes
+
+
+class SearchSettings(Section):
+    """How the structure and the recipe are looked for. None: the plan chooses."""
+
+    kind: Literal["edits", "random", "sweep", "none"]
     edits: tuple[Part, ...]
     generations: Annotated[int, Field(ge=0, le=1000)] | None
     edits_per_generation: Annotated[int, Field(ge=0, le=100)]
@@ -110,15 +120,39 @@ class SearchSettings(Section):
     patience: Count | None  # generations in a row without a kept edit after which the search gives up
     least_images: Annotated[int, Field(ge=0)]
     start: StudyName | None  # a study whose winner this one goes on from
+    optimizers: tuple[OptimizerChoice, ...]  # raced after the baseline
+    space: Space | None  # of hyper-parameters
+    space_share: PositiveFraction  # of what the search trains, for hyper-parameters
+    tries: Count | None  # points of the space that a sweep tries
 
     @model_validator(mode="after")
     def _kind_agrees(self) -> Self:
-        if self.kind == "none" and self.generations:
+        if self.kind in ("none", "sweep") and self.generations:
             raise ValueError(
-                f"search.generations={self.generations} contradicts search=none; "
+                f"search.generations={self.generations} contradicts search={self.kind}; "
                 "allowed is search=edits or search=random with generations"
             )
-        if self.kind != "none" and self.generations != 0 and not (self.edits and self.edits_per_generation):
+        if self.kind == "sweep" and self.space is None:
+            raise ValueError(
+                "search=sweep needs a space to search; allowed is search.space=NAME, or `espalier sweep NAME`"
+            )
+        if self.kind == "none" and (self.space is not None or self.optimizers):
+            what = f"search.space={self.space.name}" if self.space else "search.optimizers"
+            raise ValueError(f"{what} contradicts search=none; allowed is search=edits, random or sweep with it")
+        if self.kind == "sweep" and self.optimizers:
+            raise ValueError(
+                "search.optimizers contradicts search=sweep; allowed is a space with a choice of optimizer"
+            )
+        varied = () if self.space is None else self.space.keys
+        if self.optimizers and any(key.split(".")[0] == "optimizer" for key in varied):
+            raise ValueError(
+                "search.optimizers contradicts a space that varies the optimizer; allowed is one of the two"
+            )
+        if (
+            self.kind in ("edits", "random")
+            and self.generations != 0
+            and not (self.edits and self.edits_per_generation)
+        ):
             raise ValueError(
                 f"search={self.kind} looks for edits, but search.edits and search.edits_per_generation leave none; "
                 "allowed is at least one of each, search.generations=0 or search=none"
@@ -230,6 +264,8 @@ class Settings(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     study: StudyName | None
     fresh: bool
+    prior: Literal["machine", "none"]  # what earlier studies on this machine taught
+    overrides: tuple[str, ...] = ()  # that led here, as they were typed
 
     @model_validator(mode="after")
     def _clusters_are_prefects(self) -> Self:
@@ -249,10 +285,20 @@ class Settings(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _trials_can_be_counted(self) -> Self:
+        searched = self.search.optimizers or self.search.space is not None
+        if self.budget.trials is not None and searched and self.search.kind != "sweep":
+            raise ValueError(
+                f"budget.trials={self.budget.trials} contradicts search.space and search.optimizers, whose trials are "
+                "of many lengths; allowed is budget.samples or budget.minutes with them"
+            )
+        return self
+
     @property
     def content(self) -> dict[str, Any]:
         """All that a study's results depend on: not how it is orchestrated, run, shown or named."""
-        incidental = {"orchestrator", "fresh", "tracking", "runner", "study", "energy", "explanation"}
+        incidental = {"orchestrator", "fresh", "tracking", "runner", "study", "energy", "explanation", "overrides"}
         content = self.model_dump(mode="json", exclude=incidental)
         del content["trainer"]["worker_timeout_minutes"]
         content["data"]["reader"]["arguments"].pop("download", None)  # the files are the same
@@ -260,8 +306,11 @@ class Settings(Section):
 
     @property
     def digest(self) -> str:
-        """Of the content."""
-        return digest_of(self.content)
+        """Of the content; a space counts by its name, so that a sweep whose space is changed goes on."""
+        content = self.content
+        if self.search.space is not None:
+            content["search"]["space"] = self.search.space.name
+        return digest_of(content)
 
     @property
     def study_name(self) -> str:

@@ -21,7 +21,7 @@ def placed_trials(study: StudyView) -> list[Placed]:
     """All trials of the ledger that are known, refused ones first so that they are drawn beneath."""
     trials = study.trials
     placed: list[Placed] = []
-    offset = 0
+    offset, reached = 0, _reached(study)
     if (baseline := trials.get(study.ledger.baseline)) is not None:
         placed.append(Placed(baseline, 0, "baseline", "trunk"))
         offset = baseline.samples
@@ -32,7 +32,8 @@ def placed_trials(study: StudyView) -> list[Placed]:
                     standing: Standing = "trunk" if key == generation.winner_trial else _standing(row)
                     placed.append(Placed(trials[key], offset, f"{generation.number} {row.edit}", standing))
         winner = trials.get(generation.winner_trial)
-        offset += winner.samples if winner is not None else 0
+        steps = reached.get(generation.winner_trial)
+        offset = steps if steps is not None else offset + (winner.samples if winner is not None else 0)
     for row in study.ledger.final:
         for key in row.trials:
             if key in trials:
@@ -40,6 +41,19 @@ def placed_trials(study: StudyView) -> list[Placed]:
                 placed.append(Placed(trials[key], start, row.edit, "final" if row.kept else "refused"))
     order: list[Standing] = ["refused", "kept", "trunk", "final"]
     return sorted(placed, key=lambda each: order.index(each.standing))
+
+
+def _reached(study: StudyView) -> dict[str, int]:
+    """The samples that the winner's ancestors had seen at the end of each of their trials."""
+    totals: dict[str, int] = {}
+    seen = 0
+    for step in study.ledger.lineage:
+        trial = study.trials.get(step.trial)
+        if trial is None:
+            return {}
+        seen += trial.samples
+        totals[step.trial] = seen
+    return totals
 
 
 def _standing(row: LedgerRow) -> Standing:

@@ -11,6 +11,7 @@ from modules.report.augmentation import policy_view
 from modules.report.family_tree import family_tree
 from modules.report.palette import DARK, LIGHT, themed, variables
 from modules.report.reliability import reliability, reliability_caption
+from modules.report.tuning_figures import tuning_captions, tuning_figures
 from modules.report.view import StudyView
 from modules.report.wording import (
     NOTHING,
@@ -50,6 +51,9 @@ _WORST_CLASSES = 12
 def draw_figures(study: StudyView) -> dict[str, str]:
     """The figures that the study has something to show in, as SVG by name; drawing takes a second, so share them."""
     drawings = {name: draw(study) for name, draw in _FIGURES.items()} | {"family_tree": family_tree(study)}
+    drawings |= {
+        f"{tuning.when}_{name}": svg for tuning in study.tunings for name, svg in tuning_figures(tuning).items()
+    }
     return {name: svg for name, svg in drawings.items() if svg is not None}
 
 
@@ -62,7 +66,7 @@ def write_figures(folder: Path, study: StudyView, drawings: dict[str, str] | Non
     """Write the report's figures as files of their own (SVG, light), for MLflow; says which were made."""
     written = []
     for name, svg in (drawings or draw_figures(study)).items():
-        write_text(folder / f"{name}.svg", _on_white(svg))
+        write_text(folder / f"{name}.svg", on_white(svg))
         written.append(folder / f"{name}.svg")
     return tuple(written)
 
@@ -92,6 +96,7 @@ def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str
         tree=pictures.pop("family_tree"),
         figures=pictures,
         captions={**figures.captions(study), "reliability": reliability_caption(study)},
+        tuning_captions={tuning.when: tuning_captions(tuning) for tuning in study.tunings},
         worst_classes=_worst_classes(study),
         plan=flattened(study.plan),
     )
@@ -141,7 +146,7 @@ def _worst_classes(study: StudyView) -> list[tuple[str, float, int, str]]:
     return sorted(rows, key=lambda row: -row[1])[:_WORST_CLASSES]
 
 
-def _on_white(svg: str) -> str:
+def on_white(svg: str) -> str:
     """With a ground of its own: outside the page the ground may be dark."""
     end = svg.index(">") + 1
     return f'{svg[:end]}<rect width="100%" height="100%" fill="{LIGHT["card"]}"/>{svg[end:]}\n'

@@ -64,7 +64,8 @@ def study_markdown(study: StudyView) -> str:
 
 def _sections(study: StudyView) -> Iterator[tuple[str, tuple[LedgerRow, ...]]]:
     for generation in study.ledger.generations:
-        yield f"Generation {generation.number}", generation.rows
+        contest = f", a contest of {generation.contest}" if generation.contest else ""
+        yield f"Generation {generation.number}{contest}", generation.rows
     if study.ledger.final:
         yield "Final training", study.ledger.final
 

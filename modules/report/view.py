@@ -10,6 +10,7 @@ from modules.records import DataRecord, Interval, Ledger, PartName, RangeTest, R
 from modules.report.contact_sheet import Picture
 from modules.search.augmentation import FoundPolicy
 from modules.search.selecting.found import Compared
+from modules.search.tries import Tuning
 
 
 class LayerView(Record):
@@ -55,6 +56,8 @@ class StudyView(Record):
     layers: tuple[LayerView, ...] = ()  # of the winner
     look: Look | None = None  # at the data
     selection: SelectionView | None = None  # None where none had to be found
+    tunings: tuple[Tuning, ...] = ()  # searches for hyper-parameters
+    learnt: tuple[str, ...] = ()  # what earlier studies were used for, a sentence each
     range_test: RangeTest | None = None  # None where the learning rate was given
     found_policy: FoundPolicy | None = None  # None where the augmentation was given
     machine_test_openings: int | None = None  # of this test set, all studies on this machine together

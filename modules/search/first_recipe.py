@@ -35,21 +35,18 @@ def first_recipe(
 ) -> Recipe:
     """The baseline's recipe on `data`; None leaves a choice to the rules below."""
     num_train = data.num_images["train"]
-    if averaging.arguments.get("half_life_samples", 0) is None:
-        half_life = max(1.0, slice_rule(num_train) / _AVERAGES_A_SLICE)
-        averaging = averaging.updated(arguments={**averaging.arguments, "half_life_samples": half_life})
     return Recipe(
         architecture=model_of(model, data),
         initialisation=initialisation,
         optimizer=optimizer,
         schedule=schedule,
         learning_rate=learning_rate,
-        batch_size=_batch_size(batch_size, num_train),
+        batch_size=batch_size_of(batch_size, num_train),
         selection=selection,
         balance=balance,
         label_smoothing=label_smoothing,
         batching=batching,
-        averaging=averaging,
+        averaging=averaging_of(averaging, num_train),
         mixing=mixing,
         gradient_clip=gradient_clip,
     )
@@ -81,7 +78,16 @@ def leaves_width_open(model: Part) -> bool:
     return model.arguments.get("width", 0.0) is None
 
 
-def _batch_size(wished: int | Literal["all", "measured"] | None, num_train: int) -> int:
+def averaging_of(averaging: Part, num_train: int) -> Part:
+    """An average with the half-life that suits the data, where it has one and none was given."""
+    if averaging.arguments.get("half_life_samples", 0) is not None:
+        return averaging
+    half_life = max(1.0, slice_rule(num_train) / _AVERAGES_A_SLICE)
+    return averaging.updated(arguments={**averaging.arguments, "half_life_samples": half_life})
+
+
+def batch_size_of(wished: int | Literal["all", "measured"] | None, num_train: int) -> int:
+    """The batch size wished for; without a wish, that of the rule."""
     if wished is None or wished == "measured":  # the measurement starts from the rule
         return min(batch_rule(num_train), num_train)
     if wished == "all":

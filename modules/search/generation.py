@@ -48,6 +48,7 @@ class Child:
     certificate: Certificate | None = None
     refused: str | None = None
     seconds: float = 0.0  # of a training that was given up
+    spent: tuple[TrialResult, ...] = ()  # on it besides the trials that are judged
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,9 @@ class Trunk:
     @property
     def generations_in_vain(self) -> int:
         """How many of the last generations in a row kept no edit."""
-        kept = [number for number, record in enumerate(self.generations, start=1) if any(r.kept for r in record.rows)]
-        return len(self.generations) - max(kept, default=0)
+        records = [record for record in self.generations if record.contest is None]
+        kept = [number for number, record in enumerate(records, start=1) if any(row.kept for row in record.rows)]
+        return len(records) - max(kept, default=0)
 
 
 def candidate_of(child: Trained, parent: Recipe) -> Candidate:
@@ -228,8 +230,9 @@ def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -
     parent = control.recipe
     recipe = child.trained.recipe if child.trained else parent
     trials = child.trained.trials if child.trained else ()
+    every = (*child.spent, *trials)
     if verdict is None:
-        reason = f"given up: {child.refused}" if child.seconds else f"refused: {child.refused}"
+        reason = f"given up: {child.refused}" if child.seconds or child.spent else f"refused: {child.refused}"
     elif verdict.passes and len(trials) < 2:
         reason = f"not kept: {verdict.reason}, but another edit promised more for its cost"
     else:
@@ -241,7 +244,7 @@ def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -
         reason=child.proposal.reason,
         parent=parent.content_digest,
         recipe=recipe.content_digest,
-        trials=tuple(trial.key for trial in trials),
+        trials=tuple(trial.key for trial in every),
         certificate=child.certificate,
         steer_effect=verdict.effect if verdict else None,
         confirm_effect=None,
@@ -252,8 +255,8 @@ def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -
         verdict=reason,
         params=recipe.architecture.params,
         flops=recipe.architecture.flops,
-        seconds=sum(trial.seconds for trial in trials) + child.seconds,
-        energy_wh=energy_of(trials),
+        seconds=sum(trial.seconds for trial in every) + child.seconds,
+        energy_wh=energy_of(every),
         proposed=child.proposal.edit,
         parent_architecture=parent.architecture.content_digest,
     )

@@ -10,6 +10,8 @@ from typing import Literal
 from modules.energy.meter import JOULES_PER_WH
 from modules.errors import ConfigError
 from modules.records import Record
+from modules.search.rungs import cost, rungs_of
+from modules.search.sampler import HALVING
 
 CONTROL_SEEDS = 2
 _BASELINE_SLICES = 4  # a baseline is as long as so many slices
@@ -23,6 +25,12 @@ _SCRATCH_EPOCHS = 20  # under a clock, the final training is only done from scra
 _SAFETY = 0.88  # of the time there is, what is planned: edits may make the network slower
 RESERVED_SECONDS = 12.0  # for the test, the export and the report
 _TRIAL_OVERHEAD_SECONDS = 0.8
+RACE_RUNGS = 2  # of contests from a trained network, which go on for a slice
+SWEEP_RUNGS = 3
+_LEGS = 4  # trainings that a contender's slice is made of
+_TRIES = 30  # of a sweep, without a clock
+_TRIES_A_BUDGET = 12  # whole ones that a sweep's budget pays for, which is some twice as many with Hyperband
+_LEAST_TRIES = 4  # beside the control, or hyper-parameters are not searched
 _TOO_FEW = (
     "; nothing is searched, as {:,} training images are fewer than search.least_images={}: what an edit does could not "
     "be told from chance; search.generations=N searches all the same"
@@ -47,6 +55,13 @@ class Plan(Record):
     continued_samples: int
     scratch_samples: int
     evaluate_every: int  # samples between two looks at *steer* in baseline and final training
+    race_samples: int = 0  # for a race of optimisers
+    tuning_before_samples: int = 0  # for hyper-parameters, before the generations and after them
+    tuning_after_samples: int = 0
+    tries: int | None = None  # of a sweep; None: as many as its samples pay for
+    try_samples: int = 0  # of a whole one
+    sweep_samples: int = 0
+    prior: str | None = None  # digest of what earlier studies taught
     halving: bool = False  # twice as many edits are begun, and the worse half given up after half a slice
     minutes: float | None = None
     wh: float | None = None
@@ -77,14 +92,15 @@ class Plan(Record):
     @property
     def total_samples(self) -> int:
         """All that is trained if every generation runs."""
+        searched = self.race_samples + self.tuning_before_samples + self.tuning_after_samples + self.sweep_samples
         finals = self.continued_samples + self.scratch_samples
-        return self.baseline_samples + self.generations * self.generation_samples + finals
+        return self.baseline_samples + searched + self.generations * self.generation_samples + finals
 
 
 class Wishes(Record):
     """What the configuration says about the plan; None leaves it to the rule."""
 
-    search: Literal["edits", "random", "none"]
+    search: Literal["edits", "random", "sweep", "none"]
     generations: int | None
     edits_per_generation: int
     slice_samples: int | None
@@ -97,6 +113,9 @@ class Wishes(Record):
     minutes: float | None
     trials: int | None
     samples: int | None
+    tries: int | None = None
+    races: int = 0  # optimisers
+    space_share: float = 0.0  # of what the search trains; 0: no space
     wh: float | None = None
 
     @property
@@ -120,14 +139,16 @@ def make_plan(
     seconds = None
     if wishes.needs_calibration and calibration is not None:
         seconds = training_seconds(wishes, calibration, spent_seconds, spent_wh)
-    too_few = wishes.search != "none" and wishes.generations is None and num_train < wishes.least_images
+    too_few = wishes.search in ("edits", "random") and wishes.generations is None and num_train < wishes.least_images
     if too_few:
         wishes = wishes.updated(generations=0)
     if wishes.search == "none":
         plan = _single(wishes, num_train, calibration, seconds)
+    elif wishes.search == "sweep":
+        plan = _sweep(wishes, num_train, calibration, seconds)
     else:
         plan = _study(wishes, num_train, calibration, seconds)
-    if wishes.samples is not None:
+    if wishes.samples is not None and wishes.search != "sweep":
         plan = _within_samples(plan, wishes.samples)
     reason = _TOO_FEW.format(num_train, wishes.least_images) if too_few else ""
     return plan.updated(note=_note(plan, num_train) + _shortfall(plan, wishes.generations) + reason)
@@ -160,6 +181,72 @@ def _single(wishes: Wishes, num_train: int, calibration: Calibration | None, sec
     )
 
 
+def _sweep(wishes: Wishes, num_train: int, calibration: Calibration | None, seconds: float | None) -> Plan:
+    """Whole trainings of one length: as many as were asked for, or as there is time for."""
+    slice_samples = wishes.slice_samples or slice_rule(num_train)
+    tries, sweep = wishes.tries or wishes.trials or _TRIES, 0
+    each = _samples(wishes.max_epochs, num_train) if wishes.max_epochs else _FINAL_SLICES * slice_samples
+    if seconds is not None and calibration is not None:
+        sweep = int(seconds * calibration.samples_per_second)
+        each = each if wishes.max_epochs else max(slice_samples, sweep // _TRIES_A_BUDGET)
+        sweep = int(sweep * _pace(each / HALVING ** (SWEEP_RUNGS - 1), calibration))
+    elif wishes.samples is not None:
+        sweep = wishes.samples
+    plan = Plan(
+        baseline_samples=0,
+        generations=0,
+        edits_per_generation=0,
+        slice_samples=0,
+        continued_samples=0,
+        scratch_samples=0,
+        evaluate_every=num_train,
+        try_samples=each,
+        minutes=wishes.minutes,
+        wh=wishes.wh,
+        seconds=seconds,
+        calibration=calibration,
+    )
+    whole = cost(rungs_of(each, SWEEP_RUNGS))
+    if not sweep:
+        return plan.updated(tries=tries, sweep_samples=tries * whole)
+    if sweep < whole:
+        what = f"budget.samples={wishes.samples}"
+        if seconds is not None:
+            what = f"budget.minutes={wishes.minutes:g}" if wishes.wh is None else f"budget.wh={wishes.wh:g}"
+        raise ConfigError(f"{what} does not pay for one try of {whole:,} samples; allowed is more, or shorter tries")
+    return plan.updated(tries=wishes.tries or wishes.trials, sweep_samples=sweep)
+
+
+def _pace(samples: float, calibration: Calibration) -> float:
+    """How much of the time of a training of so many samples is training, and not the looks and what is around it."""
+    around = (calibration.evaluation_seconds + _TRIAL_OVERHEAD_SECONDS) * calibration.samples_per_second
+    return samples / (samples + around)
+
+
+def race_samples(entrants: int, slice_samples: int) -> int:
+    """What a race comes to: all to the first rung, a third to the last, the control and the best with two seeds."""
+    rungs = rungs_of(slice_samples, RACE_RUNGS)
+    first, whole = rungs[0].trunk + rungs[0].cooled, cost(rungs)
+    survivors = math.ceil(entrants / HALVING)
+    return (CONTROL_SEEDS + 1 + survivors) * whole + (entrants - survivors) * first if entrants else 0
+
+
+def _with_recipe_search(plan: Plan, wishes: Wishes, room: float | None = None) -> Plan:
+    """The plan with what its race and its hyper-parameters take: of `room`, or in proportion to the generations."""
+    race = race_samples(wishes.races, plan.slice_samples)
+    plan = plan.updated(race_samples=race)
+    share = wishes.space_share
+    if not share:
+        return plan
+    generation = plan.generation_samples
+    searched = max(1, plan.generations) * generation / (1 - share) if room is None else max(0.0, room - race)
+    least = (CONTROL_SEEDS + 1 + _LEAST_TRIES) * cost(rungs_of(plan.slice_samples, RACE_RUNGS))
+    tuning = int(share * searched)
+    if tuning >= 2 * least:
+        return plan.updated(tuning_before_samples=tuning // 2, tuning_after_samples=tuning // 2)
+    return plan.updated(tuning_before_samples=tuning if tuning >= least else 0)
+
+
 def _samples(epochs: float, num_train: int) -> int:
     return max(1, round(epochs * num_train))
 
@@ -183,6 +270,8 @@ def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, seco
     )
     if seconds is not None and calibration is not None:
         plan = _within_seconds(plan, wishes, num_train, calibration, seconds)
+    else:
+        plan = _with_recipe_search(plan, wishes)
     return plan if wishes.trials is None else _within_trials(plan, wishes.trials)
 
 
@@ -204,6 +293,9 @@ def _within_seconds(plan: Plan, wishes: Wishes, num_train: int, calibration: Cal
     if final is not None:
         from_scratch = wishes.from_scratch and final >= scratch_minimum and 2 * final <= min(final_room, room)
         final_room = 2 * final if from_scratch else final
+    pace = _pace(plan.slice_samples / _LEGS, calibration)
+    plan = _with_recipe_search(plan, wishes, (room - final_room) * pace)
+    room -= (plan.race_samples + plan.tuning_before_samples + plan.tuning_after_samples) / pace
     generations = max(0, int((room - final_room) / generation))
     if wishes.generations is not None:
         generations = min(generations, wishes.generations)
@@ -246,15 +338,21 @@ def _within_trials(plan: Plan, trials: int) -> Plan:
 
 
 def _note(plan: Plan, num_train: int) -> str:
+    if plan.try_samples:
+        most = f"{plan.tries} tries" if plan.tries else "tries"
+        return f"{most} of up to {plan.try_samples:,} samples each, {plan.sweep_samples:,} at most in all"
     if not plan.continued_samples:
         epochs = plan.baseline_samples / num_train
         return f"one training of up to {plan.baseline_samples:,} samples ({epochs:.1f} epochs)"
     generations = "1 generation" if plan.generations == 1 else f"{plan.generations} generations"
+    race = f", a race of optimisers of {plan.race_samples:,}" if plan.race_samples else ""
+    tuning = [f"{each:,}" for each in (plan.tuning_before_samples, plan.tuning_after_samples) if each]
+    race += f", hyper-parameters for {' and '.join(tuning)}" if tuning else ""
     finals = "two final trainings" if plan.scratch_samples else "a final training"
     halves = f" and {plan.edits_per_generation} half ones" if plan.halving else ""
     return (
         f"a baseline of {plan.baseline_samples:,} samples, {generations} of {plan.trials_per_generation} slices of "
-        f"{plan.slice_samples:,}{halves}, {finals} of {plan.continued_samples:,}"
+        f"{plan.slice_samples:,}{halves}{race}, {finals} of {plan.continued_samples:,}"
     )
 
 
@@ -319,7 +417,10 @@ def _within_samples(plan: Plan, samples: int) -> Plan:
         plan = plan.updated(generations=plan.generations - 1)
     if plan.total_samples <= samples:
         return plan
-    names = ("baseline_samples", "slice_samples", "continued_samples", "scratch_samples")
+    names = (
+        *("baseline_samples", "slice_samples", "continued_samples", "scratch_samples"),
+        *("race_samples", "tuning_before_samples", "tuning_after_samples"),
+    )
     amounts = {name: getattr(plan, name) for name in names if getattr(plan, name)}
     smallest = {"slice_samples": _SMALLEST_SLICE // 8}
     total = plan.total_samples

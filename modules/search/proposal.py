@@ -30,6 +30,7 @@ from modules.records import LedgerRow, Part, Record
 from modules.search.credit import credit_of
 from modules.search.diagnosis import Diagnosis, Finding
 from modules.search.limits import Cost, Limits
+from modules.search.prior import Prior
 
 # Exact edits lose nothing while they are tried, so that they come first. The others start worse than their parent; but
 # what they save is kept for good, and the search is for a small network too.
@@ -57,6 +58,7 @@ class Knowledge(Record):
     diagnosis: Diagnosis
     rows: tuple[LedgerRow, ...] = ()  # of the study's earlier generations
     limits: Limits = Limits()
+    prior: Prior = Prior()
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ def _weighed(
     """The options that the limits allow, with their odds and reasons."""
     name, limits, before = _snake(edit.name), knowledge.limits, Cost.of(architecture)
     weights, findings = _placeholders(architecture), _asking(name, sites, architecture, knowledge.diagnosis)
-    credit = credit_of(name, knowledge.rows, knowledge.diagnosis.steer_loss)
+    earlier = knowledge.prior.earlier(name)
+    credit = credit_of(name, knowledge.rows, knowledge.diagnosis.steer_loss, earlier)
     in_vain = _tried_in_vain(architecture, knowledge.rows)
     usual = _NAME_WEIGHTS.get(name, _KIND_WEIGHTS[resolve(edit.target).kind]) * credit.weight
     options = []

@@ -49,6 +49,15 @@ def _used(plan: Plan, seconds: float, wh: float) -> str:
     return "; ".join(used)
 
 
+def budget_allows(plan: Plan, seconds: float, wh: float, samples: int) -> bool:
+    """Whether there is time and energy to train so many samples and for what comes after the search."""
+    left = plan.seconds_left(seconds, wh)
+    if left is None or plan.calibration is None:
+        return True
+    final = _FINAL_SHARE * (plan.continued_samples + plan.scratch_samples)
+    return (samples + final) / plan.calibration.samples_per_second <= left
+
+
 def final_samples(
     plan: Plan, seconds: float, seconds_per_sample: float, may_grow: bool = False, wh: float = 0.0
 ) -> int:

@@ -302,3 +302,42 @@ def test_where_a_system_does_not_say_what_it_draws_watt_hours_are_refused():
     plan, sentence = planned(WISHES.updated(wh=2.0), 48_000, FAST)
     assert plan is None
     assert "budget.wh=2 cannot be kept: this system does not say what a process uses" in sentence
+
+
+def test_a_race_and_hyperparameters_are_counted():
+    plain = make_plan(WISHES, 48_000, None)
+    raced = make_plan(WISHES.updated(races=5), 48_000, None)
+    assert raced.total_samples - plain.total_samples == raced.race_samples > 0
+    # five to the first rung (a third of a slice), two of them on; control and the best with two seeds each
+    rung, whole = 8_000, 8_000 + 24_000 - 6_000
+    assert raced.race_samples == (2 + 1 + 2) * whole + 3 * rung
+    tuned = make_plan(WISHES.updated(space_share=0.5), 48_000, None)
+    generations = plain.generations * plain.generation_samples
+    assert tuned.tuning_before_samples == tuned.tuning_after_samples == generations // 2
+    assert "hyper-parameters for" in tuned.note
+
+
+def test_under_a_clock_they_come_out_of_the_generations():
+    clocked = WISHES.updated(minutes=30.0)
+    plain, both = (make_plan(each, 48_000, FAST) for each in (clocked, clocked.updated(races=5, space_share=0.3)))
+    assert both.generations < plain.generations
+    assert both.total_samples <= plain.total_samples
+
+
+@given(samples=st.integers(300_000, 5_000_000), share=st.floats(0.05, 0.9), races=st.integers(0, 9))
+def test_a_limit_of_samples_holds_with_them(samples, share, races):
+    wishes = WISHES.updated(samples=samples, space_share=share, races=races)
+    assert make_plan(wishes, 20_000, None).total_samples <= samples
+
+
+def test_a_sweep():
+    sweep = WISHES.updated(search="sweep")
+    plan = make_plan(sweep.updated(tries=7), 48_000, None)
+    assert (plan.tries, plan.try_samples, plan.baseline_samples, plan.generations) == (7, 120_000, 0, 0)
+    timed = make_plan(sweep.updated(minutes=20.0), 48_000, FAST)
+    assert timed.tries is None
+    seconds = (20 * 60 - RESERVED_SECONDS) * 0.88
+    assert 0.8 * 8000 * seconds < timed.sweep_samples < 8000 * seconds
+    assert timed.try_samples < timed.sweep_samples / 10
+    with pytest.raises(ConfigError, match=r"budget.samples=1000 does not pay for one try"):
+        make_plan(sweep.updated(samples=1000), 48_000, None)

@@ -1,0 +1,236 @@
+"""Contests around a study's trunk: a race of optimisers, and the search for hyper-parameters before and after."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from flows import reporting
+from flows.evidence import confirmation_of, trained_of
+from flows.orchestration import task
+from flows.study import Study
+from flows.tuning import Search
+from modules.config import OptimizerChoice
+from modules.errors import TrainingError
+from modules.recipe import Recipe
+from modules.records import TrialResult
+from modules.search.climbing import Climbed, Ground, Leg, climb, start_of
+from modules.search.contest import Contender, change, settled, survivors, trunk_after
+from modules.search.generation import Child, Trunk, favourite, judge_generation, record_generation
+from modules.search.laboratory import Inherited
+from modules.search.plan import CONTROL_SEEDS, RACE_RUNGS, Plan
+from modules.search.prior import Lesson
+from modules.search.proposal import Proposal
+from modules.search.rungs import Rung, constant, cost, rungs_of
+from modules.search.stopping import budget_allows
+from modules.training.spec import Slice, Start
+from modules.workers.pool import WorkerDiedError
+
+_RACE = "optimisers"
+_HYPERPARAMETERS = "hyper-parameters"
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What all take part in: from which trunk, over which rungs."""
+
+    study: Study
+    trunk: Trunk
+    rungs: tuple[Rung, ...]
+    title: str
+
+    @property
+    def number(self) -> int:
+        """Of its generation."""
+        return len(self.trunk.generations) + 1
+
+    @property
+    def recipe(self) -> Recipe:
+        """The control's."""
+        return self.trunk.trained.recipe.updated(schedule=constant())
+
+    @property
+    def ground(self) -> Ground:
+        """Where the control begins."""
+        return Ground(start_of(self.trunk.trained.first), self.trunk.position)
+
+    def inherit(self, proposal: Proposal) -> Inherited:
+        """The trunk's weights for another recipe."""
+        study, parent = self.study, self.trunk.trained.first
+        inherited = study.laboratory.inherit(proposal.edit, self.recipe, parent, study.seed(0))
+        assert isinstance(inherited, Inherited), inherited  # a recipe that was checked fits any network
+        return inherited
+
+    def ground_of(self, recipe: Recipe) -> Ground:
+        """Where another recipe begins: with the trunk's moments, if they mean something to its optimiser."""
+        if recipe.optimizer.target == self.recipe.optimizer.target:
+            return self.ground
+        only = self.recipe.updated(optimizer=recipe.optimizer)
+        return Ground(self.inherit(change(self.recipe, only, "", "")).start, self.trunk.position)
+
+    def climbing(self, recipe: Recipe, replicate: int, name: str) -> Iterator[Climbed]:
+        """The way of a recipe over the rungs."""
+        study = self.study
+
+        def train(recipe: Recipe, piece: Slice, start: Start | None) -> Leg:
+            spec = study.laboratory.spec(recipe, piece, study.seed(replicate), start)
+            return spec, study.trial(spec, "edit" if name != "control" else name, self.number, name)
+
+        return climb(recipe, self.rungs, self.ground_of(recipe), train, study.settings.training.max_retreats)
+
+
+def race_optimizers(study: Study, plan: Plan, trunk: Trunk) -> Trunk:
+    """Optimisers, each with the rate that its own range test speaks for, against the present one."""
+    if not plan.race_samples:
+        return trunk
+    contest = Contest(study, trunk, rungs_of(plan.slice_samples, RACE_RUNGS), _RACE)
+    entrants = [
+        (f"set_optimizer {each.name}", with_optimizer(study, contest.recipe, each))
+        for each in entrants_of(study, contest.recipe)
+    ]
+    study.progress.say(f"generation {contest.number}: a race of {len(entrants) + 1} optimisers", "bold")
+    control = climb_control(contest)
+    return settle(contest, control, halve(contest, entrants))
+
+
+def entrants_of(study: Study, recipe: Recipe) -> list[OptimizerChoice | Lesson]:
+    """The optimisers that race against the recipe's own: those asked for, and what won on like data elsewhere."""
+    entrants: list[OptimizerChoice | Lesson] = [
+        each for each in study.settings.search.optimizers if each.part != recipe.optimizer
+    ]
+    for lesson in study.prior.winners(study.laboratory.data)[:1]:
+        if (lesson.optimizer, lesson.learning_rate) != (recipe.optimizer, recipe.learning_rate):
+            entrants.append(lesson)
+            said = f"{lesson.optimizer.name} at {lesson.learning_rate:g}"
+            study.learnt("race", f"{said} joins the race of optimisers, as study {lesson.study} ended with it")
+    return entrants
+
+
+@task("find the rate of {choice.name}")
+def with_optimizer(study: Study, recipe: Recipe, choice: OptimizerChoice | Lesson) -> Recipe:
+    """The recipe with another optimiser and the rate that is found for it, or that another study ended with."""
+    if isinstance(choice, Lesson):
+        return recipe.updated(optimizer=choice.optimizer, learning_rate=choice.learning_rate)
+    changed = recipe.updated(optimizer=choice.part, learning_rate=choice.learning_rate)
+    if not study.settings.training.find_rate:
+        return changed
+    found = study.laboratory.find_rate(changed, study.settings.seed)
+    return changed.updated(learning_rate=found.picked)
+
+
+def tune_hyperparameters(study: Study, plan: Plan, trunk: Trunk, when: Literal["before", "after"]) -> Trunk:
+    """Hyper-parameters of the trunk's training, searched in the study's space for as long as the plan says."""
+    samples, space = getattr(plan, f"tuning_{when}_samples"), study.settings.search.space
+    if not samples or space is None:
+        return trunk
+    contest = Contest(study, trunk, rungs_of(plan.slice_samples, RACE_RUNGS), _HYPERPARAMETERS)
+    study.progress.say(f"generation {contest.number}: hyper-parameters in the space {space.name}", "bold")
+    control = climb_control(contest)
+    search = Search(study, when, space, contest.recipe, contest.rungs, contest.ground_of, contest.number)
+    left = samples - (CONTROL_SEEDS + 1) * cost(contest.rungs)
+    tuning = search.run(lambda search: _has_tuned(study, plan, search, left))
+    reporting.keep_tuning(study, tuning)
+    contenders = []
+    for one in tuning.tries:
+        recipe = search.recipe_at(one.values) if one.state == "complete" else contest.recipe
+        if recipe != contest.recipe:
+            contenders.append(finished(contest, _entered(contest, "tune", recipe), search.climbed[one.number]))
+    return settle(contest, control, contenders)
+
+
+def _has_tuned(study: Study, plan: Plan, search: Search, samples: int) -> bool:
+    """Settled by samples; a clock that runs ahead of the plan is asked once for each try, and its answer kept."""
+    if sum(one.samples for one in search.tries) + cost(search.rungs[:1]) > samples:
+        return True
+    if plan.minutes is None:
+        return False
+    question = f"stop tuning {search.when} before try {len(search.tries)}"
+    return bool(
+        study.decided(
+            question, lambda: not budget_allows(plan, study.clock.seconds, study.energy.wh, cost(search.rungs))
+        )
+    )
+
+
+def climb_control(contest: Contest) -> list[Climbed]:
+    """The trunk's own recipe over all rungs, with each of the control's seeds."""
+    return [list(contest.climbing(contest.recipe, replicate, "control"))[-1] for replicate in range(CONTROL_SEEDS)]
+
+
+def _entered(contest: Contest, name: str, recipe: Recipe) -> Child:
+    proposal = change(contest.recipe, recipe, name.partition(" ")[0], f"a contest of {contest.title}")
+    inherited = contest.inherit(proposal)
+    return Child(proposal, inherited.description, certificate=inherited.certificate)
+
+
+def halve(contest: Contest, entrants: Sequence[tuple[str, Recipe]]) -> list[Contender]:
+    """All climb to the first rung; of those that came there a third goes on."""
+    children = [_entered(contest, name, recipe) for name, recipe in entrants]
+    ways = [contest.climbing(recipe, 0, name) for name, recipe in entrants]
+    climbed: list[Climbed | None] = [None] * len(entrants)
+    alive = list(range(len(entrants)))
+    for rung in contest.rungs:
+        for index in alive:
+            try:
+                climbed[index] = next(ways[index])
+            except (TrainingError, WorkerDiedError) as error:
+                contest.study.failed += 1
+                children[index] = replace(children[index], refused=str(error))
+        came = [index for index in alive if children[index].refused is None]
+        if rung is contest.rungs[-1] or not came:
+            alive = came
+            break
+        losses = [each.result.steer_loss for index in came if (each := climbed[index]) is not None]
+        alive = [came[place] for place in survivors(losses)]
+        for index in set(came) - set(alive):
+            children[index] = _stopped(children[index], climbed[index], rung, max(losses[came.index(i)] for i in alive))
+    return [
+        finished(contest, child, way) if index in alive and way is not None else Contender(child, None)
+        for index, (child, way) in enumerate(zip(children, climbed, strict=True))
+    ]
+
+
+def _stopped(child: Child, climbed: Climbed | None, rung: Rung, limit: float) -> Child:
+    assert climbed is not None
+    loss = climbed.result.steer_loss
+    reason = (
+        f"stopped after {rung.samples:,} samples: its loss was {loss:.4f}, of those that went on at most {limit:.4f}"
+    )
+    return replace(child, refused=reason, spent=(*climbed.others, climbed.result))
+
+
+def finished(contest: Contest, child: Child, climbed: Climbed) -> Contender:
+    """A contender that came to the last rung."""
+    recipe = climbed.judged[0].recipe.updated(schedule=constant())
+    trained = trained_of(contest.study, recipe, climbed.result)
+    return Contender(replace(child, trained=trained, spent=climbed.others), climbed)
+
+
+@task("judge contest of {contest.title}, generation {contest.number}")
+def settle(contest: Contest, control: list[Climbed], contenders: list[Contender]) -> Trunk:
+    """Train the most promising with a second seed, judge on *steer*, open *confirm* for what is kept."""
+    study, trunk, margin = contest.study, contest.trunk, contest.study.settings.objective.margin
+    trained = trained_of(study, contest.recipe, *(each.result for each in control))
+    children = [contender.child for contender in contenders]
+    chosen = favourite(children, trained, trunk, margin)
+    if chosen is not None:
+        children[chosen] = _again(contest, children[chosen])
+    judged = judge_generation(children, trained, trunk, margin)
+    kept = None if judged.kept is None else children[judged.kept]
+    winner = control[0] if judged.kept is None else contenders[judged.kept].climbed
+    assert winner is not None
+    confirmation = confirmation_of(study, kept.trained if kept else None, trained)
+    record = record_generation(contest.number, children, trained, judged, confirmation, margin)
+    record = settled(record, contest.title, winner)
+    recipe = winner.judged[0].recipe.updated(schedule=constant())
+    after = trunk_after(trunk, kept, winner, trained_of(study, recipe, winner.trunk[-1][1]), record)
+    reporting.write_ledger(study, after)
+    reporting.say_generation(study, record)
+    return after
+
+
+def _again(contest: Contest, child: Child) -> Child:
+    """The same recipe with a second seed: its images come in another order."""
+    assert child.trained is not None
+    recipe, first = child.trained.recipe, child.trained.first
+    second: TrialResult = list(contest.climbing(recipe, 1, child.proposal.name))[-1].result
+    return replace(child, trained=trained_of(contest.study, recipe, first, second))

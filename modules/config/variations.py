@@ -1,0 +1,163 @@
+"""Settings that differ from those of some overrides by a few values: composed once for each choice of parts."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from modules.config.checks import unknown
+from modules.config.compose import composed, settings_of
+from modules.config.overrides import groups, read
+from modules.config.settings import Settings
+from modules.config.spaces import read_space
+from modules.errors import ConfigError
+from modules.parts import CONF
+from modules.space import Parameter, Space
+
+# What a recipe is made of; the rest decides how a study goes about it and is not for a search to vary.
+_OF_A_RECIPE = (
+    *("optimizer", "batching", "averaging", "augmentation", "mixing", "selection"),
+    *("training.learning_rate", "training.batch_size", "training.label_smoothing", "training.gradient_clip"),
+)
+# While structure is searched the network is there already and trained at a constant rate.
+_OF_A_WHOLE_TRAINING = ("model", "initialisation", "schedule")
+
+
+class Variations:
+    """What overrides resolve to when some keys have other values."""
+
+    def __init__(self, overrides: Sequence[str], conf: Path = CONF) -> None:
+        self._overrides = tuple(overrides)
+        self._conf = conf
+        self._groups = groups(conf)
+        self._typed = read(self._overrides)
+        self._composed: dict[tuple[str, ...], dict[str, Any]] = {}
+
+    def settings(self, values: Mapping[str, Any]) -> Settings:
+        """The settings at a point of a space; ConfigError where a value is not allowed."""
+        config = _copied(self._base(values))
+        for key, value in values.items():
+            if key not in self._groups:
+                _set(config, key, value)
+        return settings_of(config, self._conf, self._overrides)
+
+    def point(self, space: Space, known: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Where the overrides themselves lie in a space, `known` values apart; None where they lie outside it."""
+        base = self._base({})
+        values: dict[str, Any] = {}
+        for parameter in space.parameters:
+            if parameter.condition is not None and not parameter.condition.holds(values):
+                continue
+            key = parameter.key
+            if key in self._groups:
+                typed = [one.value for one in self._typed if one.key == key]
+                same = (one for one in parameter.extremes if self._base({key: one})[key] == base[key])
+                value = typed[0] if typed else next(same, None)
+            else:
+                value = known.get(key, _get(base, key))
+            if not parameter.contains(value):
+                return None
+            values[key] = value
+        return values
+
+    def _base(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        chosen = {key: str(value) for key, value in values.items() if key in self._groups}
+        key = tuple(f"{group}={name}" for group, name in chosen.items())
+        if key not in self._composed:
+            self._composed[key] = self._with_parts(chosen) if chosen else self._through_hydra(())
+        return self._composed[key]
+
+    def _with_parts(self, chosen: Mapping[str, str]) -> dict[str, Any]:
+        """Hydra takes a third of a second; where it would only put another yaml in a place, that is done here."""
+        keys = [one.key for one in self._typed]
+        meets = any(key == "experiment" or key.split(".")[0] in chosen for key in keys)
+        nodes = {group: _yaml(self._conf, group, name) for group, name in chosen.items()}
+        if meets or any("_target_" not in node for node in nodes.values()):
+            return self._through_hydra(tuple(f"{group}={name}" for group, name in chosen.items()))
+        return {**self._base({}), **nodes}
+
+    def _through_hydra(self, chosen: tuple[str, ...]) -> dict[str, Any]:
+        config = composed([*self._overrides, *chosen], self._conf)
+        space = config["search"].get("space")
+        if space is not None:
+            config["search"]["space"] = read_space(str(space), self._conf)  # once, not at every point
+        return config
+
+
+@cache
+def _yaml(conf: Path, group: str, name: str) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    path = conf / group / f"{name}.yaml"
+    if not path.is_file():
+        raise unknown(f"choice for {group}:", name, groups(conf)[group])
+    node = OmegaConf.to_container(OmegaConf.load(path))
+    return {str(key): value for key, value in node.items()} if isinstance(node, dict) else {}
+
+
+def _copied(node: Any) -> Any:
+    """A copy of nested mappings; what lies in them is not changed by anybody."""
+    return {key: _copied(value) for key, value in node.items()} if isinstance(node, dict) else node
+
+
+def _set(config: dict[str, Any], key: str, value: Any) -> None:
+    level = _level(config, key)
+    level[key.split(".")[-1]] = value
+
+
+def _get(config: dict[str, Any], key: str) -> Any:
+    return _level(config, key)[key.split(".")[-1]]
+
+
+def _level(config: dict[str, Any], key: str) -> dict[str, Any]:
+    """The section that a key lies in; ConfigError where there is none."""
+    *path, last = key.split(".")
+    level: Any = config
+    for step in path:
+        level = level.get(step) if isinstance(level, dict) else None
+    if not isinstance(level, dict) or last not in level or last.startswith("_"):
+        raise ConfigError(f"unknown key {key}")
+    return level
+
+
+def check_space(space: Space, overrides: Sequence[str], whole_trainings: bool, conf: Path = CONF) -> None:
+    """Refuse a space whose keys or values the configuration does not have, or that contradicts the overrides."""
+    where = f"search.space={space.name}"
+    _check_keys(space, where, whole_trainings)
+    for typed in read(overrides):
+        for key in space.keys:
+            if typed.key == key:
+                raise ConfigError(f"{typed.text} contradicts {where}, which varies {key}; allowed is one of the two")
+    variations = Variations(overrides, conf)
+    for parameter in space.parameters:
+        for values in _samples(parameter, space, conf):
+            try:
+                variations.settings(values)
+            except ConfigError as error:
+                said = ", ".join(f"{key}={value}" for key, value in values.items())
+                raise ConfigError(f"{where} at {said}: {error}") from error
+
+
+def _check_keys(space: Space, where: str, whole_trainings: bool) -> None:
+    allowed = (*_OF_A_RECIPE, *(_OF_A_WHOLE_TRAINING if whole_trainings else ()))
+    for key in space.keys:
+        if key in allowed or key.split(".")[0] in allowed:
+            continue
+        if key.split(".")[0] in _OF_A_WHOLE_TRAINING:
+            raise ConfigError(
+                f"{where} varies {key}, which is settled before structure is searched; allowed is "
+                f"`espalier sweep {space.name}`, and here {', '.join(allowed)}"
+            )
+        raise ConfigError(f"{where}: unknown key {key}, or one that no search may vary; allowed: {', '.join(allowed)}")
+
+
+def _samples(parameter: Parameter, space: Space, conf: Path) -> Iterator[dict[str, Any]]:
+    """The points at which a parameter is checked: its extremes, with each choice of the parts that it belongs to."""
+    condition, group = parameter.condition, parameter.key.split(".")[0]
+    axes: dict[str, tuple[Any, ...]] = {condition.key: condition.values} if condition else {}
+    if group != parameter.key and group not in axes and group in groups(conf):
+        axes |= {one.key: one.extremes for one in space.parameters if one.key == group}
+    for choices in itertools.product(*axes.values()):
+        for value in parameter.extremes:
+            yield {**dict(zip(axes, choices, strict=True)), parameter.key: value}

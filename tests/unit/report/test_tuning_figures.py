@@ -1,0 +1,78 @@
+from xml.etree import ElementTree
+
+import pytest
+
+from modules.records import Interval
+from modules.report.credit import credit_cells, credit_figure, credit_headline
+from modules.report.tuning_figures import tuning_captions, tuning_figures
+from modules.search.contributions import Contribution, Credits
+from modules.search.tries import Try, Tuning
+from modules.space import Choice, Condition, Real, Space
+
+SPACE = Space(
+    name="made-up",
+    parameters=(
+        Choice(key="optimizer", values=("adamw", "sgd")),
+        Real(key="rate", low=1e-4, high=1.0, log=True),
+        Real(key="momentum", low=0.0, high=0.9, condition=Condition(key="optimizer", values=("sgd",))),
+    ),
+)
+
+
+def tries(count):
+    for number in range(count):
+        values = {"optimizer": ("adamw", "sgd")[number % 2], "rate": 10 ** -(number % 4 + 0.5)}
+        values |= {"momentum": 0.5} if number % 2 else {}
+        state = ("complete", "complete", "stopped", "failed")[number % 4]
+        losses = () if state == "failed" else (1 / (number + 1),)
+        yield Try(
+            number=number, values=values, state=state, losses=losses, params=100 + number, flops=number, error=0.1
+        )
+
+
+@pytest.fixture(scope="module")
+def tuning():
+    found = {"rate": 0.7, "optimizer": 0.3}
+    return Tuning(
+        when="sweep", space=SPACE, figures=("loss", "params"), tries=tuple(tries(12)), rungs=(10, 30), importances=found
+    )
+
+
+def test_every_picture_is_drawn_and_told(tuning):
+    pictures = tuning_figures(tuning)
+    assert set(pictures) == {"history", "importances", "parallel_coordinates", "slices", "front"}
+    assert set(pictures) <= set(tuning_captions(tuning))
+    for svg in pictures.values():
+        ElementTree.fromstring(svg)
+        assert len(svg) < 200_000
+    assert "optimizer" in pictures["parallel_coordinates"]
+    assert "most of all rate" in tuning_captions(tuning)["importances"]
+
+
+def test_a_search_in_which_all_failed_has_nothing_to_show():
+    failed = Try(number=0, values={}, state="failed", reason="its loss exploded")
+    tuning = Tuning(when="sweep", space=SPACE, tries=(failed,))
+    assert tuning_figures(tuning) == {}
+    assert "none ended" in tuning_captions(tuning)["history"]
+
+
+def contribution(name, low, estimate, high):
+    interval = Interval(estimate=estimate, low=low, high=high, standard_error=0.01)
+    return Contribution(
+        name=name, what="x", error=0.1 + estimate, bought_error=interval, bought_seconds=-3.0, bought_wh=None, params=10
+    )
+
+
+def test_credit_says_what_is_clear_and_what_cost():
+    found = (
+        contribution("schedule", 0.01, 0.02, 0.03),
+        contribution("prior", -0.1, 0.0, 0.1),
+        contribution("averaging", -0.03, -0.02, -0.01),
+    )
+    credits = Credits(
+        study="s", seeds=(0, 1), samples=1000, num_images=158, error=0.1, seconds=9.0, contributions=found
+    )
+    assert credit_cells(found[0])[3] == "+2.00 (+1.00 to +3.00)"
+    said = credit_headline(credits)
+    assert "clearly bought something: schedule; cost something: averaging" in said
+    ElementTree.fromstring(credit_figure(credits))

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from modules.search.contributions import Outcome, contributions
+from modules.search.judging import PRIOR_FREEDOM, PRIOR_NOISE
+
+
+def outcome(*seeds, seconds=10.0, energy=None):
+    wrong = np.array(seeds, dtype=bool)
+    return Outcome(wrong, (seconds,) * len(seeds), (100,) * len(seeds), (energy,) * len(seeds))
+
+
+def test_by_hand():
+    """Ten images, two seeds: with all 1 and 1 wrong, without 3 and 3; no noise between seeds but the prior's."""
+    whole = outcome([1] + [0] * 9, [1] + [0] * 9)
+    less = outcome([1, 1, 1] + [0] * 7, [1, 1, 1] + [0] * 7, seconds=7.0)
+    credits = contributions("s", [0, 1], 1000, whole, {"schedule": ("constant", less)}, ["prior"])
+    (one,) = credits.contributions
+    assert (credits.error, one.error, credits.unused) == (0.1, 0.3, ("prior",))
+    assert one.bought_error.estimate == pytest.approx(0.2)
+    assert one.bought_seconds == -3.0
+    assert one.bought_wh is None
+    images = np.var([0, 1, 1] + [0] * 7, ddof=1) / 10
+    noise = PRIOR_FREEDOM * (PRIOR_NOISE * 0.1) ** 2 / (PRIOR_FREEDOM + 2)
+    assert one.bought_error.standard_error == pytest.approx(np.sqrt(images + noise * (1 / 2 + 1 / 2)))
+    freedom = (images + noise) ** 2 / (noise**2 / (PRIOR_FREEDOM + 2) + images**2 / 9)
+    reach = stats.t.ppf(0.975, freedom) * one.bought_error.standard_error
+    assert one.bought_error.high == pytest.approx(0.2 + reach)
+
+
+def test_most_first_and_energy_where_all_know_theirs():
+    whole = outcome([1, 0, 0, 0], energy=2.0)
+    without = {"a": ("x", outcome([1, 1, 0, 0], energy=3.5)), "b": ("y", outcome([1, 1, 1, 0], energy=1.0))}
+    credits = contributions("s", [0], 1000, whole, without)
+    assert [(one.name, one.bought_wh) for one in credits.contributions] == [("b", -1.0), ("a", 1.5)]
+
+
+def test_noise_between_seeds_widens_the_interval():
+    calm, wild = outcome([1, 0, 0, 0], [1, 0, 0, 0]), outcome([1, 1, 1, 1], [0, 0, 0, 0])
+    reference = outcome([1, 0, 0, 0], [1, 0, 0, 0])
+    sure, unsure = (
+        contributions("s", [0, 1], 1, reference, {"a": ("x", each)}).contributions[0].bought_error.standard_error
+        for each in (calm, wild)
+    )
+    assert unsure > 5 * sure
