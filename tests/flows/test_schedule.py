@@ -194,7 +194,7 @@ def test_a_schedule_runs_refuses_and_cancels_one_study_at_a_time(served: tuple[P
     assert process.wait(PATIENCE) == 0
     states = [json.loads(path.read_text())["state"] for path in home.glob("studies/*/summary.json")]
     assert sorted(states) == ["completed", "interrupted", "interrupted"]
-    assert "Traceback" not in log.read_text()
+    assert "Traceback" not in log.read_text(), log.read_text()
     assert "Warning" not in log.read_text()
 
 
@@ -216,7 +216,7 @@ def test_a_server_of_its_own_is_started_again_where_it_dies(tmp_path: Path) -> N
     finally:
         process.kill()
         process.wait()
-    assert "Traceback" not in log.read_text()
+    assert "Traceback" not in log.read_text(), log.read_text()
     wait_until(lambda: not is_locked(home / "prefect" / "watchdog.lock"))
 
 
