@@ -48,7 +48,7 @@ $(VENV)/bin/python:
 $(INSTALLED): $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "installing Espalier into $(VENV); this takes some minutes the first time"
 	$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch)
-	$(PIP) -e .
+	$(PIP) -e '.[explain]'
 	@touch $@
 
 $(INSTALLED_DEV): $(INSTALLED)

@@ -135,7 +135,9 @@ def _silent(progress: dict[str, Any]) -> None:
 def _spec(network: str, root: str, home: Path, updates: int) -> TrialSpec:
     settings = resolve(["data=mnist", f"data.root={root}", f"model={network}"])
     data = configured_data(settings, Store(home / "store"))
-    recipe = configured_recipe(settings, data).updated(augmentation=settings.augmentation, batch_size=_BATCH_SIZE)
+    recipe = configured_recipe(settings, data).updated(
+        augmentation=settings.augmentation.transforms, batch_size=_BATCH_SIZE
+    )
     samples = updates * recipe.batch_size
     piece = Slice(samples=samples, evaluate_every=samples)
     return TrialSpec(recipe=recipe, slice=piece, seed=_SEED, data=data, numerics=numerics_of_this_process())

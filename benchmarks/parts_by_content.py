@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from modules.data.idx import read_fashion_mnist, read_mnist
+from modules.data.known import read_fashion_mnist, read_mnist
 from modules.data.parts import PARTS, assign_parts, group_keys
 
 READERS = {"mnist": read_mnist, "fashion_mnist": read_fashion_mnist}

@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=12.0, help="of each training that is compared")
     parser.add_argument("--fraction", type=float, default=0.5)
     parser.add_argument("--score", choices=["el2n", "forgetting"], default="el2n")
-    parser.add_argument("--end", choices=["hard", "easy"], default="hard", help="of the score that is kept")
+    parser.add_argument("--end", choices=["hard", "easy"], help="of the score that is kept; by rule if not given")
     arguments = parser.parse_intermixed_args()
     seeds = arguments.seeds or list(range(3 if arguments.full else 1))
     folders, overrides = split_arguments(arguments.arguments)

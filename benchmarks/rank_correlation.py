@@ -121,7 +121,7 @@ def _measure(
 
 
 def _first(settings: Settings, data: DataRecord, shortest: int) -> Recipe:
-    recipe = configured_recipe(settings, data).updated(augmentation=settings.augmentation)
+    recipe = configured_recipe(settings, data).updated(augmentation=settings.augmentation.transforms)
     if settings.averaging.arguments.get("half_life_samples", 0) is not None:
         return recipe
     # The rule's half-life is a fraction of the slice of a study; here it is that of the shortest slice.

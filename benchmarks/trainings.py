@@ -38,7 +38,7 @@ class Bench:
         """What `espalier run` would start with under these overrides; the rate is the default, not a range test's."""
         settings = resolve([*choices, *self.overrides])
         recipe = configured_recipe(settings, self.laboratory.data)
-        return recipe.updated(augmentation=settings.augmentation)
+        return recipe.updated(augmentation=settings.augmentation.transforms)
 
     def arrays(self) -> Arrays:
         """The data."""

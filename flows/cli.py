@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from modules.errors import ConfigError, DataError, StudyError, UserError
 
+_REFUSED = 3
 _INTERRUPTED, _TERMINATED, _BROKEN_PIPE = 130, 143, 141
 _GOES_ON = "the same command goes on where this one stopped"
 
@@ -28,11 +29,15 @@ examples:
   espalier run experiment=classic_cnn                  a preset
   espalier sweep training data=mnist data.root=DIR     hyper-parameters of whole trainings, worse ones stopped early
   espalier config training.batch_size=64               what that resolves to, and every key there is
+  espalier data data=folder data.root=DIR              a look at the images
   espalier plan data=mnist data.root=DIR               what it would cost
   espalier predict STUDY a.png b.png > predictions.csv
+  espalier promote STUDY                               its bundle goes live, if it passes the gate
+  espalier serve digits                                what is live of a model, over HTTP
 
 What runs produce is written to ESPALIER_HOME, or to mlruns in the current folder.
-Exit codes: 0 done, 1 a fault of ours (says where its log is), 2 a wrong input, 130 and 143 interrupted."""
+Exit codes: 0 done, 1 a fault of ours (says where its log is), 2 a wrong input, 3 refused by the gate, 130 and 143
+interrupted."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -96,7 +101,7 @@ def _dispatch(argv: list[str]) -> int:
     own = _Parser(prog=f"espalier {name}", description=command.summary, allow_abbrev=False, formatter_class=_Raw)
     command.declare(own)
     if "--help" in rest or "-h" in rest:
-        own.epilog = _choices() if name in ("run", "plan", "config") else None
+        own.epilog = _choices() if name in ("run", "plan", "data", "config") else None
     return command.act(own.parse_intermixed_args(rest))
 
 
@@ -146,9 +151,41 @@ def _declare_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", metavar="STUDY", help="its name; `espalier studies` lists them")
 
 
+def _declare_bundle(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", metavar="BUNDLE", help="its folder, MODEL/VERSION, a model or a study")
+
+
 def _declare_predict(parser: argparse.ArgumentParser) -> None:
-    _declare_study(parser)
+    _declare_bundle(parser)
     parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="an image")
+
+
+def _declare_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "bundle", metavar="BUNDLE", help="its folder, MODEL/VERSION, a study, or a model: whatever is live of it"
+    )
+    parser.add_argument("--host", help="the address to listen on; config.yaml says which otherwise")
+    parser.add_argument("--port", type=int, help="the port to listen on; 0: any that is free")
+
+
+def _declare_promote(parser: argparse.ArgumentParser) -> None:
+    _declare_bundle(parser)
+    _declare_tracking(parser)
+
+
+def _declare_rollback(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="its name, which is that of its data")
+    _declare_tracking(parser)
+
+
+def _declare_tracking(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tracking-uri", help="MLflow's address, where it is not the database of ESPALIER_HOME")
+
+
+def _declare_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="STUDY|FOLDER", help="a finished study, or a folder with its winner's files")
+    parser.add_argument("file", metavar="IMAGE", type=Path, help="an image")
+    parser.add_argument("--output", metavar="PAGE", type=Path, help="where to write the page; IMAGE-explained.html")
 
 
 def _choices() -> str:
@@ -222,6 +259,17 @@ def _plan(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _data(arguments: argparse.Namespace) -> int:
+    """Read the images as a study would, and show them; nothing is trained."""
+    from modules.config import resolve
+
+    settings = resolve(arguments.overrides)
+    from flows.looking import look_at_data
+
+    look_at_data(settings, _home())
+    return 0
+
+
 def _config(arguments: argparse.Namespace) -> int:
     from modules.config import config_text
 
@@ -242,6 +290,77 @@ def _ui(arguments: argparse.Namespace) -> int:
 
     serve_ui(_home())
     return 0
+
+
+def _declare_server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=4200, help="where it listens (0: anywhere; default 4200)")
+
+
+def _server(arguments: argparse.Namespace) -> int:
+    from flows.server import serve_prefect
+
+    serve_prefect(_home(), arguments.port)
+    return 0
+
+
+def _declare_schedule(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cron", required=True, metavar="'M H D M W'", help="when: minute hour day month weekday")
+    parser.add_argument("--timezone", default="UTC", help="whose clock (default UTC)")
+    parser.add_argument("--name", required=True, help="of the schedule; its studies are called NAME-DATE")
+    parser.add_argument(
+        "--retrain", action="store_true", help="only if the data has changed, and from the live model on"
+    )
+    _declare_overrides(parser)
+
+
+def _schedule(arguments: argparse.Namespace) -> int:
+    """Serve a schedule until a Ctrl-C; what it would run is checked first."""
+    from modules.config import check_from_afar, resolve
+
+    check_from_afar(arguments.overrides)
+    resolve(arguments.overrides)
+    from flows.schedule import Schedule, serve_schedule
+
+    schedule = Schedule(
+        arguments.name, arguments.cron, arguments.timezone, tuple(arguments.overrides), arguments.retrain
+    )
+    serve_schedule(schedule, _home())
+    return 0
+
+
+def _declare_sync(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("studies", nargs="*", metavar="STUDY", help="which (default: all)")
+    parser.add_argument("--uri", help="of an MLflow server (default: mlflow.db under ESPALIER_HOME)")
+
+
+def _sync(arguments: argparse.Namespace) -> int:
+    from flows.listing import study_names
+
+    for name in arguments.studies:
+        _check_study(name)
+    from flows.syncing import sync_studies
+
+    sync_studies(arguments.studies or study_names(_home()), _home(), arguments.uri)
+    return 0
+
+
+def _declare_gc(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--yes", action="store_true", help="remove without asking")
+
+
+def _gc(arguments: argparse.Namespace) -> int:
+    from flows.collecting import collect
+
+    collect(_home(), arguments.yes)
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from flows.doctor import examine, printed
+
+    findings = examine(_home())
+    print(printed(findings))
+    return int(any(finding.is_wrong for finding in findings))
 
 
 def _report(arguments: argparse.Namespace) -> int:
@@ -292,20 +411,69 @@ def _credit(arguments: argparse.Namespace) -> int:
 
 def _predict(arguments: argparse.Namespace) -> int:
     """A line of CSV for each file: the file, its most probable class and how probable it is."""
-    _check_study(arguments.study)
-    for path in arguments.files:
-        if not path.is_file():
-            found = "it is not a file" if path.exists() else "there is no such file"
-            raise DataError(f"cannot read {path}: {found}; allowed are image files")
+    _check_files(arguments.files)
     import csv
 
     from flows.predict import predict_files
 
-    predictions = list(predict_files(arguments.study, arguments.files, _home()))  # or a bad file leaves half a table
+    predictions = list(predict_files(arguments.bundle, arguments.files, _home()))  # or a bad file leaves half a table
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["file", "class", "probability"])
     writer.writerows([path, name, f"{probability:.6f}"] for path, name, probability in predictions)
     return 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from flows.live import serve
+
+    serve(arguments.bundle, _home(), arguments.host, arguments.port)
+    return 0
+
+
+def _promote(arguments: argparse.Namespace) -> int:
+    """0 where the bundle goes live, 3 where the gate refuses it: a schedule may want to know."""
+    from flows.live import gate, said
+    from modules.deployment.bundles import find_bundle
+
+    promotion = gate(find_bundle(arguments.bundle, _home()), _home(), arguments.tracking_uri)
+    print(said(promotion))
+    return _REFUSED if promotion.action == "refused" else 0
+
+
+def _rollback(arguments: argparse.Namespace) -> int:
+    from flows.live import said, take_back
+
+    print(said(take_back(arguments.model, _home(), arguments.tracking_uri)))
+    return 0
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    """The most probable classes of an image, and a page with what speaks for the first."""
+    from flows.listing import study_names
+
+    folder = Path(arguments.model)
+    if arguments.model in study_names(_home()):
+        folder = _home() / "studies" / arguments.model / "champion"
+    elif not folder.is_dir():
+        _check_study(arguments.model)
+    image = arguments.file
+    _check_files([image])
+    from flows.explaining import explain_file
+
+    page = arguments.output or Path(f"{image.stem}-explained.html")
+    said = explain_file(folder, image, page, _home())
+    print(", ".join(f"{name} {probability:.2%}" for name, probability in list(said.probabilities.items())[:3]))
+    for note in said.notes:
+        print(note.replace("_", " "))
+    print(page)
+    return 0
+
+
+def _check_files(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if not path.is_file():
+            found = "it is not a file" if path.exists() else "there is no such file"
+            raise DataError(f"cannot read {path}: {found}; allowed are image files")
 
 
 def _check_study(name: str) -> None:
@@ -372,13 +540,25 @@ COMMANDS = {
     "run": Command("run a study; the same command again goes on with it", _run, _declare_run),
     "sweep": Command("search hyper-parameters; the same command again goes on with it", _sweep, _declare_sweep),
     "plan": Command("what a study would cost", _plan, _declare_overrides),
+    "data": Command("look at the images before anything is trained", _data, _declare_overrides),
     "config": Command("what a configuration resolves to", _config, _declare_overrides),
     "studies": Command("the studies there are", _studies, lambda parser: None),
+    "server": Command("Prefect's server, with schedules, until a Ctrl-C", _server, _declare_server),
+    "schedule": Command("run a study whenever it is due", _schedule, _declare_schedule),
     "ui": Command("show Prefect's and MLflow's pages", _ui, lambda parser: None),
+    "doctor": Command(
+        "what is installed and whether it works, and what to do where it does not", _doctor, lambda p: None
+    ),
+    "gc": Command("remove what no ledger and no study under way needs; asks first", _gc, _declare_gc),
+    "sync": Command("write studies into MLflow again, from the store", _sync, _declare_sync),
     "report": Command("write a study's report again", _report, _declare_study),
     "credit": Command("what each automation of a study bought, by leaving it out", _credit, _declare_credit),
     "replay": Command("rebuild a study's winner from its ledger, to the same bits", _replay, _declare_study),
     "predict": Command("the classes of images, as CSV", _predict, _declare_predict),
+    "serve": Command("answer over HTTP with a bundle, or with what is live of a model", _serve, _declare_serve),
+    "promote": Command("let a bundle go live, if it passes the gate", _promote, _declare_promote),
+    "rollback": Command("make live again what was live before", _rollback, _declare_rollback),
+    "explain": Command("which pixels of an image speak for its class, as a page", _explain, _declare_explain),
 }
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.orchestration import submit
-from modules.errors import ConfigError, UserError, WorkerError
+from modules.errors import ConfigError, StudyError, UserError, WorkerError
 from modules.workers.jobs import Report
 from modules.workers.pool import PoolClosedError, WorkerDiedError, WorkerPool
 
@@ -98,6 +98,9 @@ def do_job(job: str, arguments: str, threads: int, log_folder: str, timeout_seco
     """On the cluster: have this machine's own process do a job; JSON in, JSON out."""
     logging.getLogger("prefect.task_runs").setLevel(logging.CRITICAL)  # a local cluster's console is the study's
     pool = _own_pool(threads, log_folder, timeout_seconds)
+    spec = json.loads(arguments).get("spec")
+    if spec is not None:
+        _check_numerics(pool, json.dumps(spec["numerics"], sort_keys=True))
     return json.dumps(pool.call(job, json.loads(arguments)))
 
 
@@ -107,6 +110,25 @@ def _own_pool(threads: int, log_folder: str, timeout_seconds: float) -> WorkerPo
     pool = WorkerPool(1, threads, folder, preload="modules.training.trial", timeout_seconds=timeout_seconds)
     atexit.register(pool.close)
     return pool
+
+
+@functools.cache
+def _check_numerics(pool: WorkerPool, expected: str) -> None:
+    """StudyError where this machine would train to other bits than the one that the trial's key speaks of."""
+    wished = json.loads(expected)
+    asked = {name: wished[name] for name in ("precision", "devices", "strategy")} | {"accelerator": wished["device"]}
+    found = pool.call("modules.training.numerics.describe_numerics", asked)
+    other = {name: value for name, value in found.items() if value != wished[name]}
+    if other:
+        theirs = {name: wished[name] for name in other}
+        raise StudyError(
+            f"{os.uname().nodename} computes with {_listed(other)}, the study with {_listed(theirs)}; allowed is a "
+            "cluster of machines of one kind"
+        )
+
+
+def _listed(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
 def task_runner(kind: str, workers: int, address: str | None) -> "Callable[[], TaskRunner[Any]]":

@@ -21,7 +21,7 @@ from modules.search.plan import CONTROL_SEEDS, RACE_RUNGS, Plan
 from modules.search.prior import Lesson
 from modules.search.proposal import Proposal
 from modules.search.rungs import Rung, constant, cost, rungs_of
-from modules.search.stopping import clock_allows
+from modules.search.stopping import budget_allows
 from modules.training.spec import Slice, Start
 from modules.workers.pool import WorkerDiedError
 
@@ -141,10 +141,14 @@ def _has_tuned(study: Study, plan: Plan, search: Search, samples: int) -> bool:
     """Settled by samples; a clock that runs ahead of the plan is asked once for each try, and its answer kept."""
     if sum(one.samples for one in search.tries) + cost(search.rungs[:1]) > samples:
         return True
-    if plan.minutes is None:
+    if plan.calibration is None:
         return False
     question = f"stop tuning {search.when} before try {len(search.tries)}"
-    return bool(study.decided(question, lambda: not clock_allows(plan, study.clock.seconds, cost(search.rungs))))
+    return bool(
+        study.decided(
+            question, lambda: not budget_allows(plan, study.clock.seconds, study.energy.wh, cost(search.rungs))
+        )
+    )
 
 
 def climb_control(contest: Contest) -> list[Climbed]:
@@ -169,7 +173,7 @@ def halve(contest: Contest, entrants: Sequence[tuple[str, Recipe]]) -> list[Cont
             try:
                 climbed[index] = next(ways[index])
             except (TrainingError, WorkerDiedError) as error:
-                contest.study.failed += 1
+                contest.study.count_failure()
                 children[index] = replace(children[index], refused=str(error))
         came = [index for index in alive if children[index].refused is None]
         if rung is contest.rungs[-1] or not came:

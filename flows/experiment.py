@@ -3,31 +3,35 @@
     load -> select -> augment -> train baseline -> evaluate --+
                                                               |   one generation:
             +------ propose edits from the evaluation, train them and the control, judge, keep
-            +--> final training -> test once -> report
+            +--> final training -> test once -> explain -> deploy -> report
 
 Each stage is a function that hands on small records; with the decorators taken away it still runs, which is what
 `orchestrator=inline` does. Networks are trained, edited and observed in worker processes of their own.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from flows import reporting
+from flows import deploying, reporting
+from flows.augmentation import augmented
 from flows.contests import entrants_of, race_optimizers, tune_hyperparameters
+from flows.deploying import Deployed
 from flows.evidence import confirmation_of, trained_of
+from flows.explaining import explain_winner
 from flows.first_network import find_earlier_winner, size_network
 from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
-from flows.selection import find_selection, say_imbalance
+from flows.selection import find_selection, say_cost, say_imbalance
 from flows.study import Study
 from flows.translation import configured_data, configured_limits, configured_recipe, configured_wishes
 from flows.tuning import sweep, swept
 from modules.config import RunnerSettings, Settings, home_folder, resolve
 from modules.errors import TrainingError
 from modules.evaluation.outputs import Outputs
+from modules.explanation.records import Explanation
 from modules.recipe import Recipe
 from modules.records import CurvePoint, DataRecord, Part, Step, TrialResult
 from modules.report.table import study_markdown
@@ -52,7 +56,7 @@ from modules.search.plan import CONTROL_SEEDS, Plan
 from modules.search.plan import make_plan as new_plan
 from modules.search.prior import Prior, take_prior
 from modules.search.proposal import Knowledge, Proposal, propose
-from modules.search.stopping import final_samples, why_stop
+from modules.search.stopping import final_samples, used_up, why_stop
 from modules.store import Store
 from modules.training.spec import Slice, Start, TrialSpec
 from modules.workers.pool import WorkerDiedError
@@ -98,7 +102,7 @@ def run_study(settings: Settings, command: str) -> Path:
 
 
 def plan_study(settings: Settings, home: Path) -> None:
-    """Say what a study would train and with what it would start; nothing but a calibration is trained.
+    """Say what a study would train and with what it would start; all that is trained is what a plan rests on.
 
     Where a selection has to be found, the plan is that of a study on all images.
     """
@@ -108,13 +112,16 @@ def plan_study(settings: Settings, home: Path) -> None:
         recipe = tune_recipe(study, size_network(study, recipe, find_earlier_winner(study)))
         plan = make_plan(study, recipe)
         reporting.say_plan(study, plan)
+        say_cost(study)
 
 
 def study_flow(study: Study) -> None:
     """From the images to the report."""
     found = find_winner(study)
     test = open_test(study, found.final)
-    write_report(study, found, test)
+    explanation = explain(study, found.final)
+    deployed = deploy(study, found.trunk, found.final, test)
+    write_report(study, found, test, explanation, deployed)
 
 
 def find_winner(study: Study) -> Found:
@@ -147,6 +154,7 @@ def load_data(study: Study) -> DataRecord:
     data = configured_data(study.settings, Store(study.home / "store"))
     study.open_laboratory(data)
     reporting.say_data(study, data)
+    reporting.keep_look(study, data)
     return data
 
 
@@ -170,8 +178,8 @@ def select_data(study: Study, data: DataRecord) -> Recipe:
 
 @task("augment training images")
 def augment_data(study: Study, recipe: Recipe) -> Recipe:
-    """The recipe with what its training images go through."""
-    return recipe.updated(augmentation=study.settings.augmentation)
+    """The recipe with what its training images go through: given, or found among candidates."""
+    return augmented(study, recipe)
 
 
 @task("batch size and learning rate")
@@ -208,8 +216,9 @@ def _new_plan(study: Study, recipe: Recipe) -> Plan:
         wishes = study.found.left_of(wishes)
     if wishes.races:
         wishes = wishes.updated(races=len(entrants_of(study, recipe)))
-    calibration = study.laboratory.calibrate(recipe) if wishes.minutes is not None else None
-    plan = new_plan(wishes, study.laboratory.num_selected(recipe), calibration, study.clock.seconds)
+    calibration = study.laboratory.calibrate(recipe) if wishes.needs_calibration else None
+    num_train = study.laboratory.num_selected(recipe)
+    plan = new_plan(wishes, num_train, calibration, study.clock.seconds, study.energy.wh)
     return plan.updated(prior=study.prior.content_digest if study.prior.lessons else None)
 
 
@@ -259,6 +268,7 @@ def stop_reason(study: Study, plan: Plan, trunk: Trunk, number: int) -> str | No
             study.settings.budget.target_error,
             trunk.generations_in_vain,
             study.settings.search.patience,
+            study.energy.wh,
         ),
     )
     if reason:
@@ -282,7 +292,7 @@ def run_generation(
         partial(train_children, study, plan, trunk, proposals, number),
     )
     chosen = favourite(children, control, trunk, study.settings.objective.margin)
-    if chosen is not None:
+    if chosen is not None and out_of_energy(study, plan, f"second seed of generation {number}") is None:
         children[chosen] = train_again(study, plan, trunk, children[chosen], number)
     children += others
     if _is_pareto(study):
@@ -311,9 +321,8 @@ def propose_edits(study: Study, plan: Plan, trunk: Trunk, diagnosis: Diagnosis, 
     knowledge = (
         Knowledge(diagnosis=diagnosis, rows=rows, limits=limits, prior=study.prior) if search.kind == "edits" else None
     )
-    architecture = trunk.trained.recipe.architecture
     count = _PROPOSED * plan.begun_per_generation
-    return propose(search.edits, architecture, knowledge, count, study.settings.seed, number)
+    return propose(search.edits, trunk.trained.recipe, knowledge, count, study.settings.seed, number)
 
 
 def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trained:
@@ -408,12 +417,23 @@ def _given_up(proposal: Proposal, inherited: Inherited, look: CurvePoint) -> Chi
 def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, number: int) -> Child:
     """The edited network trained for a slice; a Child with a reason where that fails, as when memory runs out."""
     child = Child(proposal, inherited.description, certificate=inherited.certificate)
+    no_more = out_of_energy(study, plan, f"{proposal.name} {inherited.description} of generation {number}")
+    if no_more is not None:
+        return replace(child, refused=no_more)
     try:
         trial = _train_edited(study, plan, trunk, proposal, inherited, 0, number)
     except (TrainingError, WorkerDiedError) as error:
-        study.failed += 1
+        study.count_failure()
         return replace(child, refused=str(error))
     return replace(child, trained=trained_of(study, _at_constant_rate(inherited.recipe), trial))
+
+
+def out_of_energy(study: Study, plan: Plan, training: str) -> str | None:
+    """Why a training that can be left out is: the watt-hours are used up. Decided once, since it was measured."""
+    if plan.wh is None:
+        return None
+    reason: str | None = study.decided(f"leave out {training}", lambda: used_up(plan, study.energy.wh))
+    return reason
 
 
 def train_again(study: Study, plan: Plan, trunk: Trunk, child: Child, number: int) -> Child:
@@ -471,11 +491,19 @@ def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member],
         only = FinalTraining(recipe, trial, recipe.content_digest, trunk.lineage)
         return confirm_final(study, trunk, {"baseline": only})
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
-    ways = {"continued": partial(_cool_down, study, plan, trunk, samples, "final: continued")}
+    ways: dict[str, Callable[[], FinalTraining | None]] = {
+        "continued": partial(_cool_down, study, plan, trunk, samples, "final: continued")
+    }
     if plan.scratch_samples:
         anew = recipe.updated(schedule=first.schedule)
         ways["from scratch"] = partial(_from_scratch, study, plan, anew, samples)
-    return confirm_final(study, trunk, dict(zip(ways, study.each([*ways.values()]), strict=True)))
+    return confirm_final(study, trunk, _trained_each(study, ways))
+
+
+def _trained_each(study: Study, ways: dict[str, Callable[[], FinalTraining | None]]) -> dict[str, FinalTraining]:
+    """The final trainings that there was energy for."""
+    trained = zip(ways, study.each([*ways.values()]), strict=True)
+    return {name: training for name, training in trained if training is not None}
 
 
 def train_front(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member]) -> Final:
@@ -483,17 +511,23 @@ def train_front(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member])
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
     members = spaced(front, study.settings.objective.front_size)
     each = max(plan.slice_samples, (samples + bool(plan.scratch_samples) * samples) // len(members))
-    names = [f"front {number}" for number in range(1, len(members) + 1)]
-    cooled = study.each(
-        [
-            partial(_cool_down, study, plan, member, each, f"final: {name}")
-            for name, member in zip(names, members, strict=True)
-        ]
-    )
-    return confirm_final(study, trunk, dict(zip(names, cooled, strict=True)))
+    ways: dict[str, Callable[[], FinalTraining | None]] = {
+        f"front {number}": partial(_cool_down_member, study, plan, member, each, number)
+        for number, member in enumerate(members, start=1)
+    }
+    return confirm_final(study, trunk, _trained_each(study, ways))
 
 
-def _from_scratch(study: Study, plan: Plan, recipe: Recipe, samples: int) -> FinalTraining:
+def _cool_down_member(study: Study, plan: Plan, member: Member, samples: int, number: int) -> FinalTraining | None:
+    name = f"front {number}"
+    if number > 1 and out_of_energy(study, plan, f"final training of {name}") is not None:
+        return None
+    return _cool_down(study, plan, member, samples, f"final: {name}")
+
+
+def _from_scratch(study: Study, plan: Plan, recipe: Recipe, samples: int) -> FinalTraining | None:
+    if out_of_energy(study, plan, "final training from scratch") is not None:
+        return None
     spec = study.laboratory.spec(recipe, _piece(study, samples, plan.evaluate_every), study.seed(0))
     done = train_trial(study, spec, "final: from scratch")
     return FinalTraining(recipe, done, recipe.content_digest, (_first_step(spec, done),))
@@ -532,10 +566,24 @@ def open_test(study: Study, final: Final) -> Outputs:
     return study.laboratory.observe(final.winner.recipe, final.winner.trial, "test")
 
 
+@task("explain winner")
+def explain(study: Study, final: Final) -> Explanation | None:
+    """What the winner does on the test images and which pixels speak for it; nothing is opened for it."""
+    return explain_winner(study, final)
+
+
+@task("deploy", retries=2)
+def deploy(study: Study, trunk: Trunk, final: Final, test: Outputs) -> Deployed:
+    """The winner as files, and as a bundle that has proved to answer like the network that was trained."""
+    return deploying.deploy_winner(study, trunk, final, test)
+
+
 @task("write report", retries=2)
-def write_report(study: Study, found: Found, test: Outputs) -> None:
-    """The winner for `espalier predict`, the ledger, the report with its figures, the summary, and MLflow's page."""
-    view = reporting.write_study(study, found.plan, found.trunk, found.final, test)
+def write_report(
+    study: Study, found: Found, test: Outputs, explanation: Explanation | None, deployed: Deployed
+) -> None:
+    """The ledger, the report with its figures, the summary, and MLflow's page."""
+    view = reporting.write_study(study, found.plan, found.trunk, found.final, test, explanation, deployed)
     publish_table(f"study-{study.name}", study_markdown(view))
 
 
@@ -545,7 +593,8 @@ def _affordable(study: Study, plan: Plan, trunk: Trunk) -> int:
     wished = settings.search.final_samples is not None or settings.training.max_epochs is not None
     generations = [record for record in trunk.generations if record.contest is None]
     stopped_early = len(generations) < plan.generations and not wished
-    return final_samples(plan, study.clock.seconds, latest.seconds / latest.samples, may_grow=stopped_early)
+    pace = latest.seconds / latest.samples
+    return final_samples(plan, study.clock.seconds, pace, may_grow=stopped_early, wh=study.energy.wh)
 
 
 def _first_step(spec: TrialSpec, trial: TrialResult) -> Step:

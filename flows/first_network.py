@@ -5,7 +5,7 @@ from functools import partial
 from flows import reporting
 from flows.orchestration import task
 from flows.study import Study
-from flows.translation import configured_limits
+from flows.translation import configured_limits, configured_wishes
 from modules.architecture.description import Architecture
 from modules.errors import ConfigError
 from modules.recipe import Recipe
@@ -31,12 +31,12 @@ def find_earlier_winner(study: Study) -> EarlierWinner | None:
 
 @task("size the first network")
 def size_network(study: Study, recipe: Recipe, earlier: EarlierWinner | None) -> Recipe:
-    """The recipe with a network within the limits and, under a clock, as wide as the time pays for."""
+    """The recipe with a network within the limits and, under a budget of time or energy, as wide as that pays for."""
     settings, data = study.settings, study.laboratory.data
     limits = configured_limits(settings)
     if earlier is not None:
         recipe = recipe.updated(architecture=earlier.architecture)
-    elif leaves_width_open(settings.model) and (settings.budget.minutes is not None or any(limits.given())):
+    elif leaves_width_open(settings.model) and (configured_wishes(settings).needs_calibration or any(limits.given())):
         width = study.decided("width of the first network", lambda: _fitting_width(study, recipe, limits))
         recipe = recipe.updated(architecture=model_of(settings.model, data, width))
     _check_limits(study, recipe.architecture, limits)
@@ -46,11 +46,11 @@ def size_network(study: Study, recipe: Recipe, earlier: EarlierWinner | None) ->
 
 def _fitting_width(study: Study, recipe: Recipe, limits: Limits) -> float:
     settings, laboratory = study.settings, study.laboratory
-    minutes, searched, most = settings.budget.minutes, settings.search.kind != "none", None
-    if minutes is not None:
-        num_train = laboratory.data.num_images["train"]
-        seconds = training_seconds(minutes, study.clock.seconds)
-        most = affordable_flops(recipe.architecture, laboratory.calibrate(recipe), num_train, seconds, searched)
+    wishes, searched, most = configured_wishes(settings), settings.search.kind != "none", None
+    if wishes.needs_calibration:
+        num_train, calibration = laboratory.data.num_images["train"], laboratory.calibrate(recipe)
+        seconds = training_seconds(wishes, calibration, study.clock.seconds, study.energy.wh)
+        most = affordable_flops(recipe.architecture, calibration, num_train, seconds, searched)
     build = partial(model_of, settings.model, laboratory.data)
     return fitting_width(build, limits, most, laboratory.latency_ms)
 

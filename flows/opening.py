@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from flows import reporting
 from flows.cluster import ClusterWorkers, check_installed, task_runner
+from flows.energy_account import EnergyAccount
 from flows.progress import Progress
 from flows.study import Clock, Study, StudyFolder
+from flows.translation import configured_meter
 from modules.config import Settings
+from modules.energy.grids import find_grid
+from modules.energy.meter import metered
 from modules.errors import HomeError, StudyError, UserError
 from modules.store import Store, explained_write_errors
 from modules.tracking.flattening import flattened
-from modules.tracking.sink import MlflowSink
+from modules.tracking.sink import MlflowSink, default_uri
 from modules.workers.pool import WorkerPool
 
 if TYPE_CHECKING:
@@ -39,8 +43,9 @@ def opened_study(
             folder.start_over(store)
         _claim(folder, settings)
         sink = _sink(settings, home) if tracked and settings.tracking.enabled else None
-        with open_workers(settings, home) as pool:
-            study = Study(settings, home, folder, pool, sink, Progress(), Clock(folder), command)
+        with metered(configured_meter(settings)) as meter, open_workers(settings, home) as pool:
+            energy = EnergyAccount(folder, meter, find_grid(settings.energy.country))
+            study = Study(settings, home, folder, pool, sink, Progress(), Clock(folder), energy, command)
             study.progress.say(f"study {study.name} in {folder.path}")
             _say_crowding(study)
             try:
@@ -54,6 +59,7 @@ def opened_study(
             finally:
                 with suppress(HomeError):
                     study.clock.keep()
+                    study.energy.keep()
                 if sink is not None:
                     sink.close()
 
@@ -110,8 +116,7 @@ def _without_space(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sink(settings: Settings, home: Path) -> MlflowSink:
-    uri = settings.tracking.uri or f"sqlite:///{home / 'mlflow.db'}"
-    sink = MlflowSink(uri, home / "artifacts", home)
+    sink = MlflowSink(settings.tracking.uri or default_uri(home), home / "artifacts", home)
     sink.open_in_background()
     return sink
 

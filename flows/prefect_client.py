@@ -50,15 +50,22 @@ def mark_crashed_runs(membership: Membership) -> int:
     marked = 0
     try:
         with get_client(sync_client=True) as client:
-            for run in _unfinished_flow_runs(client, f"home-{membership.home_identity}"):
-                identity = next((tag.removeprefix("process-") for tag in run.tags if tag.startswith("process-")), "")
-                if identity != membership.identity and not membership.is_alive(identity):
-                    _end_task_runs(client, run.id)
-                    _set_crashed(client.set_flow_run_state, run.id)
-                    marked += 1
+            for run in _orphans(client, membership, waiting=False):
+                _end_task_runs(client, run.id)
+                _set_crashed(client.set_flow_run_state, run.id)
+                marked += 1
     except Exception:
         _log.exception("The runs of killed processes could not be marked")  # the next start tries again
     return marked
+
+
+def forget_waiting_runs(membership: Membership) -> None:
+    """Remove the runs that a killed process of this home was to start: who takes its place plans them anew."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        for run in _orphans(client, membership, waiting=True):
+            client.delete_flow_run(run.id)
 
 
 def settle(flow_run_id: UUID, num_tasks: int) -> None:
@@ -91,7 +98,17 @@ def _is_settled(client: "SyncPrefectClient", flow_run_id: UUID, num_tasks: int) 
     return len(runs) >= num_tasks and all(run.state is not None and run.state.is_final() for run in runs)
 
 
-def _unfinished_flow_runs(client: "SyncPrefectClient", tag: str) -> list[Any]:
+def _orphans(client: "SyncPrefectClient", membership: Membership, waiting: bool) -> list[Any]:
+    """The runs of this home whose process is dead: those that were under way, or those that have not begun."""
+    runs = []
+    for run in _unfinished_flow_runs(client, f"home-{membership.home_identity}", waiting):
+        identity = next((tag.removeprefix("process-") for tag in run.tags if tag.startswith("process-")), "")
+        if identity != membership.identity and not membership.is_alive(identity):
+            runs.append(run)
+    return runs
+
+
+def _unfinished_flow_runs(client: "SyncPrefectClient", tag: str, waiting: bool) -> list[Any]:
     from prefect.client.schemas.filters import (
         FlowRunFilter,
         FlowRunFilterState,
@@ -100,7 +117,8 @@ def _unfinished_flow_runs(client: "SyncPrefectClient", tag: str) -> list[Any]:
     )
     from prefect.client.schemas.objects import TERMINAL_STATES, StateType
 
-    unfinished = [kind for kind in StateType if kind not in TERMINAL_STATES]
+    not_begun = (StateType.SCHEDULED, StateType.PAUSED)
+    unfinished = [kind for kind in StateType if kind not in TERMINAL_STATES and (kind in not_begun) == waiting]
     chosen = FlowRunFilter(
         tags=FlowRunFilterTags(all_=[tag]), state=FlowRunFilterState(type=FlowRunFilterStateType(any_=unfinished))
     )

@@ -23,6 +23,8 @@ _INCIDENTAL = {
     "fresh": False,
     "study": None,
     "runner": {"kind": "serial", "workers": 1, "address": None},
+    "explanation": {"kind": "none", "methods": ()},
+    "energy": {"meter": "auto", "country": None, "watts_per_core": None},
 }
 
 

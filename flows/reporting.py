@@ -1,39 +1,41 @@
 """What a study says and leaves behind: lines on the console, its ledger, summary and report, its page in MLflow."""
 
-import platform
-import shutil
 import time
 from collections.abc import Sequence
-from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import safetensors.numpy
 
+from flows.deploying import Deployed, keep_model, versions
 from flows.selection_reporting import selection_view
 from flows.study import Study
-from modules.deployment.latency import measure_latency_ms
-from modules.deployment.onnx_export import export_onnx
+from modules.data.look import look_at
+from modules.deployment.bundles import manifest_of
+from modules.energy.summary import energy_summary
 from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
+from modules.explanation.records import Explanation
 from modules.recipe import Recipe
-from modules.records import DataRecord, GenerationRecord, Ledger, RangeTest
+from modules.records import DataRecord, GenerationRecord, Ledger, Part, RangeTest
+from modules.report.look import SHEET, write_look
 from modules.report.report import draw_figures, write_figures
 from modules.report.report import write_report as write_html
 from modules.report.summary import Champion, Counts, FrontModel, summary_of
 from modules.report.table import study_table
 from modules.report.view import LayerView, StudyView
-from modules.search.final import Final, Finalist
+from modules.search.augmentation import FoundPolicy
+from modules.search.final import Final
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
 from modules.search.tries import Tuning
-from modules.store import explained_write_errors, write_file, write_text
+from modules.store import explained_write_errors, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import StudyEnd, StudyRun
+from modules.tracking.registry import RegisteredBundle
+from modules.tracking.sink import without_password
 
-_VERSIONED = ("torch", "pytorch-lightning", "prefect", "mlflow", "hydra-core", "numpy", "onnxruntime")
+_COLOUR = "modules.augmentation.colour.Colour"
 
 
 def say_data(study: Study, data: DataRecord) -> None:
@@ -45,6 +47,12 @@ def say_data(study: Study, data: DataRecord) -> None:
         study.progress.say(f"note: {note}")
 
 
+def keep_look(study: Study, data: DataRecord) -> None:
+    """A look at the images beside the study, before anything is trained."""
+    with explained_write_errors(study.folder.path):
+        write_look(study.folder.path / "data", look_at(study.home, data), study.home)
+
+
 def say_recipe(study: Study, recipe: Recipe) -> None:
     """What the study starts with."""
     architecture = recipe.architecture
@@ -53,6 +61,25 @@ def say_recipe(study: Study, recipe: Recipe) -> None:
         f"first network: {architecture.params:,} parameters, {architecture.flops / 1e6:.2f} MFLOP an image; "
         f"{recipe.optimizer.name} at {recipe.learning_rate:g}, batches of {recipe.batch_size}; augmentation: {policy}"
     )
+
+
+def say_idle_transforms(study: Study, transforms: Sequence[Part]) -> None:
+    """What will do nothing to these images."""
+    if study.laboratory.data.image_shape[0] != 3:
+        for part in transforms:
+            if part.target == _COLOUR:
+                study.progress.say(
+                    "note: these images have no colour, so that augmentation=colour changes nothing", "yellow"
+                )
+
+
+def keep_policy(study: Study, found: FoundPolicy) -> None:
+    """Say which policy was found, and keep what was measured for the report."""
+    study.folder.write("augmentation.json", found.model_dump(mode="json"))
+    kept = "; ".join(candidate.name for candidate in found.candidates if candidate.kept) or "none"
+    dropped = sum(not candidate.kept for candidate in found.candidates)
+    spent = f"{found.seconds:.1f} s, {found.samples:,} samples"
+    study.progress.say(f"augmentation found: {kept}; {dropped} candidates were dropped ({spent})")
 
 
 def keep_rate(study: Study, found: RangeTest) -> None:
@@ -92,19 +119,21 @@ def say_generation(study: Study, record: GenerationRecord) -> None:
 
 
 def track_start(study: Study, recipe: Recipe) -> None:
-    """The study's run in MLflow."""
-    if study.sink is None:
-        return
+    """The study's run in MLflow, and what `espalier sync` makes it from again."""
     parameters = flattened(recipe.model_dump(mode="json", exclude={"architecture"}))
-    study.sink.write_study(
-        StudyRun(
-            name=study.name,
-            data=study.laboratory.data,
-            command=study.command,
-            started_at=study.clock.started_at,
-            parameters={**parameters, "seed": str(study.settings.seed), "search": study.settings.search.kind},
-        )
+    run = StudyRun(
+        name=study.name,
+        data=study.laboratory.data,
+        command=study.command,
+        started_at=study.clock.started_at,
+        parameters={**parameters, "seed": str(study.settings.seed), "search": study.settings.search.kind},
     )
+    study.folder.write("study_run.json", run.model_dump(mode="json"))
+    study.is_tracked = True
+    if study.sink is not None:
+        study.sink.write_study(run)
+        for trial in study.runs.values():
+            study.sink.write_trial(study.name, trial)
 
 
 def write_ledger(study: Study, trunk: Trunk, final: Final | None = None) -> Ledger:
@@ -116,30 +145,47 @@ def write_ledger(study: Study, trunk: Trunk, final: Final | None = None) -> Ledg
         generations=trunk.generations,
         final=final.rows if final else (),
         lineage=final.winner.lineage if final else trunk.lineage,
-    ).sealed()
+    )
+    ledger = ledger.with_co2(study.energy.grid.grams).sealed()
     write_text(study.folder.path / "ledger.json", ledger.model_dump_json(indent=1))
     return ledger
 
 
-def write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> StudyView:
-    """Everything that a finished study leaves: the winner, ledger, report, summary, and its page in MLflow."""
+def write_study(
+    study: Study,
+    plan: Plan,
+    trunk: Trunk,
+    final: Final,
+    test: Outputs,
+    explanation: Explanation | None,
+    deployed: Deployed,
+) -> StudyView:
+    """Everything that a finished study leaves beside its models: ledger, report, summary, its page in MLflow."""
     with explained_write_errors(study.folder.path):
-        return _write_study(study, plan, trunk, final, test)
+        return _write_study(study, plan, trunk, final, test, explanation, deployed)
 
 
-def _write_study(study: Study, plan: Plan, trunk: Trunk, final: Final, test: Outputs) -> StudyView:
+def _write_study(
+    study: Study,
+    plan: Plan,
+    trunk: Trunk,
+    final: Final,
+    test: Outputs,
+    explanation: Explanation | None,
+    deployed: Deployed,
+) -> StudyView:
     ledger = write_ledger(study, trunk, final)
-    latency_ms = _keep_model(study, final.winner, study.folder.path / "champion")
-    champion = _champion(final, test, latency_ms)
-    summary = _summary(study, "completed", champion, _keep_front(study, final))
-    view = _view(study, plan, ledger, final, test, summary)
+    champion = _champion(final, test, deployed.latency_ms)
+    summary = _summary(study, "completed", champion, _keep_front(study, final), deployed.bundle)
+    view = _view(study, plan, ledger, final, test, summary).updated(explanation=explanation)
     folder = study.folder.path
     drawings = draw_figures(view)
     figures = write_figures(folder / "figures", view, drawings)
     write_html(folder / "report.html", view, drawings)
     write_text(folder / "view.json", view.model_dump_json(indent=1))
     study.folder.write("summary.json", summary)
-    _track_end(study, final, test, figures)
+    _track_end(study, final, test, (*figures, folder / "data" / SHEET), summary)
+    _track_bundle(study, deployed)
     study.progress.console.print(study_table(view))
     return view
 
@@ -151,29 +197,20 @@ def write_interrupted(study: Study, error: BaseException) -> None:
         return
     state: Literal["interrupted", "failed"] = "interrupted" if not isinstance(error, Exception) else "failed"
     study.folder.write("summary.json", _summary(study, state, None))
+    _end(study, StudyEnd(name=study.name, state=state, finished_at=time.time(), seconds=study.clock.seconds))
+
+
+def _end(study: Study, end: StudyEnd) -> None:
+    study.folder.write("study_end.json", end.model_dump(mode="json"))
     if study.sink is not None:
-        study.sink.finish_study(
-            StudyEnd(name=study.name, state=state, finished_at=time.time(), seconds=study.clock.seconds)
-        )
-
-
-def _keep_model(study: Study, finalist: Finalist, folder: Path) -> float:
-    """A model as files: its description, its weights and the exported model; returns its latency in milliseconds."""
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = study.laboratory.store.folder("trials", finalist.trial.key) / "weights.safetensors"
-    write_file(folder / "weights.safetensors", partial(shutil.copyfile, weights))
-    write_text(folder / "recipe.json", finalist.recipe.model_dump_json(indent=1))
-    tensors = safetensors.numpy.load_file(weights)
-    exported = partial(export_onnx, finalist.recipe.architecture, tensors, study.laboratory.data.classes)
-    write_file(folder / "model.onnx", exported)  # predictions trust what is there
-    return measure_latency_ms(folder / "model.onnx")
+        study.sink.finish_study(end)
 
 
 def _keep_front(study: Study, final: Final) -> tuple[FrontModel, ...]:
     models = []
     for number, finalist in enumerate(final.front, start=1):
         folder = study.folder.path / "front" / str(number)
-        latency_ms = _keep_model(study, finalist, folder)
+        latency_ms = keep_model(study, finalist, folder)
         architecture = finalist.recipe.architecture
         models.append(
             FrontModel(
@@ -203,7 +240,9 @@ def _champion(final: Final, test: Outputs, latency_ms: float) -> Champion:
     )
 
 
-def _summary(study: Study, state: str, champion: Champion | None, front: Sequence[FrontModel] = ()) -> dict[str, Any]:
+def _summary(
+    study: Study, state: str, champion: Champion | None, front: Sequence[FrontModel] = (), bundle: str | None = None
+) -> dict[str, Any]:
     relative = study.folder.path.relative_to(study.home).as_posix()
     return summary_of(
         study=study.name,
@@ -211,16 +250,23 @@ def _summary(study: Study, state: str, champion: Champion | None, front: Sequenc
         seed=study.settings.seed,
         data=study.laboratory.data,
         seconds=study.clock.seconds,
+        energy=_energy(study, champion),
         test_openings=1 if champion else 0,
         trials=Counts(count=len(study.runs), reused=study.reused, failed=study.failed),
         champion=champion,
         ledger=f"{relative}/ledger.json" if champion else None,
         report=f"{relative}/report.html" if champion else None,
         command=study.command,
-        versions={name: version(name).partition("+")[0] for name in _VERSIONED} | {"python": platform.python_version()},
+        versions=versions(),
         finished_at=time.time(),
         front=front,
+        bundle=bundle,
     )
+
+
+def _energy(study: Study, champion: Champion | None) -> dict[str, Any]:
+    used = study.energy.used_on(study.laboratory.numerics.device)
+    return energy_summary(used, study.energy.grid, champion.latency_ms if champion else None)
 
 
 def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs, summary: dict[str, Any]) -> StudyView:
@@ -239,18 +285,33 @@ def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs,
         stop_reason=_stop_reason(study, plan),
         layers=_layers(final.winner.recipe),
         selection=selection_view(study, final.winner.seen),
+        look=look_at(study.home, study.laboratory.data),
         range_test=_range_test(study),
         tunings=_tunings(study),
         learnt=tuple((study.folder.read("learnt.json") or {}).values()),
+        found_policy=kept_policy(study),
         machine_test_openings=study.laboratory.machine_test_openings(),
         report=str(study.folder.path / "report.html"),
-        tracking=study.settings.tracking.uri or str(study.home / "mlflow.db") if study.sink else None,
+        tracking=_shown_tracking(study),
     )
 
 
 def _tunings(study: Study) -> tuple[Tuning, ...]:
     kept = [study.folder.read(f"tuning-{when}.json") for when in ("sweep", "before", "after")]
     return tuple(Tuning.model_validate(each) for each in kept if each is not None)
+
+
+def kept_policy(study: Study) -> FoundPolicy | None:
+    """What the study found; None where its augmentation was given."""
+    kept = study.folder.read("augmentation.json")
+    return FoundPolicy.model_validate(kept) if kept else None
+
+
+def _shown_tracking(study: Study) -> str | None:
+    if study.sink is None:
+        return None
+    uri = study.sink.uri
+    return str(study.home / "mlflow.db") if uri.startswith("sqlite:") else without_password(uri)
 
 
 def _range_test(study: Study) -> RangeTest | None:
@@ -286,25 +347,48 @@ def _layers(recipe: Recipe) -> tuple[LayerView, ...]:
     )
 
 
-def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, ...]) -> None:
-    if study.sink is None:
-        return
+def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, ...], summary: dict[str, Any]) -> None:
     winner = final.winner
     champion = study.runs[winner.trial.key].updated(
         confirm_loss=winner.seen.loss, confirm_error=winner.seen.error, test_loss=test.loss, test_error=test.error
     )
     folder = study.folder.path
-    top = [folder / name for name in ("report.html", "ledger.json", "summary.json", "plan.json")]
-    study.sink.finish_study(
-        StudyEnd(
-            name=study.name,
-            state="completed",
-            finished_at=time.time(),
-            seconds=study.clock.seconds,
-            champion=champion,
-            artifacts={"": _relative(study, top), "figures": _relative(study, figures)},
-        )
+    names = ("report.html", "ledger.json", "summary.json", "plan.json", "augmentation.json")
+    top = [folder / name for name in names if (folder / name).exists()]
+    end = StudyEnd(
+        name=study.name,
+        state="completed",
+        finished_at=time.time(),
+        seconds=study.clock.seconds,
+        metrics=_energy_metrics(summary),
+        champion=champion,
+        artifacts={"": _relative(study, top), "figures": _relative(study, figures)},
     )
+    _end(study, end)
+
+
+def _track_bundle(study: Study, deployed: Deployed) -> None:
+    if study.sink is None or deployed.bundle is None:
+        return
+    folder = study.home / deployed.bundle
+    manifest = manifest_of(folder)
+    study.sink.register_bundle(
+        study.name,
+        RegisteredBundle(
+            model=manifest.model,
+            version=manifest.version,
+            model_file=folder / "model.onnx",
+            image_shape=manifest.image_shape,
+            num_classes=len(manifest.classes),
+            description=(folder / "MODEL_CARD.md").read_text(),
+        ),
+    )
+
+
+def _energy_metrics(summary: dict[str, Any]) -> dict[str, float]:
+    names = {"wh": "study/energy_wh", "co2_g": "study/co2_g", "inference_mj": "model/inference_mj"}
+    figures = summary["energy"]
+    return {name: figures[key] for key, name in names.items() if figures[key] is not None}
 
 
 def _relative(study: Study, paths: Any) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 from flows.orchestration import task
 from flows.selection_reporting import keep_selection as keep
 from flows.study import Study
-from flows.translation import finds_selection
+from flows.translation import configured_wishes, finds_selection
 from modules.data.arrays import open_arrays
 from modules.errors import ConfigError
 from modules.parts import build
@@ -49,6 +49,17 @@ def say_imbalance(study: Study, recipe: Recipe) -> None:
         )
 
 
+def say_cost(study: Study) -> None:
+    """What finding the selection trains, where one has to be found."""
+    if finds_selection(study.settings):
+        finder: Finder = build(study.settings.selection)
+        samples = finder.epochs_trained() * study.laboratory.data.num_images["train"]
+        study.progress.say(
+            f"before that, selection={study.settings.selection.name.lower()} trains up to {finder.num_trials} "
+            f"networks, {samples:,.0f} samples, or a quarter of the budget"
+        )
+
+
 def find_selection(study: Study, recipe: Recipe, train: Callable[[Study, TrialSpec, str], TrialResult]) -> Recipe:
     """The recipe with the selection that was found, where the configuration asks for one to be found."""
     if not finds_selection(study.settings):
@@ -86,9 +97,11 @@ def _affordable(study: Study, recipe: Recipe, finder: Finder) -> float:
     room = [samples]
     if budget.samples is not None:
         room.append(_SHARE * budget.samples)
-    if budget.minutes is not None:
-        rate = study.laboratory.calibrate(recipe).samples_per_second
-        room.append(_SHARE * training_seconds(budget.minutes, study.clock.seconds) * rate)
+    wishes = configured_wishes(study.settings)
+    if wishes.needs_calibration:
+        calibration = study.laboratory.calibrate(recipe)
+        seconds = training_seconds(wishes, calibration, study.clock.seconds, study.energy.wh)
+        room.append(_SHARE * seconds * calibration.samples_per_second)
     share = min(room) / samples
     if share < _SMALLEST:
         raise ConfigError(

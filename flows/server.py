@@ -21,17 +21,22 @@ from pathlib import Path
 from typing import IO
 
 from flows import watchdog
-from modules.errors import InternalError, UserError
+from modules.errors import InternalError, StudyError, UserError
 from modules.store import explained_write_errors, write_text
 
 START_SECONDS = 120.0  # on a slow disk a new database takes most of it
 _WATCHDOG = Path(watchdog.__file__)
+_WATCH_SECONDS = 1.0
 _MLFLOW_PORT = 5000  # MLflow's own; another where it is taken
 _LOCAL_HOSTS = "127.0.0.1,localhost"
 
-# What a study does not need is left out of the local server: it saves a second or two at the start.
 _SERVER_SETTINGS = {
     "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+}
+# What a study does not need is left out of the local server: it saves a second or two at the start.
+_SMALL_SERVER = {
     "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_FOREMAN_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
@@ -39,8 +44,6 @@ _SERVER_SETTINGS = {
     "PREFECT_SERVER_SERVICES_REPOSSESSOR_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
-    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-    "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
 }
 
 
@@ -50,7 +53,7 @@ class Membership:
     `identity` names this process among those that ever used the home, and `home_identity` the home among homes.
     """
 
-    def __init__(self, home: Path, url: str | None) -> None:
+    def __init__(self, home: Path, url: str | None, schedules: bool = False, port: int = 0) -> None:
         self.folder = home.resolve() / "prefect"
         self.identity = uuid.uuid4().hex[:12]
         self._given_url = url
@@ -60,8 +63,23 @@ class Membership:
                 self.home_identity = self._read_home_identity()
                 self._remove_dead_clients()
                 self._lock = self._take_lock()
-                if url is None and not watchdog.is_locked(self.folder / "watchdog.lock"):
-                    _start_watchdog(self.folder)
+                if url is None:
+                    self._have_server(schedules, port)
+
+    def _have_server(self, schedules: bool, port: int) -> None:
+        mark = self.folder / "schedules"  # there if the server that runs knows schedules
+        if watchdog.is_locked(self.folder / "watchdog.lock"):
+            if schedules and not mark.exists():
+                self._lock.close()
+                raise StudyError(
+                    f"studies are running under {self.folder.parent} whose Prefect server knows no schedules; "
+                    "wait until they have ended, or start `espalier server` first the next time"
+                )
+            return
+        mark.unlink(missing_ok=True)
+        if schedules:
+            mark.touch()
+        _start_watchdog(self.folder, schedules, port)
 
     def leave(self) -> None:
         """Give the membership back; a local server without any ends itself."""
@@ -124,16 +142,40 @@ class Membership:
 _memberships: dict[Path, Membership] = {}
 
 
-def join(home: Path) -> Membership:
+def join(home: Path, schedules: bool = False, port: int = 0) -> Membership:
     """Take part in the home's server until this process ends. Returns at once: `Membership.url` waits for the server.
 
-    Where PREFECT_API_URL names a server, that one is used and none is started.
+    Where PREFECT_API_URL names a server, that one is used and none is started. With `schedules` it is a server that
+    starts what is due; without, it may be one that does not. `port` is for one that is started (0: any).
     """
     home = home.resolve()
     if home not in _memberships:
-        _memberships[home] = Membership(home, os.environ.get("PREFECT_API_URL"))
+        _memberships[home] = Membership(home, os.environ.get("PREFECT_API_URL"), schedules, port)
         atexit.register(_memberships[home].leave)
     return _memberships[home]
+
+
+def serve_prefect(home: Path, port: int) -> None:
+    """Prefect's server with all its services, until a Ctrl-C; the watchdog starts it again where it dies."""
+    if "PREFECT_API_URL" in os.environ:
+        raise StudyError(
+            f"PREFECT_API_URL={os.environ['PREFECT_API_URL']} names a server that is not ours to start; "
+            "unset it to have one of this home's own"
+        )
+    if port and _free_port(port) != port:
+        raise StudyError(f"port {port} is taken; allowed is a free one, or --port 0 for any")
+    membership = join(home, schedules=True, port=port)
+    url = membership.url
+    _mark_crashed_runs(membership)
+    print(f"Prefect  {url.removesuffix('/api')}  schedules, flows, their runs")
+    print(f"export PREFECT_API_URL={url}   # for Prefect's own command line")
+    print("Ctrl-C ends it.", flush=True)
+    try:
+        while watchdog.is_locked(membership.folder / "watchdog.lock"):
+            time.sleep(_WATCH_SECONDS)
+        raise InternalError(f"Prefect's server has ended; its log is {membership.folder / 'server.log'}")
+    except KeyboardInterrupt:
+        print()
 
 
 def serve_ui(home: Path) -> None:
@@ -225,13 +267,13 @@ def without_proxy() -> dict[str, str]:
     return names
 
 
-def _start_watchdog(folder: Path) -> None:
+def _start_watchdog(folder: Path, schedules: bool, port: int) -> None:
     (folder / "server.json").unlink(missing_ok=True)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     with (folder / "server.log").open("wb") as log:
         subprocess.run(  # it comes back as soon as it listens, and stays as a daemon
-            [sys.executable, "-I", "-S", str(_WATCHDOG), str(folder)],
-            env={**inherited, **settings(folder), **_SERVER_SETTINGS},
+            [sys.executable, "-I", "-S", str(_WATCHDOG), str(folder), str(port)],
+            env={**inherited, **settings(folder), **_SERVER_SETTINGS, **({} if schedules else _SMALL_SERVER)},
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -252,11 +294,16 @@ def _is_healthy(host: str, port: int, path: str, timeout: float) -> bool:
         connection.close()
 
 
-def _check_given(url: str) -> None:
+def is_healthy_url(url: str) -> bool:
+    """Whether a Prefect server answers at an address of its API; of one that only Prefect can reach it is assumed."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme == "https" or parts.hostname is None:
-        return  # Prefect itself will say what is wrong with it
-    if not _is_healthy(parts.hostname, parts.port or 80, f"{parts.path.rstrip('/')}/health", timeout=10):
+        return True
+    return _is_healthy(parts.hostname, parts.port or 80, f"{parts.path.rstrip('/')}/health", timeout=10)
+
+
+def _check_given(url: str) -> None:
+    if not is_healthy_url(url):  # of another, Prefect itself will say what is wrong with it
         raise UserError(
             f"no Prefect server answers at PREFECT_API_URL={url}; start one there, unset the variable to have a local "
             "one started, or use orchestrator=inline"

@@ -24,10 +24,12 @@ def side_by_side(calls: Sequence[Callable[[], R]], give_up: Callable[[], None]) 
             for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                 future.result()
             return [future.result() for future in futures]
-        except BaseException:
-            give_up()
+        except PoolClosedError:
             wait(futures)
             _raise_cause(futures)
+            raise
+        except BaseException:  # an interrupt stays one, whatever comes of the others
+            give_up()
             raise
 
 

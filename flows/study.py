@@ -8,11 +8,13 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from flows.energy_account import EnergyAccount
 from flows.progress import Progress
 from flows.side_by_side import side_by_side
 from flows.translation import configured_laboratory
@@ -22,7 +24,7 @@ from modules.records import CurvePoint, DataRecord, TrialResult
 from modules.search.laboratory import Laboratory
 from modules.search.prior import Prior
 from modules.search.selecting.found import FoundSelection
-from modules.store import Store, explained_write_errors, write_text
+from modules.store import Store, append_line, explained_write_errors, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import TrialRun
 from modules.tracking.sink import MlflowSink
@@ -31,18 +33,19 @@ from modules.workers.pool import Workers
 
 R = TypeVar("R")
 S = TypeVar("S")
-_TRIALS = "trials.txt"
+_KEY = re.compile(r"[0-9a-f]{32}")
+_TRIALS = "trials.jsonl"
 _WRITTEN = (
     "*.json",
     _TRIALS,
     "report.html",
     "figures",
+    "data",
     "champion",
     "front",
     "credit",
     "suspects-*.html",
     ".*.json-*",
-    f".{_TRIALS}-*",
     ".report.html-*",
 )
 
@@ -89,32 +92,49 @@ class StudyFolder:
         Without either nothing was trained, and what lies here is of a run that was refused. A plan counts whatever the
         settings are, so that a study under a name that is taken is refused.
         """
-        return (self.path / "plan.json").exists() or (bool(self._trained()) and self.read("settings.json") == content)
+        return (self.path / "plan.json").exists() or (bool(self.trials) and self.read("settings.json") == content)
 
     def start_over(self, store: Store) -> None:
         """Forget what the study decided, trained and wrote: all of it will be made again."""
-        for key in self._trained():
+        for key in self.trials:
             store.remove("trials", key)
         with explained_write_errors(self.path):
             for name in ("plan.json", "settings.json"):  # first: a run after a kill has to start over, too
                 (self.path / name).unlink(missing_ok=True)
             for path in [path for pattern in _WRITTEN for path in self.path.glob(pattern)]:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.__dict__.pop("trials", None)  # they are read again
 
-    def note_trial(self, key: str) -> None:
-        """Remember that a trial belongs to this study."""
-        known = self._trained()
-        if key not in known:
-            write_text(self.path / _TRIALS, "".join(f"{one}\n" for one in [*known, key]))
+    def note_trial(self, key: str, **place: Any) -> None:
+        """Remember that a trial belongs to this study, and where in it."""
+        if self.trials.get(key) != place:
+            append_line(self.path / _TRIALS, json.dumps({"key": key, **place}))
+            self.trials[key] = place
 
-    def _trained(self) -> list[str]:
+    @cached_property
+    def trials(self) -> dict[str, dict[str, Any]]:
+        """The places of the trials that belong to this study, by their keys, in the order in which they were noted."""
         path = self.path / _TRIALS
-        return re.findall(r"^[0-9a-f]{32}$", path.read_text(), re.MULTILINE) if path.exists() else []
+        noted: dict[str, dict[str, Any]] = {}
+        for line in path.read_text().splitlines() if path.exists() else []:
+            with suppress(ValueError, KeyError, TypeError):  # half a line of a killed writer
+                place = json.loads(line)
+                if _KEY.fullmatch(key := place.pop("key")):
+                    noted[key] = place
+        return noted
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """One of the study's JSON files; None where it is not there."""
+        """One of the study's JSON files; None where it is not there, StudyError where something else wrote into it."""
         path = self.path / name
-        return json.loads(path.read_text()) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            content: dict[str, Any] = json.loads(path.read_text())
+        except ValueError as error:
+            raise StudyError(
+                f"{path} is damaged ({error}); restore it, or start the study over with fresh=true"
+            ) from None
+        return content
 
     def write(self, name: str, value: dict[str, Any]) -> None:
         """Replace one of the study's JSON files as a whole."""
@@ -161,14 +181,17 @@ class Study:
     sink: MlflowSink | None
     progress: Progress
     clock: Clock
+    energy: EnergyAccount
     command: str
     runs: dict[str, TrialRun] = field(default_factory=dict)  # by trial key, in the order in which they ended
     reused: int = 0
     failed: int = 0
     found: FoundSelection | None = None  # the selection that trainings of this study found
     prior: Prior = field(default_factory=Prior)  # what earlier studies taught
+    is_tracked: bool = False  # whether MLflow knows the study: trials wait until it does
     _laboratory: Laboratory | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _under_way: dict[str, threading.Lock] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -221,11 +244,13 @@ class Study:
         """
         place = f"generation {generation} " if generation else ""
         label = f"{place}{edit or role} seed {spec.seed}"
-        result = self.laboratory.found(spec)
-        reused = result is not None
-        if result is None:
-            with self.progress.trial(label) as report:
-                result = self.laboratory.train(spec, report)
+        with self._alone_with(spec.key):
+            result = self.laboratory.found(spec)
+            reused = result is not None
+            if result is None:
+                with self.progress.trial(label) as report:
+                    result = self.laboratory.train(spec, report)
+                self.energy.add_trial(result.energy_wh)
         run = TrialRun(
             role=role,
             result=result,
@@ -234,14 +259,28 @@ class Study:
             parameters=flattened(spec.recipe.model_dump(mode="json", exclude={"architecture"}))
             | dict(parameters or {}),
             reused=reused,
+            co2_g=None if result.energy_wh is None else self.energy.grid.grams(result.energy_wh),
         )
         with self._lock:
             self._note(run, label, shown)
         return result
 
+    @contextmanager
+    def _alone_with(self, key: str) -> Iterator[None]:
+        """Two edits may come to the same trial: the second then finds what the first trained."""
+        with self._lock:
+            lock = self._under_way.setdefault(key, threading.Lock())
+        with lock:
+            yield
+
+    def count_failure(self) -> None:
+        """A trial came to nothing."""
+        with self._lock:
+            self.failed += 1
+
     def _note(self, run: TrialRun, label: str, shown: bool) -> None:
         key = run.result.key
-        self.folder.note_trial(key)
+        self.folder.note_trial(key, role=run.role, generation=run.generation, edit=run.edit)
         if key not in self.runs:
             self.reused += run.reused
             if shown:
@@ -250,10 +289,11 @@ class Study:
         if shown:
             self.show(key)
         self.clock.keep()
+        self.energy.keep()
 
     def show(self, key: str) -> None:
         """Show one of the study's trials in MLflow."""
-        if self.sink is not None:
+        if self.sink is not None and self.is_tracked:
             self.sink.write_trial(self.name, self.runs[key])
 
     def begin(self, spec: TrialSpec, generation: int, edit: str) -> CurvePoint:
@@ -264,6 +304,7 @@ class Study:
         with self._lock:
             self.progress.say(f"{label}: steer error {look.steer_error:.2%}, loss {look.steer_loss:.4f}")
             self.clock.keep()
+            self.energy.keep()
         return look
 
     def learnt(self, what: str, sentence: str) -> None:

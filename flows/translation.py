@@ -6,6 +6,7 @@ from typing import Any
 
 from modules.config import Settings
 from modules.data.load import load_data
+from modules.energy.meter import MeterChoice
 from modules.recipe import Recipe
 from modules.records import DataRecord, Numerics
 from modules.search.first_recipe import averaging_of, batch_size_of, first_recipe, model_of
@@ -31,7 +32,13 @@ def configured_laboratory(settings: Settings, home: Path, pool: Workers, data: D
     """Where trials on `data` are done, with what the workers say that they compute with."""
     wished = settings.trainer.model_dump(include={"precision", "accelerator", "devices", "strategy"})
     numerics = Numerics.model_validate(pool.call("modules.training.numerics.describe_numerics", wished))
-    return Laboratory(home, pool, numerics, data, balanced=settings.objective.kind == "balanced_accuracy")
+    balanced = settings.objective.kind == "balanced_accuracy"
+    return Laboratory(home, pool, numerics, data, balanced, configured_meter(settings))
+
+
+def configured_meter(settings: Settings) -> MeterChoice:
+    """What counts the energy of a study and of its trials."""
+    return MeterChoice(kind=settings.energy.meter, watts=settings.energy.watts_per_core)
 
 
 def finds_selection(settings: Settings) -> bool:
@@ -68,6 +75,13 @@ def varied_recipe(recipe: Recipe, settings: Settings, keys: Iterable[str], data:
         group, _, name = key.partition(".")
         if group == "model":
             changes["architecture"] = model_of(settings.model, data)
+        elif group == "augmentation":
+            settled = settings.augmentation
+            changes |= {
+                "augmentation": settled.transforms,
+                "augmentation_mode": settled.mode,
+                "augmentation_copies": settled.copies,
+            }
         elif group == "averaging":
             changes["averaging"] = averaging_of(settings.averaging, num_train)
         elif key == "training.batch_size":
@@ -99,6 +113,7 @@ def configured_wishes(settings: Settings) -> Wishes:
         least_images=search.least_images,
         max_epochs=settings.training.max_epochs,
         minutes=budget.minutes,
+        wh=budget.wh,
         trials=budget.trials,
         samples=budget.samples,
         tries=search.tries,

@@ -1,6 +1,6 @@
 """The process that owns a home's Prefect server and ends it with its last client. Run by path; standard library only.
 
-    python -I -S flows/watchdog.py FOLDER                   watches over the server of ESPALIER_HOME/prefect
+    python -I -S flows/watchdog.py FOLDER [PORT]            watches over the server of ESPALIER_HOME/prefect
     python -I -S flows/watchdog.py --with-parent COMMAND    runs a command that ends with the process that asked for it
 
 It holds the lock on `watchdog.lock` and the listening socket for as long as it lives. The socket is handed to the
@@ -26,7 +26,8 @@ from typing import Any
 LINGER_SECONDS = 2.0
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 8.0
-_MAX_STARTS = 3
+_MAX_STARTS = 3  # in a row
+_WELL_SECONDS = 600.0  # a server that lived so long did not fail to start
 _SERVER = Path(__file__).with_name("prefect_server.py")
 
 
@@ -55,7 +56,7 @@ def living_clients(folder: Path) -> list[str]:
     return sorted(path.stem for path in (folder / "clients").glob("*.lock") if is_locked(path))
 
 
-def watch(folder: Path) -> int:
+def watch(folder: Path, port: int = 0) -> int:
     """Listen, say where, and stay as a daemon with the server until its last client has gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is meant for the clients
     with (folder / "watchdog.lock").open("a") as lock:
@@ -63,7 +64,7 @@ def watch(folder: Path) -> int:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return 0
-        listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        listener = socket.create_server(("127.0.0.1", port), backlog=128)
         address = folder / "server.json"
         if daemon := os.fork():  # which keeps the lock and the socket
             _write(address, {"port": listener.getsockname()[1], "watchdog_pid": daemon})
@@ -92,16 +93,17 @@ def _end_group_with_input() -> None:
 
 
 def _stay(folder: Path, listener: socket.socket, server: "subprocess.Popen[bytes]") -> int:
-    num_starts, idle_since = 1, time.monotonic()
+    num_starts, started, idle_since = 1, time.monotonic(), time.monotonic()
     try:
         while True:
             time.sleep(_POLL_SECONDS)
             if living_clients(folder):
                 idle_since = time.monotonic()
                 if server.poll() is not None:
+                    num_starts = 0 if time.monotonic() - started > _WELL_SECONDS else num_starts
                     if num_starts == _MAX_STARTS:
                         return 1  # the socket closes with this process, so whoever waits is told at once
-                    server, num_starts = _start_server(folder, listener), num_starts + 1
+                    server, num_starts, started = _start_server(folder, listener), num_starts + 1, time.monotonic()
             elif time.monotonic() - idle_since > LINGER_SECONDS:
                 with locked(folder / "join.lock"):
                     if not living_clients(folder):
@@ -143,4 +145,4 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "--with-parent":
         sys.exit(run_with_parent(sys.argv[2:]))
-    sys.exit(watch(Path(sys.argv[1])))
+    sys.exit(watch(Path(sys.argv[1]), *map(int, sys.argv[2:])))

@@ -11,6 +11,11 @@ class Disk:
         """Write a file, perhaps only into memory yet."""
         path.write_bytes(content)
 
+    def append(self, path: Path, content: bytes) -> None:
+        """Add to a file, perhaps only in memory yet."""
+        with path.open("ab") as file:
+            file.write(content)
+
     def flush(self, path: Path) -> None:
         """Have the operating system write a file or a folder to disk."""
         descriptor = os.open(path, os.O_RDONLY)

@@ -6,7 +6,8 @@ EspalierError
 │   ├── DataError     what was found where the images should be
 │   ├── StudyError    a study that is unknown, badly named or already running
 │   ├── TrainingError a training that came to nothing: its loss exploded
-│   └── HomeError     ESPALIER_HOME cannot be written
+│   ├── HomeError     ESPALIER_HOME cannot be written
+│   └── DeploymentError  a bundle that cannot be made, found, served or promoted
 └── InternalError     exit 1, says where its log is
     ├── EditError     an edit broke its own promise
     └── WorkerError   a worker process died or answered nonsense
@@ -41,6 +42,10 @@ class TrainingError(UserError):
 
 class HomeError(UserError):
     """ESPALIER_HOME that cannot be written to."""
+
+
+class DeploymentError(UserError):
+    """A bundle that cannot be made, found, served or promoted."""
 
 
 class InternalError(EspalierError):

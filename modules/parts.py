@@ -2,9 +2,12 @@
 
 import importlib
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from modules.errors import ConfigError
 from modules.records import Part
@@ -32,6 +35,29 @@ def resolve(target: str) -> Any:
         raise ConfigError(f"_target_ {target!r} is not one that this program ships; allowed are those named in conf/")
     module, _, name = target.rpartition(".")
     return getattr(importlib.import_module(module), name)
+
+
+def argument_schema(target: str) -> dict[str, dict[str, Any]]:
+    """What the first yaml of a target says about its arguments; nothing where none does."""
+    return next((schema for found, schema in _schemas() if found == target), {})
+
+
+@cache
+def _schemas() -> tuple[tuple[str, dict[str, dict[str, Any]]], ...]:
+    return tuple(
+        (node["_target_"], node.get("_schema_") or {})
+        for path in sorted(CONF.rglob("*.yaml"))
+        for node in _nodes(yaml.safe_load(path.read_text()))
+    )
+
+
+def _nodes(level: Any) -> Iterator[dict[str, Any]]:
+    """The parts of a yaml, at any depth."""
+    if isinstance(level, dict):
+        if "_target_" in level:
+            yield level
+        for inner in level.values():
+            yield from _nodes(inner)
 
 
 def revisions_of(*modules: str) -> dict[str, int]:

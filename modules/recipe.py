@@ -1,6 +1,6 @@
 """The recipe: all that determines a training, as frozen data with a digest. No code, no tensors."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -19,6 +19,8 @@ class Recipe(Record):
     batch_size: PositiveInt  # at the start
     batching: Part = Part(target="modules.training.batching.fixed.Fixed")  # how it changes
     augmentation: tuple[Part, ...] = ()  # in the order in which they are applied
+    augmentation_mode: Literal["all", "one"] = "all"  # one: half of the images go through one of them, drawn
+    augmentation_copies: PositiveInt | None = None  # made once and added, instead of drawing anew each time
     mixing: Part | None = None  # of several images into one
     selection: Part
     balance: Part | None = None  # of classes of unequal sizes

@@ -1,5 +1,6 @@
 """The frozen records that stages hand on: plain data that survives JSON, never a model or a tensor."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -114,6 +115,8 @@ class TrialResult(Record):
     peak_memory_bytes: int
     stopped_by: str  # why it ended, a phrase
     retreats: int = 0  # how often the loss exploded and the training went back with half the rate
+    energy_wh: float | None = None  # None where the system does not say what a process uses
+    energy_method: str | None = None
     steer_loss: float
     steer_error: float
     curve: tuple[CurvePoint, ...]
@@ -191,6 +194,7 @@ class LedgerRow(Record):
     flops: int
     seconds: float
     energy_wh: float | None = None
+    co2_g: float | None = None  # by the grid of the country that the study names
     proposed: Part | None = None  # the edit with its arguments
     parent_architecture: str | None = None  # digest of what it was applied to
 
@@ -243,6 +247,18 @@ class Ledger(Record):
     def sealed(self) -> Self:
         """With its seal."""
         return self.updated(seal=self.expected_seal)
+
+    def with_co2(self, grams: Callable[[float], float]) -> Self:
+        """With the grams that the watt-hours of each row emitted."""
+
+        def emitted(rows: tuple[LedgerRow, ...]) -> tuple[LedgerRow, ...]:
+            return tuple(
+                row if row.energy_wh is None else row.updated(co2_g=float(f"{grams(row.energy_wh):.3g}"))
+                for row in rows
+            )
+
+        generations = tuple(record.updated(rows=emitted(record.rows)) for record in self.generations)
+        return self.updated(generations=generations, final=emitted(self.final))
 
     def write(self, path: Path) -> None:
         """As readable JSON."""

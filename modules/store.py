@@ -143,8 +143,13 @@ def _fault_of(folder: Path) -> str | None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a text file as a whole."""
-    write_file(path, lambda temporary: disk.in_use.write(temporary, text.encode()))
+    """Replace a file as a whole, as UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file as a whole."""
+    write_file(path, lambda temporary: disk.in_use.write(temporary, content))
 
 
 def write_file(path: Path, fill: Callable[[Path], object]) -> None:
@@ -163,6 +168,23 @@ def write_file(path: Path, fill: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
             raise
         disk.in_use.flush(path.parent)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file and flush it. A killed writer may leave half a line, which is then a line of its own."""
+    with explained_write_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = f"{line}\n".encode()
+        disk.in_use.append(path, content if _ends_with_a_line(path) else b"\n" + content)
+        disk.in_use.flush(path)
+
+
+def _ends_with_a_line(path: Path) -> bool:
+    if not path.exists() or not path.stat().st_size:
+        return True
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
 
 
 _FREE_SPACE = "free some space or point ESPALIER_HOME to another disk"

@@ -1,21 +1,21 @@
 """Several transforms, one after the other."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from itertools import groupby
+from typing import Literal
 
 import numpy as np
 from torch import Tensor
 
 from modules.augmentation.affine import Affine, warp
+from modules.augmentation.drawn import Transform, apply_drawn
 from modules.augmentation.draws import Draws
 from modules.parts import build
 from modules.records import Part
 
 REVISION = 1
-
-Transform = Callable[[Tensor, Draws], Tensor]
 
 
 class Policy:
@@ -42,9 +42,23 @@ class Policy:
         return images
 
 
-def build_policy(parts: Sequence[Part]) -> Policy:
-    """The policy of these transforms in their order."""
-    return Policy([build(part) for part in parts])
+class DrawnPolicy:
+    """Applies one transform to each image, drawn anew each time, to every second image none."""
+
+    def __init__(self, transforms: Sequence[Transform]) -> None:
+        self.transforms = tuple(transforms)
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """Transform a batch (float, N x C x H x W, in [0, 1]); each image by its own draws."""
+        if not self.transforms:
+            return images
+        return apply_drawn([*[None] * len(self.transforms), *self.transforms], images, draws)
+
+
+def build_policy(parts: Sequence[Part], mode: Literal["all", "one"] = "all") -> Policy | DrawnPolicy:
+    """The policy of these transforms: all in their order, or one of them."""
+    kind = Policy if mode == "all" else DrawnPolicy
+    return kind([build(part) for part in parts])
 
 
 def _fuses_with(transform: Transform) -> object:

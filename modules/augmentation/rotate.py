@@ -17,7 +17,7 @@ class Rotate(Affine):
 
     def matrices(self, draws: Draws, height: int, width: int) -> Matrices:
         """One rotation for each image."""
-        angles = np.deg2rad(draws.uniform("angle", -self.max_degrees, self.max_degrees))
+        angles = np.deg2rad(draws.either_way("angle", self.max_degrees))
         matrices = identity(len(angles))
         matrices[:, 0, 0] = matrices[:, 1, 1] = np.cos(angles)
         matrices[:, 0, 1] = -np.sin(angles)

@@ -17,8 +17,7 @@ class Scale(Affine):
 
     def matrices(self, draws: Draws, height: int, width: int) -> Matrices:
         """One scaling for each image; as often larger as smaller."""
-        limit = np.log1p(self.max_change)
-        factors = np.exp(draws.uniform("factor", -limit, limit))
+        factors = np.exp(draws.either_way("factor", float(np.log1p(self.max_change))))
         matrices = identity(len(factors))
         matrices[:, 0, 0] = matrices[:, 1, 1] = 1 / factors
         return matrices

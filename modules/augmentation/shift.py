@@ -42,6 +42,6 @@ class Shift(Affine):
     def _offsets(self, draws: Draws, axis: str) -> NDArray[np.float64]:
         """How far along an axis the place lies that comes to the place of each pixel."""
         if self.subpixel:
-            return draws.uniform(axis, -self.max_pixels, self.max_pixels)
+            return draws.either_way(axis, self.max_pixels)
         whole = int(self.max_pixels)
         return np.floor(draws.uniform(axis, -whole, whole + 1))

@@ -2,6 +2,7 @@
 
 from modules.config.compose import config_text, group_choices, resolve, resolved_config
 from modules.config.home import home_folder
+from modules.config.overrides import check_from_afar
 from modules.config.settings import (
     BudgetSettings,
     DataSettings,
@@ -27,6 +28,7 @@ __all__ = [
     "TrainerSettings",
     "TrainingSettings",
     "Variations",
+    "check_from_afar",
     "config_text",
     "expand_sweep",
     "group_choices",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 _ONE_PART_GROUPS = ("model", "initialisation", "optimizer", "schedule", "batching", "averaging", "selection")
+_PERHAPS_A_PART = ("mixing", "balance", "deployment")  # their choice `none` is empty
 _DATA_OWN = ("name", "steer_fraction", "confirm_fraction", "test_fraction", "split_seed", "corrections")
 _OPTIMIZER_OWN = ("default_learning_rate", "default_batch_size")
 _PLACEBO = "placebo_"  # edits called so do nothing: they are there to be asked for by name
@@ -129,12 +130,13 @@ def settings_of(config: dict[str, Any], conf: Path = CONF, overrides: Sequence[s
     rate, batch_size = (values["optimizer"].get(name) for name in _OPTIMIZER_OWN)
     for group in _ONE_PART_GROUPS:
         values[group] = _part(values[group], group, group, conf, own=_OPTIMIZER_OWN if group == "optimizer" else ())
-    values["augmentation"] = _transforms(values["augmentation"], conf)
+    values["augmentation"] = _augmentation(values["augmentation"], conf)
     values["data"] = _data(values["data"], conf)
     values["search"] = _search(values["search"], config.get("edit", {}), conf)
     values["overrides"] = tuple(overrides)
-    values["mixing"] = _part(values["mixing"], "mixing", "mixing", conf) if values["mixing"] else None
-    values["balance"] = _part(values["balance"], "balance", "balance", conf) if values["balance"] else None
+    values["explanation"] = _explanation(values["explanation"], conf)
+    for group in _PERHAPS_A_PART:
+        values[group] = _part(values[group], group, group, conf) if values[group] else None
     values["training"] = {**values["training"], "default_learning_rate": rate}
     if values["training"].get("batch_size") is None:
         values["training"]["batch_size"] = batch_size
@@ -165,23 +167,56 @@ def _targets(folder: Path) -> set[str]:
     return {target for path in folder.glob("*.yaml") for target in _TARGET.findall(path.read_text())}
 
 
-def _transforms(node: dict[str, Any], conf: Path) -> tuple[Part, ...]:
-    extra = [name for name in node if name != "transforms"]
-    if extra:
-        raise unknown("key", f"augmentation.{extra[0]}", ["augmentation.transforms"])
-    transforms = node.get("transforms")
-    if not isinstance(transforms, dict):
-        raise ConfigError(f"augmentation.transforms must be a mapping of transforms; got {shown(transforms)}")
-    return tuple(
-        _part(inner, f"augmentation.transforms.{name}", "augmentation", conf) for name, inner in transforms.items()
-    )
+def _augmentation(node: dict[str, Any], conf: Path) -> dict[str, Any]:
+    parts = _named_parts(node.get("transforms"), "augmentation", "transforms", conf)
+    return {**node, "transforms": tuple(parts.values()), "candidates": _candidates(node.get("candidates"), conf)}
+
+
+def _named_parts(nodes: Any, group: str, key: str, conf: Path) -> dict[str, Part]:
+    if not isinstance(nodes, dict):
+        raise ConfigError(f"{group}.{key} must be a mapping of {key}; got {shown(nodes)}")
+    return {name: _part(inner, f"{group}.{key}.{name}", group, conf) for name, inner in nodes.items()}
+
+
+def _candidates(chosen: Any, conf: Path) -> tuple[Part, ...]:
+    """The transforms that yamls want `tried`, at each strength that they name."""
+    known = {path.stem: _tried(path, conf) for path in sorted((conf / "augmentation").glob("*.yaml"))}
+    known = {name: parts for name, parts in known.items() if parts}
+    names = list(known) if chosen == "all" else [chosen] if isinstance(chosen, str) else chosen
+    if not isinstance(names, list):
+        raise ConfigError(f"augmentation.candidates must be all or a list of {', '.join(known)}; got {shown(chosen)}")
+    for name in names:
+        if not isinstance(name, str) or name not in known:
+            raise unknown("choice for augmentation.candidates:", name, ["all", *known])
+    return tuple(part for name in dict.fromkeys(names) for part in known[name])
+
+
+def _tried(path: Path, conf: Path) -> tuple[Part, ...]:
+    from omegaconf import OmegaConf
+
+    content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    parts = []
+    for name, node in (content.get("transforms") or {}).items():
+        tried = {key: entry["tried"] for key, entry in node.get("_schema_", {}).items() if "tried" in entry}
+        for values in zip(*tried.values(), strict=True):
+            with_values = {**node, **dict(zip(tried, values, strict=True))}
+            parts.append(_part(with_values, f"augmentation.transforms.{name}", "augmentation", conf))
+    return tuple(parts)
+
+
+def _explanation(node: dict[str, Any], conf: Path) -> dict[str, Any]:
+    if "methods" not in node:
+        return node
+    methods = _named_parts(node["methods"], "explanation", "methods", conf)
+    return {**node, "methods": tuple(methods.items())}
 
 
 def _data(node: dict[str, Any], conf: Path) -> dict[str, Any]:
     """The data's settings; a folder is made absolute, so that the same command means the same study anywhere."""
     node = dict(node)
-    if isinstance(node.get("root"), int):
-        node["root"] = str(node["root"])  # a folder may be called 2026
+    for name in ("root", "corrections"):
+        if isinstance(node.get(name), int):
+            node[name] = str(node[name])  # a folder may be called 2026
     if isinstance(node.get("corrections"), str):
         node["corrections"] = str(Path(node["corrections"]).expanduser().absolute())
     reader = _part(node, "data", "data", conf, own=_DATA_OWN)

@@ -97,6 +97,18 @@ def check(typed: Sequence[Typed], conf: Path) -> None:
     _check_contradictions(typed)
 
 
+def check_from_afar(texts: Iterable[str]) -> None:
+    """Refuse in overrides from a schedule or an API all that is more than data: they come from a page, not a shell."""
+    for one in read(texts):
+        _check_key(one)
+        if one.parsed.is_delete():
+            raise ConfigError(f"{one.text}: nothing can be taken out with ~ from afar; allowed is key=value")
+        if "${" in one.text:
+            raise ConfigError(f"{one.text}: a value from afar cannot refer to anything with ${{…}}; allowed is a value")
+        if one.parsed.is_sweep_override():
+            raise ConfigError(f"{one.text} holds several values; allowed from afar is one study: key=value")
+
+
 def _check_key(one: Typed) -> None:
     first, slash = re.split(r"[./]", one.key)[0], "/" in one.key
     if first == "hydra":

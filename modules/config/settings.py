@@ -1,10 +1,12 @@
 """What a study is made of, as plain frozen data: the only form in which the configuration leaves this package."""
 
+import difflib
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from modules.digests import digest_of
+from modules.energy.grids import countries
 from modules.records import Part, Record
 from modules.space import Space
 
@@ -44,6 +46,25 @@ class DataSettings(Section):
             raise ValueError(
                 f"data.steer_fraction, data.confirm_fraction and data.test_fraction leave no image to train on: "
                 f"they add up to {held_out:g}; allowed is less than 1"
+            )
+        return self
+
+
+class AugmentationSettings(Section):
+    """What training images go through; with `candidates`, that is to be found."""
+
+    transforms: tuple[Part, ...]
+    mode: Literal["all", "one"]
+    copies: Annotated[int, Field(ge=1, le=100)] | None
+    candidates: tuple[Part, ...]
+
+    @model_validator(mode="after")
+    def _is_given_or_found(self) -> Self:
+        if self.candidates and self.transforms:
+            given = ", ".join(part.name for part in self.transforms)
+            raise ValueError(
+                f"augmentation.candidates asks for a policy to be found, but there are transforms already ({given}); "
+                "allowed is augmentation=auto with augmentation.candidates=[NAME,…], or transforms without candidates"
             )
         return self
 
@@ -156,6 +177,7 @@ class BudgetSettings(Section):
     minutes: Positive | None
     trials: Count | None
     samples: Count | None
+    wh: Positive | None
     target_error: PositiveFraction | None
 
 
@@ -180,16 +202,31 @@ class RunnerSettings(Section):
         return self
 
 
-class DeploymentSettings(Section):
-    """What is made of the winner."""
-
-    kind: Literal["none"]
-
-
 class ExplanationSettings(Section):
-    """How the winner is explained."""
+    """How the winner is explained: figures and pictures, and methods that say which pixels speak for a class."""
 
-    kind: Literal["none"]
+    kind: Literal["default", "none"]
+    methods: tuple[tuple[str, Part], ...]
+
+
+class EnergySettings(Section):
+    """What turns the work of processors into watt-hours, and watt-hours into grams of CO2."""
+
+    meter: Literal["auto", "codecarbon"]
+    country: Text | None
+    watts_per_core: Positive | None
+
+    @field_validator("country")
+    @classmethod
+    def _is_known(cls, country: str | None) -> str | None:
+        if country is None or country.upper() in countries():
+            return country and country.upper()
+        near = difflib.get_close_matches(country.upper(), countries(), n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise ValueError(
+            f"unknown energy.country {country!r}: {hint}allowed are the three letters of ISO 3166-1, as DEU or USA, "
+            f"of {len(countries())} countries, or null for the world's average"
+        )
 
 
 class TrackingSettings(Section):
@@ -209,7 +246,7 @@ class Settings(Section):
     schedule: Part
     batching: Part
     averaging: Part
-    augmentation: tuple[Part, ...]
+    augmentation: AugmentationSettings
     mixing: Part | None
     selection: Part
     balance: Part | None
@@ -219,8 +256,9 @@ class Settings(Section):
     objective: ObjectiveSettings
     budget: BudgetSettings
     runner: RunnerSettings
-    deployment: DeploymentSettings
+    deployment: Part | None
     explanation: ExplanationSettings
+    energy: EnergySettings
     tracking: TrackingSettings
     orchestrator: Literal["prefect", "inline"]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
@@ -260,9 +298,10 @@ class Settings(Section):
     @property
     def content(self) -> dict[str, Any]:
         """All that a study's results depend on: not how it is orchestrated, run, shown or named."""
-        incidental = {"orchestrator", "fresh", "tracking", "runner", "study", "overrides"}
+        incidental = {"orchestrator", "fresh", "tracking", "runner", "study", "overrides", "energy", "explanation"}
         content = self.model_dump(mode="json", exclude=incidental)
         del content["trainer"]["worker_timeout_minutes"]
+        content["data"]["reader"]["arguments"].pop("download", None)  # the files are the same
         return content
 
     @property

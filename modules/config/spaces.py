@@ -47,7 +47,7 @@ def read_space(name: str, conf: Path) -> Space:
 def _loaded(path: Path, where: str) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError  # type: ignore[import-untyped]
+    from yaml import YAMLError
 
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))

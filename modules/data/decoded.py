@@ -23,7 +23,7 @@ from modules.parts import revisions_of
 from modules.store import Store
 from modules.workers.pool import WorkerDiedError, WorkerPool
 
-REVISION = 1
+REVISION = 2
 
 _KIND = "decoded"
 _SAMPLE = 1_000  # files whose headers decide about the size
@@ -68,6 +68,7 @@ def _opened(folder: Path) -> RawImages:
         validation_labels=validation_labels,
         names=tuple(facts["names"]),
         left_out=tuple((name, reason) for name, reason in facts["left_out"]),
+        sizes=tuple((height, width) for height, width in facts["sizes"]),
         file=folder / "images.npy",
         notes=tuple(facts["notes"]),
     )
@@ -88,6 +89,7 @@ def _fill(files: FileSet, store: Store, folder: Path) -> None:
         "classes": files.classes,
         "names": [file.name for file in kept],
         "counts": Counter(file.given for file in kept),
+        "sizes": _sizes(headers, size),
         "left_out": [*unreadable, *files.passed_over],
         "notes": [*files.notes, *_notes(headers, size, unreadable, files)],
     }
@@ -183,6 +185,14 @@ def _check(files: FileSet, kept: Sequence[ImageFile], unreadable: Sequence[tuple
             raise DataError(f"none of the {given} images can be read ({name}: {reason}); allowed are image files")
 
 
+def _sizes(headers: Sequence[Header], size: Size) -> list[tuple[int, int]]:
+    """The smallest, a middle and the largest, where not all are of `size`."""
+    found = sorted(
+        ((header.height, header.width) for header in headers), key=lambda sides: (sides[0] * sides[1], sides)
+    )
+    return [] if {*found} == {(size.height, size.width)} else [found[0], found[len(found) // 2], found[-1]]
+
+
 def _notes(headers: Sequence[Header], size: Size, unreadable: Sequence[tuple[str, str]], files: FileSet) -> list[str]:
     notes = []
     if unreadable:
@@ -191,12 +201,12 @@ def _notes(headers: Sequence[Header], size: Size, unreadable: Sequence[tuple[str
     if files.passed_over:
         named = "; ".join(f"{name}: {reason}" for name, reason in files.passed_over[:_NAMED])
         notes.append(f"Files passed over: {len(files.passed_over)} ({named}{_more(files.passed_over)}).")
-    others = [header for header in headers if (header.height, header.width) != (size.height, size.width)]
+    others = sum((header.height, header.width) != (size.height, size.width) for header in headers)
     if others:
-        low, high = min(others, key=_area), max(others, key=_area)
+        smallest, _, largest = (f"{height} x {width}" for height, width in _sizes(headers, size))
         notes.append(
-            f"Images resized to {size.height} x {size.width}: {len(others)}, which were {low.height} x {low.width} to "
-            f"{high.height} x {high.width}; data.image_size=PIXELS chooses another size."
+            f"Images resized to {size.height} x {size.width}: {others}, from {smallest} to {largest}; "
+            "data.image_size=PIXELS chooses another size."
         )
     if size.channels == 1 and (coloured := sum(header.coloured for header in headers)):
         notes.append(f"Colour images made grey: {coloured}.")
@@ -207,7 +217,3 @@ def _notes(headers: Sequence[Header], size: Size, unreadable: Sequence[tuple[str
 
 def _more(named: Sequence[Any]) -> str:
     return "; …" if len(named) > _NAMED else ""
-
-
-def _area(header: Header) -> int:
-    return header.height * header.width

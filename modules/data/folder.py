@@ -4,19 +4,24 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from modules.data.archive import ENDINGS, Archive
 from modules.data.files import GIVEN, PART_NAMES, FileSet, ImageFile, shown
 from modules.data.image_file import SUFFIXES
 from modules.data.table import find_table, read_table
 from modules.errors import DataError
 
 
-def read_folder(root: str | None = None, image_size: int | None = None, channels: int | None = None) -> FileSet:
-    """The images under `root`: `<class>/…`, `train|validation|test/<class>/…`, or a CSV of path, label and part."""
+def read_folder(
+    root: str | None = None, image_size: int | None = None, channels: int | None = None
+) -> FileSet | Archive:
+    """The images under `root`: `<class>/…`, `train|validation|test/<class>/…`, a CSV of path,label,part, or a tar."""
     if not root:
         raise DataError("data=folder needs the folder with the images: say data.root=DIR")
     path = Path(root).expanduser()
     if path.is_file() and path.suffix.lower() in (".csv", ".tsv"):
         return read_table(path, image_size, channels)
+    if path.is_file() and path.name.endswith(ENDINGS):
+        return Archive(path, None, image_size, channels)
     check_folder(path, root)
     parts = _part_folders(path)
     if parts is None and (table := find_table(path)) is not None:
@@ -28,7 +33,9 @@ def check_folder(path: Path, root: str) -> None:
     """DataError where a root is no folder that can be read."""
     if not path.is_dir():
         found = "is not a folder" if path.exists() else "does not exist"
-        raise DataError(f"data.root={shown(root)} {found}; it must be a folder with images, or a CSV that lists them")
+        raise DataError(
+            f"data.root={shown(root)} {found}; it must be a folder with images, a CSV that lists them or a tar"
+        )
     if not os.access(path, os.R_OK | os.X_OK):
         raise DataError(f"data.root={shown(root)} cannot be read: there is no right to; allowed is a readable folder")
 
@@ -49,15 +56,21 @@ def read_class_folders(
         names = classes
     files: list[ImageFile] = []
     passed_over: list[tuple[str, str]] = []
-    for given in GIVEN:
-        for name, folder in found.get(given, {}).items():
-            for entry, reason in _walk(folder, ()):
-                below = shown(os.path.relpath(entry, root))
-                if reason is not None:
-                    passed_over.append((below, reason))
-                    continue
-                facts = entry.stat()
-                files.append(ImageFile(below, names.index(name), given, entry.path, facts.st_size, facts.st_mtime_ns))
+    start = len(os.path.join(root, ""))
+    try:
+        for given in GIVEN:
+            for name, folder in found.get(given, {}).items():
+                for entry, reason in _walk(folder, (_identity(root), _identity(parts[given]))):
+                    below = shown(entry.path[start:])
+                    if reason is not None:
+                        passed_over.append((below, reason))
+                        continue
+                    facts, label = entry.stat(), names.index(name)
+                    files.append(ImageFile(below, label, given, entry.path, facts.st_size, facts.st_mtime_ns))
+    except OSError as error:
+        raise DataError(
+            f"{shown(error.filename or root)} cannot be read: {error.strerror or error}; allowed is a readable folder"
+        ) from error
     if not files:
         raise DataError(
             f"{shown(root)} holds no image in a folder of its class; allowed are CLASS/a.jpg, train/CLASS/a.jpg with "
@@ -97,15 +110,18 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
         return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
 
 
+def _identity(folder: Path | os.DirEntry[str]) -> tuple[int, int]:
+    facts = folder.stat()
+    return facts.st_dev, facts.st_ino
+
+
 def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[os.DirEntry[str], str | None]]:
     """All files below, in order, those that are no images with the reason; a link to a folder above is not followed."""
-    facts = os.stat(folder)
-    here = (*above, (facts.st_dev, facts.st_ino))
+    here = (*above, _identity(folder))
     for entry in _visible(folder):
         try:
             if entry.is_dir():
-                inner = entry.stat()
-                if (inner.st_dev, inner.st_ino) in here:
+                if _identity(entry) in here:
                     yield entry, "a link to a folder that it lies in"
                 else:
                     yield from _walk(Path(entry.path), here)

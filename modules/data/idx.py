@@ -1,4 +1,4 @@
-"""Folders with the four IDX files of MNIST and the sets made after it, gzipped or not.
+"""IDX files, the format of MNIST and of the sets made after it: folders of them, gzipped or not.
 
 The format is a big-endian header (two zero bytes, the type 8 for unsigned bytes, the number of dimensions, then each
 dimension as four bytes) and the bytes themselves.
@@ -6,6 +6,7 @@ dimension as four bytes) and the bytes themselves.
 
 import gzip
 import math
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -13,59 +14,68 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from modules.data.files import shown
 from modules.data.images import RawImages
 from modules.errors import DataError
 
 _UNSIGNED_BYTE = 8
-_SPLITS = {"train": "train", "test": "t10k"}
-
-_DIGITS = tuple("0123456789")
-_ARTICLES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
+_PARTS = {"train": r"train", "validation": r"val", "test": r"test|t10k"}
 
 
-def read_mnist(root: str | None = None) -> RawImages:
-    """MNIST's handwritten digits, 28 x 28 (LeCun, Cortes, Burges 1998)."""
-    return _read_folder(root, "mnist", _DIGITS)
-
-
-def read_fashion_mnist(root: str | None = None) -> RawImages:
-    """Fashion-MNIST's articles, 28 x 28 (Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747)."""
-    return _read_folder(root, "fashion_mnist", _ARTICLES)
-
-
-def _read_folder(root: str | None, name: str, classes: tuple[str, ...]) -> RawImages:
+def read_idx_folder(root: str | None = None) -> RawImages:
+    """A folder of IDX files: images and labels of train, perhaps of val and of test (or t10k), told by their names."""
     if not root:
-        raise DataError(f"data={name} needs the folder with its four IDX files: say data.root=DIR")
+        raise DataError("data=idx needs the folder with its IDX files: say data.root=DIR")
     folder = Path(root).expanduser()
     if not folder.is_dir():
         found = "is not a folder" if folder.exists() else "does not exist"
-        raise DataError(f"data.root={root} {found}; it must be the folder with the four IDX files of {name}")
-    train_images, train_labels = _read_split(folder, "train")
-    test_images, test_labels = _read_split(folder, "test")
-    return RawImages(train_images, train_labels, classes, test_images, test_labels)
+        raise DataError(f"data.root={shown(root)} {found}; it must be a folder with IDX files")
+    given = {part: _read_part(folder, pattern) for part, pattern in _PARTS.items()}
+    if given["train"] is None:
+        raise DataError(
+            f"{shown(root)} has no file of training images; allowed are names such as train-images-idx3-ubyte.gz "
+            "and train-labels-idx1-ubyte.gz, the same with val and test"
+        )
+    most = max(int(labels.max(initial=0)) for _, labels in filter(None, given.values()))
+    none = (None, None)
+    test_images, test_labels = given["test"] or none
+    validation_images, validation_labels = given["validation"] or none
+    return RawImages(
+        *given["train"],
+        classes=tuple(map(str, range(most + 1))),
+        test_images=test_images,
+        test_labels=test_labels,
+        validation_images=validation_images,
+        validation_labels=validation_labels,
+    )
 
 
-def _read_split(folder: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    images_path = _find(folder, f"{_SPLITS[split]}-images-idx3-ubyte")
-    labels_path = _find(folder, f"{_SPLITS[split]}-labels-idx1-ubyte")
-    images = read_idx(images_path, num_dimensions=3)
-    labels = read_idx(labels_path, num_dimensions=1)
+def _read_part(folder: Path, pattern: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
+    """Images and labels of a part, where there are any."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    mine = [path for path in files if re.match(pattern, path.name.lower())]
+    paths = [[path for path in mine if kind in path.name.lower()] for kind in ("images", "labels")]
+    if not any(paths):
+        return None
+    for kind, found in zip(("images", "labels"), paths, strict=True):
+        if len(found) != 1:
+            listed = ", ".join(shown(path.name) for path in found) or "none"
+            raise DataError(f"{shown(folder)} must have one file of {kind} for {pattern}; it has {listed}")
+    return _paired(paths[0][0], paths[1][0])
+
+
+def read_pair(folder: Path, prefix: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images and labels of one of the files' usual prefixes, train or t10k."""
+    return _paired(_find(folder, f"{prefix}-images-idx3-ubyte"), _find(folder, f"{prefix}-labels-idx1-ubyte"))
+
+
+def _paired(images_path: Path, labels_path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    images, labels = read_idx(images_path, 3, 4), read_idx(labels_path, 1)
     if len(images) != len(labels):
         raise DataError(
             f"{images_path} holds {len(images)} images and {labels_path} {len(labels)} labels; each image needs one"
         )
-    return images[..., None], labels.astype(np.int64)
+    return images if images.ndim == 4 else images[..., None], labels.astype(np.int64)
 
 
 def _find(folder: Path, name: str) -> Path:
@@ -75,19 +85,19 @@ def _find(folder: Path, name: str) -> Path:
     raise DataError(f"{folder} has neither {name}.gz nor {name}; all four IDX files must be there")
 
 
-def read_idx(path: Path, num_dimensions: int) -> NDArray[np.uint8]:
+def read_idx(path: Path, *num_dimensions: int) -> NDArray[np.uint8]:
     """The array of unsigned bytes in one IDX file; DataError for a file that is damaged or holds something else."""
     content = _content(path)
-    header_size = 4 + 4 * num_dimensions
-    magic = bytes((0, 0, _UNSIGNED_BYTE, num_dimensions))
-    if content[:4] != magic:
+    magics = {bytes((0, 0, _UNSIGNED_BYTE, number)): number for number in num_dimensions}
+    if content[:4] not in magics:
         raise DataError(
-            f"{path} begins with {content[:4].hex() or 'nothing'}; an IDX file of bytes in {num_dimensions} dimensions "
-            f"begins with {magic.hex()}"
+            f"{path} begins with {content[:4].hex() or 'nothing'}; an IDX file of bytes in "
+            f"{' or '.join(map(str, num_dimensions))} dimensions begins with {' or '.join(m.hex() for m in magics)}"
         )
+    header_size = 4 + 4 * magics[content[:4]]
     if len(content) < header_size:
         raise DataError(f"{path} ends within its header, after {len(content)} of {header_size} bytes")
-    shape = struct.unpack(f">{num_dimensions}I", content[4:header_size])
+    shape = struct.unpack(f">{magics[content[:4]]}I", content[4:header_size])
     expected = math.prod(shape)
     if len(content) - header_size != expected:
         raise DataError(

@@ -113,7 +113,7 @@ def _header(image: Image.Image) -> Header:
     orientation = image.getexif().get(_ORIENTATION, 1) if _may_be_turned(image) else 1
     if orientation in range(2, 9):
         remarks.append("Images turned as EXIF says")
-    if orientation in range(5, 9):
+    if orientation in range(5, 9) and image.format != "TIFF":  # of which Pillow says the sides after turning
         width, height = height, width
     if image.mode in _SIXTEEN_BITS:
         remarks.append("Images whose 16 bits were scaled to 8")

@@ -17,8 +17,9 @@ Labels = NDArray[np.int64]
 class RawImages:
     """Images (uint8, N x H x W x C) with labels (int64, N) that index `classes`, and the parts that the set brings.
 
-    `names` are those of all images, training before validation before test; `left_out` are the names of what was there
-    but is none of them, and why; `file` is a .npy file that holds just these images in this order, where there is one.
+    `names` are those of all images, training before validation before test, and `file` is a .npy file that holds just
+    these in this order, where there is one. `left_out` are names of what was there but is no image, and why; `sizes`
+    height and width of the smallest, a middle and the largest image as they were found, where they were made to fit.
     `notes` are what a person should know, a sentence each.
     """
 
@@ -31,6 +32,7 @@ class RawImages:
     validation_labels: Labels | None = None
     names: tuple[str, ...] | None = None
     left_out: tuple[tuple[str, str], ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
     file: Path | None = None
     notes: tuple[str, ...] = ()
 

@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modules.data import parts as parts_module
+from modules.data.archive import Archive
 from modules.data.corrections import corrected_labels, corrections_digest
 from modules.data.decoded import read_files
+from modules.data.facts import Facts
 from modules.data.files import FileSet
 from modules.data.images import RawImages
-from modules.data.parts import PARTS, assign_parts, chunks, content_hashes, group_keys
+from modules.data.leaks import find_leaks
+from modules.data.parts import PARTS, assign_parts, chunks, group_keys
 from modules.digests import digest_of
 from modules.errors import ConfigError, DataError
 from modules.parts import build, revisions_of
@@ -37,6 +40,7 @@ class _Split:
     identities: NDArray[np.uint64]
     groups: NDArray[np.uint64]
     parts: NDArray[np.uint8]
+    left_out: tuple[tuple[str, str], ...]  # names of what is in no part, and why
     notes: tuple[str, ...]
 
     @property
@@ -67,7 +71,7 @@ def load_data(
     are not read again while nothing about them has changed.
     """
     source = build(reader)
-    if not isinstance(source, FileSet):
+    if isinstance(source, RawImages):
         return _loaded(source, name, fractions, split_seed, home, store, corrections)
     revisions = revisions_of("modules.data.load", "modules.data.decoding")
     corrected = None if corrections is None else corrections_digest(corrections)
@@ -75,10 +79,17 @@ def load_data(
     key = digest_of(known)
     if (entry := store.find("sources", key)) and (found := store.find("data", entry.record["data"])):
         return _in_order(DataRecord.model_validate(found.record))
-    record = _loaded(read_files(source, store), name, fractions, split_seed, home, store, corrections)
+    record = _loaded(_read(source, store), name, fractions, split_seed, home, store, corrections)
     store.remove("sources", key)
     store.put("sources", key, {"data": Path(record.folder).name})
     return record
+
+
+def _read(source: FileSet | Archive, store: Store) -> RawImages:
+    if isinstance(source, FileSet):
+        return read_files(source, store)
+    with source.opened(store.root.parent) as files:
+        return read_files(files, store)
 
 
 def _in_order(record: DataRecord) -> DataRecord:
@@ -106,11 +117,12 @@ def _loaded(
         split = _corrected(split, raw.classes, corrections)
     _check_parts(split, raw.classes)
     fields = _describe(split, raw.classes, name)
-    key = digest_of({"revision": [REVISION, parts_module.REVISION], **fields})
+    facts = _facts(split, raw)
+    key = digest_of({"revision": [REVISION, parts_module.REVISION], "facts": facts.content_digest, **fields})
     folder = store.folder("data", key).relative_to(home)
     record = DataRecord(folder=folder.as_posix(), **fields)
     if store.find("data", key) is None:
-        store.put("data", key, record.model_dump(mode="json"), partial(_write, split, raw.file))
+        store.put("data", key, record.model_dump(mode="json"), partial(_write, split, facts, raw.file))
     return record
 
 
@@ -143,25 +155,24 @@ def _split(raw: RawImages, fractions: tuple[float, float, float], split_seed: in
         }
     else:
         shares = {"train": (steer, confirm, test)}
-    identities = {given: content_hashes(images) for given, images, _ in raw.pieces()}
-    notes = (*raw.notes, *_conflicts(identities["train"], raw.train_labels))
-    pieces, labels, kept_identities, groups, parts = [], [], [], [], []
+    leaks = find_leaks(raw)
+    pieces, labels, identities, groups, parts = [], [], [], [], []
     for given, images, piece_labels in raw.pieces():
-        stays, note = _without_leaks(given, identities)
-        notes += note
-        keys = group_keys(images)
+        stays = leaks.stays[given]
+        keys = group_keys(images)[stays]
         pieces.append((images, stays))
         labels.append(piece_labels[stays])
-        kept_identities.append(identities[given][stays])
-        groups.append(keys[stays])
-        parts.append(_parts_of(given, keys[stays], shares, split_seed))
+        identities.append(leaks.identities[given][stays])
+        groups.append(keys)
+        parts.append(_parts_of(given, keys, shares, split_seed))
     return _Split(
         pieces=tuple(pieces),
         labels=np.concatenate(labels),
-        identities=np.concatenate(kept_identities),
+        identities=np.concatenate(identities),
         groups=np.concatenate(groups),
         parts=np.concatenate(parts),
-        notes=notes,
+        left_out=(*raw.left_out, *leaks.left_out),
+        notes=(*raw.notes, *_conflicts(leaks.identities["train"], raw.train_labels), *leaks.notes),
     )
 
 
@@ -181,19 +192,6 @@ def _parts_of(
     return assign_parts(
         groups, steer_fraction=steer, confirm_fraction=confirm, test_fraction=test, split_seed=split_seed
     )
-
-
-def _without_leaks(given: str, identities: dict[str, NDArray[np.uint64]]) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Which images of a given part stay: those that no part which judges them has, too."""
-    words = {"train": "Training", "validation": "Validation"}
-    stays = np.ones(len(identities[given]), dtype=bool)
-    notes: list[str] = []
-    for other in list(identities)[list(identities).index(given) + 1 :]:
-        leaks = stays & np.isin(identities[given], identities[other])
-        stays &= ~leaks
-        if num_left_out := int(leaks.sum()):
-            notes.append(f"{words[given]} images left out because the given {other} set has them too: {num_left_out}.")
-    return stays, tuple(notes)
 
 
 def _conflicts(identities: NDArray[np.uint64], labels: NDArray[np.int64]) -> tuple[str, ...]:
@@ -284,10 +282,26 @@ def _mean_and_std(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> tupl
     return tuple((mean / 255).tolist()), tuple((np.maximum(std, 1.0) / 255).tolist())  # one shade: no division by zero
 
 
-def _write(split: _Split, file: Path | None, folder: Path) -> None:
+def _facts(split: _Split, raw: RawImages) -> Facts:
+    counts: dict[PartName, tuple[int, ...]] = {
+        part: tuple(np.bincount(split.labels[split.parts == code], minlength=len(raw.classes)).tolist())
+        for code, part in enumerate(PARTS)
+    }
+    unique = len(np.unique(split.identities))
+    return Facts(
+        counts=counts,
+        sizes=raw.sizes,
+        copies=len(split.labels) - unique,
+        near_copies=unique - len(np.unique(split.groups)),
+        left_out=split.left_out,
+    )
+
+
+def _write(split: _Split, facts: Facts, file: Path | None, folder: Path) -> None:
     """The arrays; of images that lie in a file just so, another name for that file."""
     if file is None or not all(stays.all() for _, stays in split.pieces) or not _linked(file, folder / "images.npy"):
         _write_array(folder / "images.npy", split.shape, np.dtype(np.uint8), split.chunks())
+    (folder / "facts.json").write_text(facts.model_dump_json())
     for name in ("labels", "parts", "identities"):
         array = np.ascontiguousarray(getattr(split, name))
         _write_array(folder / f"{name}.npy", array.shape, array.dtype, iter([array]))

@@ -54,7 +54,7 @@ def chunks(shape: tuple[int, ...]) -> Iterator[slice]:
 
 
 def _group_keys(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    cells = _cell_means(images.sum(axis=3, dtype=np.uint32)) / images.shape[3]
+    cells = cell_means(images)
     edge = _EDGE * cells.max(axis=(1, 2), keepdims=True) + 1.0  # at least a grey level, so that flat areas are flat
     steps = [np.diff(cells, axis=axis) > edge for axis in (2, 1)]
     bits = np.packbits(np.concatenate([step.reshape(len(images), -1) for step in steps], axis=1), axis=1)
@@ -64,12 +64,14 @@ def _group_keys(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return words("group", low, high)
 
 
-def _cell_means(planes: NDArray[np.uint32]) -> NDArray[np.float64]:
-    _, height, width = planes.shape
+def cell_means(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mean grey of each image's 7 x 7 cells, or of its pixels along sides that are shorter."""
+    _, height, width, channels = images.shape
+    planes = images.sum(axis=3, dtype=np.uint32)
     rows, columns = _cell_starts(height), _cell_starts(width)
     sums = np.add.reduceat(np.add.reduceat(planes, rows, axis=1), columns, axis=2)
     sizes = np.diff(np.append(rows, height))[:, None] * np.diff(np.append(columns, width))
-    means: NDArray[np.float64] = sums / sizes
+    means: NDArray[np.float64] = sums / sizes / channels
     return means
 
 

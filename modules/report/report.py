@@ -2,10 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from modules.energy.summary import UNKNOWN
+from modules.explanation.records import OneImage
 from modules.report import figures
+from modules.report.augmentation import policy_view
 from modules.report.family_tree import family_tree
 from modules.report.palette import DARK, LIGHT, themed, variables
+from modules.report.reliability import reliability, reliability_caption
 from modules.report.tuning_figures import tuning_captions, tuning_figures
 from modules.report.view import StudyView
 from modules.report.wording import (
@@ -19,12 +24,18 @@ from modules.report.wording import (
     outcome,
     percent,
     signed,
+    significant,
+    watt_hours,
     why,
 )
 from modules.store import write_text
 from modules.tracking.flattening import flattened
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 _TEMPLATE = "report.html"
+_ONE_IMAGE = "one_image.html"
 _FIGURES: dict[str, Callable[[StudyView], str | None]] = {
     "loss_curves": figures.loss_curves,
     "error_curves": figures.error_curves,
@@ -32,6 +43,7 @@ _FIGURES: dict[str, Callable[[StudyView], str | None]] = {
     "effects": figures.effects,
     "confusion": figures.confusion,
     "range_test": figures.range_test,
+    "reliability": reliability,
 }
 _WORST_CLASSES = 12
 
@@ -61,8 +73,44 @@ def write_figures(folder: Path, study: StudyView, drawings: dict[str, str] | Non
 
 def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str:
     """The page."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
+
+    environment = template_environment()
+    pictures = {name: Markup(themed(svg)) for name, svg in (drawings or draw_figures(study)).items()}
+    energy = {**UNKNOWN, **(study.summary.get("energy") or {})}
+    return environment.get_template(_TEMPLATE).render(
+        study=study,
+        look=study.look,
+        selection=study.selection,
+        policy=policy_view(study.found_policy, study.data.classes) if study.found_policy else None,
+        summary=study.summary,
+        champion=champion_of(study),
+        nothing=NOTHING,
+        measured=energy["measured"],
+        energy=energy,
+        explanation=study.explanation,
+        headline=headline(study),
+        key_figures=key_figures(study),
+        light=variables(LIGHT),
+        dark=variables(DARK),
+        tree=pictures.pop("family_tree"),
+        figures=pictures,
+        captions={**figures.captions(study), "reliability": reliability_caption(study)},
+        tuning_captions={tuning.when: tuning_captions(tuning) for tuning in study.tunings},
+        worst_classes=_worst_classes(study),
+        plan=flattened(study.plan),
+    )
+
+
+def one_image_html(name: str, said: OneImage) -> str:
+    """The page that `espalier explain` writes."""
+    template = template_environment().get_template(_ONE_IMAGE)
+    return template.render(name=name, said=said, light=variables(LIGHT), dark=variables(DARK))
+
+
+def template_environment() -> "Environment":
+    """Where pages find their templates and what these can say."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -79,25 +127,10 @@ def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str
         "outcome": outcome,
         "why": why,
         "signed": signed,
+        "watt_hours": watt_hours,
+        "significant": significant,
     }
-    pictures = {name: Markup(themed(svg)) for name, svg in (drawings or draw_figures(study)).items()}
-    return environment.get_template(_TEMPLATE).render(
-        study=study,
-        summary=study.summary,
-        selection=study.selection,
-        champion=champion_of(study),
-        nothing=NOTHING,
-        headline=headline(study),
-        key_figures=key_figures(study),
-        light=variables(LIGHT),
-        dark=variables(DARK),
-        tree=pictures.pop("family_tree"),
-        figures=pictures,
-        captions=figures.captions(study),
-        tuning_captions={tuning.when: tuning_captions(tuning) for tuning in study.tunings},
-        worst_classes=_worst_classes(study),
-        plan=flattened(study.plan),
-    )
+    return environment
 
 
 def _worst_classes(study: StudyView) -> list[tuple[str, float, int, str]]:

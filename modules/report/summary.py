@@ -48,6 +48,7 @@ def summary_of(
     seed: int,
     data: DataRecord,
     seconds: float,
+    energy: dict[str, Any],
     test_openings: int,
     trials: Counts,
     champion: Champion | None,
@@ -57,6 +58,7 @@ def summary_of(
     versions: dict[str, str],
     finished_at: float,
     front: Sequence[FrontModel] = (),
+    bundle: str | None = None,
 ) -> dict[str, Any]:
     """The content of summary.json; null is what was not made."""
     return {
@@ -66,13 +68,13 @@ def summary_of(
         "seed": seed,
         "data": {"name": data.name, "digest": data.digest},
         "seconds": round(seconds, 2),
-        "energy": {"wh": None, "method": None},
+        "energy": energy,
         "test_openings": test_openings,
         "trials": trials.model_dump(),
         "champion": champion.model_dump() if champion else None,
         "front": [model.model_dump() for model in front] or None,
         "ledger": ledger,
-        "bundle": None,
+        "bundle": bundle,
         "report": report,
         "command": command,
         "versions": versions,

@@ -14,6 +14,7 @@ from modules.report.wording import (
     champion_of,
     duration,
     effect,
+    emissions,
     headline,
     judgement,
     key_figures,
@@ -22,6 +23,7 @@ from modules.report.wording import (
     outcome,
     percent,
     signed,
+    watt_hours,
 )
 
 
@@ -101,6 +103,11 @@ def _facts(study: StudyView) -> Table:
             f"({trials.get('reused', 0)} reused, {trials.get('failed', 0)} failed)",
         ),
     ]
+    energy = summary.get("energy") or {}
+    if energy.get("wh") is not None:
+        facts.append(
+            ("energy", f"{watt_hours(energy['wh'], energy['measured'])}, {emissions(energy)}; {energy['method']}")
+        )
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")

@@ -4,8 +4,11 @@ from typing import Any
 
 from pydantic import Field
 
+from modules.data.look import Look
+from modules.explanation.records import Explanation
 from modules.records import DataRecord, Interval, Ledger, PartName, RangeTest, Record, TrialResult
 from modules.report.contact_sheet import Picture
+from modules.search.augmentation import FoundPolicy
 from modules.search.selecting.found import Compared
 from modules.search.tries import Tuning
 
@@ -51,13 +54,16 @@ class StudyView(Record):
     versions: dict[str, str] = Field(default_factory=dict)
     stop_reason: str = ""  # a sentence: why the search ended
     layers: tuple[LayerView, ...] = ()  # of the winner
+    look: Look | None = None  # at the data
     selection: SelectionView | None = None  # None where none had to be found
     tunings: tuple[Tuning, ...] = ()  # searches for hyper-parameters
     learnt: tuple[str, ...] = ()  # what earlier studies were used for, a sentence each
     range_test: RangeTest | None = None  # None where the learning rate was given
+    found_policy: FoundPolicy | None = None  # None where the augmentation was given
     machine_test_openings: int | None = None  # of this test set, all studies on this machine together
     report: str | None = None  # where the report is, and where MLflow's database is: as a person should read them
     tracking: str | None = None
+    explanation: Explanation | None = None  # of the winner; None where none was asked for
 
     @property
     def class_errors(self) -> tuple[float | None, ...]:

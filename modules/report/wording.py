@@ -4,6 +4,7 @@ import math
 import re
 from typing import Any
 
+from modules.evaluation.intervals import wilson_interval
 from modules.records import Interval, LedgerRow
 from modules.report.view import StudyView
 
@@ -42,6 +43,30 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def significant(value: float, digits: int) -> str:
+    """0.0347 with 1 digit as `0.03`, 4183 as `4,000`."""
+    if value == 0:
+        return "0"
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, places):,.{max(0, places)}f}"
+
+
+def watt_hours(wh: float | None, measured: bool = False) -> str:
+    """Three digits of what was measured; one of what was estimated, which is good to a factor of two."""
+    if wh is None:
+        return NOTHING
+    value, unit = (wh, "Wh") if wh >= 0.1 else (1000 * wh, "mWh")
+    return f"{significant(value, 3)} {unit}" if measured else f"≈ {significant(value, 1)} {unit}"
+
+
+def emissions(energy: dict[str, Any]) -> str:
+    """What the energy emitted, and what an image costs."""
+    digits = 3 if energy["measured"] else 1
+    grid = f"{significant(energy['co2_g'], digits)} g of CO2 by {energy['grid']} ({energy['grams_per_kwh']:g} g/kWh)"
+    image = energy.get("inference_mj")
+    return grid if image is None else f"{grid}; {significant(image, digits)} mJ an image"
+
+
 def signed(value: float, digits: int = 4) -> str:
     """With a real minus sign, as columns want it."""
     return f"{value:+.{digits}f}".replace("-", "−")
@@ -71,14 +96,6 @@ def why(row: LedgerRow) -> str:
 def judgement(row: LedgerRow) -> str:
     """What became of an edit, and why."""
     return ": ".join(filter(None, (outcome(row), why(row))))
-
-
-def error_interval(error: float, num_images: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95 % interval of an error fraction: what another test set of this size could have shown."""
-    centre = (error + z * z / (2 * num_images)) / (1 + z * z / num_images)
-    spread = error * (1 - error) / num_images + z * z / (4 * num_images**2)
-    half = z * math.sqrt(spread) / (1 + z * z / num_images)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def edits_of(study: StudyView) -> list[LedgerRow]:
@@ -122,7 +139,7 @@ def key_figures(study: StudyView) -> list[tuple[str, str, str]]:
     if champion.get("latency_ms") is not None:
         figures.append(("Latency", f"{champion['latency_ms']:.2f} ms", "one image, one thread, median"))
     if energy.get("wh") is not None:
-        figures.append(("Energy", f"{energy['wh']:.3g} Wh", str(energy.get("method") or "")))
+        figures.append(("Energy", watt_hours(energy["wh"], energy["measured"]), emissions(energy)))
     return figures
 
 
@@ -131,7 +148,7 @@ def _test_remark(study: StudyView) -> str:
     openings = study.summary.get("test_openings")
     remarks = []
     if error is not None and images:
-        low, high = error_interval(error, images)
+        low, high = wilson_interval(error, images)
         remarks.append(f"{100 * low:.2f} to {100 * high:.2f} % with {number(images)} images")
     if openings is not None:
         times = f"opened {openings}×"

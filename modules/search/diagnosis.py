@@ -4,16 +4,20 @@ A rule only shifts the odds of what is tried; whether an edit was worth it is fo
 """
 
 from collections import defaultdict
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import Field
 
 from modules.architecture.channels import ChannelGroup, groups_by_node
 from modules.architecture.description import Architecture, Conv
 from modules.records import LayerMeasures, Record
 
 Leaning = Literal["grow", "shrink"]
-Rule = Literal["redundant channels", "full layer", "idle layer", "unchanged input"]
+Rule = Literal["redundant channels", "full layer", "idle layer", "unchanged input", "gap"]
 
 _GAP = 0.25  # of the loss on steer, above which the network is said to fit its training images better than others
+
+_AUGMENTING = 1.5  # the odds of the direction of augmentation that the gap speaks for; a guess, not measured
 
 _REDUNDANT = 0.1  # of a group's channels
 # Trained layers of the first networks had an effective rank of 0.3 to 0.65 of their channels (digits, Fashion-MNIST;
@@ -34,6 +38,7 @@ class Finding(Record):
     node: str | None  # a node of the layer that is meant; None: anywhere
     strength: float
     reason: str
+    site: dict[str, Any] = Field(default_factory=dict)  # other site arguments that are meant
 
 
 class Diagnosis(Record):
@@ -58,10 +63,9 @@ class Diagnosis(Record):
     @property
     def fit(self) -> str:
         """The losses and what they lean to, in a sentence."""
-        losses = f"the loss is {self.train_loss:.3g} on training images and {self.steer_loss:.3g} on steer"
         if self.leaning == "shrink":
-            return f"{losses}: the gap is large, so that more capacity may not help by itself"
-        return f"{losses}: the gap is small, so that capacity is what is short"
+            return f"{self._losses}: the gap is large, so that more capacity may not help by itself"
+        return f"{self._losses}: the gap is small, so that capacity is what is short"
 
     def findings(self, architecture: Architecture) -> tuple[Finding, ...]:
         """What the rules ask for in the architecture that was diagnosed, the strongest first; one for each place."""
@@ -74,6 +78,29 @@ class Diagnosis(Record):
         found.sort(key=lambda finding: -finding.strength)
         strongest = {(finding.edit, finding.node): finding for finding in reversed(found)}
         return tuple(finding for finding in found if strongest[finding.edit, finding.node] is finding)
+
+    @property
+    def findings_of_recipe(self) -> tuple[Finding, ...]:
+        """What the gap asks of all that is not the architecture."""
+        if self.leaning == "shrink":
+            direction, reason = "stronger", "the gap is large, so that training images should differ more"
+        elif self.gap < 0:
+            direction, reason = "weaker", "there is no gap, so that training images may differ more than they have to"
+        else:
+            return ()
+        finding = Finding(
+            rule="gap",
+            edit="augmentation_strength",
+            node=None,
+            strength=_AUGMENTING,
+            reason=f"{self._losses}: {reason}",
+            site={"direction": direction},
+        )
+        return (finding,)
+
+    @property
+    def _losses(self) -> str:
+        return f"the loss is {self.train_loss:.3g} on training images and {self.steer_loss:.3g} on steer"
 
     def headline(self, architecture: Architecture) -> str:
         """How well it fits and the main finding, in a line."""

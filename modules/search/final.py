@@ -93,4 +93,5 @@ def _row(finalist: Finalist, winner: Finalist, interval: Interval | None) -> Led
         params=architecture.params,
         flops=architecture.flops,
         seconds=finalist.trial.seconds,
+        energy_wh=finalist.trial.energy_wh,
     )

@@ -196,6 +196,12 @@ def record_generation(
     )
 
 
+def energy_of(trials: Sequence[TrialResult]) -> float | None:
+    """Watt-hours of some trials; None where those of one are not known."""
+    known = [trial.energy_wh for trial in trials if trial.energy_wh is not None]
+    return sum(known) if len(known) == len(trials) else None
+
+
 def _control_row(number: int, control: Trained) -> LedgerRow:
     return LedgerRow(
         generation=number,
@@ -216,6 +222,7 @@ def _control_row(number: int, control: Trained) -> LedgerRow:
         params=control.recipe.architecture.params,
         flops=control.recipe.architecture.flops,
         seconds=sum(trial.seconds for trial in control.trials),
+        energy_wh=energy_of(control.trials),
     )
 
 
@@ -249,6 +256,7 @@ def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -
         params=recipe.architecture.params,
         flops=recipe.architecture.flops,
         seconds=sum(trial.seconds for trial in every) + child.seconds,
+        energy_wh=energy_of(every),
         proposed=child.proposal.edit,
         parent_architecture=parent.architecture.content_digest,
     )

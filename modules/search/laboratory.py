@@ -1,6 +1,7 @@
 """Where trials are done: each is looked up in the store and only trained, in a worker, if it is not there."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,10 +10,12 @@ import numpy as np
 from modules.architecture.description import Architecture
 from modules.data.arrays import open_arrays
 from modules.digests import digest_of
+from modules.energy.meter import MeterChoice
 from modules.evaluation.outputs import Outputs
 from modules.parts import revisions_of
 from modules.recipe import Recipe
 from modules.records import Certificate, CurvePoint, DataRecord, Numerics, Part, PartName, RangeTest, TrialResult
+from modules.search.augmentation import Looks
 from modules.search.diagnosis import Diagnosis
 from modules.search.judging import Evidence
 from modules.search.plan import Calibration
@@ -44,13 +47,22 @@ class Refused(NamedTuple):
 class Laboratory:
     """The store and the workers behind a study's trials; counts what was trained and what was found."""
 
-    def __init__(self, home: Path, pool: Workers, numerics: Numerics, data: DataRecord, balanced: bool = False) -> None:
+    def __init__(
+        self,
+        home: Path,
+        pool: Workers,
+        numerics: Numerics,
+        data: DataRecord,
+        balanced: bool = False,
+        meter: MeterChoice | None = None,
+    ) -> None:
         self.home = home
         self.store = Store(home / "store")
         self.pool = pool
         self.numerics = numerics
         self.data = data
         self.balanced = balanced  # whether each class counts alike in the losses that edits are judged by
+        self.meter = meter or MeterChoice()  # of the energy of trials
 
     def spec(self, recipe: Recipe, piece: Slice, seed: int, start: Start | None = None) -> TrialSpec:
         """A trial on this laboratory's data and machine."""
@@ -83,7 +95,7 @@ class Laboratory:
         made of several pieces. How many fit is stored.
         """
         spec = self._that_fits(spec)
-        arguments = {"spec": spec.model_dump(mode="json"), "home": str(self.home)}
+        arguments = self._metered(spec)
         try:
             return self.pool.call(f"modules.training.trial.{job}", arguments, report)
         except WorkerKilledError:
@@ -99,9 +111,16 @@ class Laboratory:
         entry = self.store.find("memory", spec.key)
         return self._that_fits(spec.updated(most_at_once=entry.record["most_at_once"])) if entry else spec
 
+    def _metered(self, spec: TrialSpec) -> dict[str, Any]:
+        return {
+            "spec": spec.model_dump(mode="json"),
+            "home": str(self.home),
+            "meter": self.meter.model_dump(mode="json"),
+        }
+
     def calibrate(self, recipe: Recipe) -> Calibration:
-        """How fast this machine trains a recipe."""
-        arguments = {"spec": self._open_ended(recipe, 0).model_dump(mode="json"), "home": str(self.home)}
+        """How fast this machine trains a recipe, and with how many watts."""
+        arguments = self._metered(self._open_ended(recipe, 0))
         return Calibration.model_validate(self.pool.call("modules.training.calibration.calibrate", arguments))
 
     def find_rate(self, recipe: Recipe, seed: int) -> RangeTest:
@@ -190,6 +209,35 @@ class Laboratory:
             self._found_or_called("diagnoses", key, "modules.evaluation.diagnosing.diagnose", arguments)
         )
 
+    def look_through(
+        self, recipe: Recipe, trial: TrialResult, policies: Sequence[Sequence[Part]], on: PartName, num_images: int
+    ) -> Looks:
+        """What a trial's network says about images of a part after each of several policies."""
+        arguments = {
+            "architecture": recipe.architecture.model_dump(mode="json"),
+            "selection": recipe.selection.model_dump(mode="json"),
+            "trial": trial.key,
+            "policies": _plain(policies),
+            "on": on,
+            "num_images": num_images,
+            **self._on_data,
+        }
+        made_of = {**arguments, "trial": trial.weights_sha256, "data": self.data.digest}
+        parts = [recipe.selection, *(part for policy in policies for part in policy)]
+        key = digest_of({**made_of, "revisions": _revisions("modules.evaluation.policies", parts)})
+        return Looks.model_validate(
+            self._found_or_called("policies", key, "modules.evaluation.policies.measure_policies", arguments)
+        )
+
+    def pictures_of(self, policies: Sequence[Sequence[Part]]) -> list[str]:
+        """Strips of training images as they are, and after each of several policies: PNG in base64."""
+        arguments = {"policies": _plain(policies), **self._on_data}
+        parts = [part for policy in policies for part in policy]
+        made_of = {"policies": arguments["policies"], "data": self.data.digest}
+        key = digest_of({**made_of, "revisions": _revisions("modules.evaluation.policies", parts)})
+        job = "modules.evaluation.policies.picture_policies"
+        return list(self._found_or_called("policy_pictures", key, job, arguments)["strips"])
+
     def steer_evidence(self, trials: list[TrialResult]) -> Evidence:
         """What trials of one recipe said about *steer* at their end."""
         return evidence_of([self._judged(self._read("trials", trial.key, "steer.safetensors")) for trial in trials])
@@ -199,11 +247,7 @@ class Laboratory:
 
         The losses are those that edits are judged by, unless `plain` ones are asked for.
         """
-        kind, digest = (
-            ("test_openings", self.data.test_digest) if part == "test" else ("observations", self.data.digest)
-        )
-        revisions = revisions_of("modules.evaluation.jobs")
-        key = digest_of({"weights": trial.weights_sha256, "part": part, "data": digest, "revisions": revisions})
+        kind, key = self.opening(trial, part)
         arguments = {
             "architecture": recipe.architecture.model_dump(mode="json"),
             "trial": trial.key,
@@ -214,6 +258,14 @@ class Laboratory:
         self._found_or_called(kind, key, "modules.evaluation.jobs.observe_part", arguments)
         outputs = self._read(kind, key, "outputs.safetensors")
         return outputs if plain or part == "test" else self._judged(outputs)
+
+    def opening(self, trial: TrialResult, part: PartName) -> tuple[str, str]:
+        """Where the store keeps what a trial's weights said about a part: its kind and key."""
+        kind, digest = (
+            ("test_openings", self.data.test_digest) if part == "test" else ("observations", self.data.digest)
+        )
+        revisions = revisions_of("modules.evaluation.jobs")
+        return kind, digest_of({"weights": trial.weights_sha256, "part": part, "data": digest, "revisions": revisions})
 
     def _judged(self, outputs: Outputs) -> Outputs:
         return outputs.balanced() if self.balanced else outputs
@@ -227,6 +279,10 @@ class Laboratory:
     def _on_data(self) -> dict[str, Any]:
         return {"data": self.data.model_dump(mode="json")}
 
+    def found_on_data(self, kind: str, key: str, job: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The record that a job, which looks at this data, stored under a key, or stores now."""
+        return self._found_or_called(kind, key, job, {**arguments, **self._on_data})
+
     def _found_or_called(self, kind: str, key: str, job: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """The record that a job stored under a key, or stores now."""
         entry = self.store.find(kind, key)
@@ -236,6 +292,14 @@ class Laboratory:
 
     def _read(self, kind: str, key: str, name: str) -> Outputs:
         return Outputs.read(self.store.folder(kind, key) / name)
+
+
+def _plain(policies: Sequence[Sequence[Part]]) -> list[list[dict[str, Any]]]:
+    return [[part.model_dump(mode="json") for part in policy] for policy in policies]
+
+
+def _revisions(job: str, parts: Sequence[Part]) -> dict[str, int]:
+    return revisions_of(job, *(part.target.rpartition(".")[0] for part in parts))
 
 
 def evidence_of(observations: list[Outputs]) -> Evidence:

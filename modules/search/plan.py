@@ -1,12 +1,13 @@
 """The plan: what a study will train, in samples, fixed before it starts.
 
-Minutes are turned into samples once, from a short calibration, with the final training, the test and the report
-reserved. From then on only samples count; a clock that runs ahead of the plan leads to a stored decision.
+Minutes and watt-hours are turned into samples once, from a short calibration, with the final training, the test and the
+report reserved. From then on only samples count; a clock that runs ahead of the plan leads to a stored decision.
 """
 
 import math
 from typing import Literal
 
+from modules.energy.meter import JOULES_PER_WH
 from modules.errors import ConfigError
 from modules.records import Record
 from modules.search.rungs import cost, rungs_of
@@ -37,10 +38,11 @@ _TOO_FEW = (
 
 
 class Calibration(Record):
-    """How fast this machine trains the first recipe: samples a second, and seconds for one look at *steer*."""
+    """How fast this machine trains the first recipe: samples a second, seconds for one look at *steer*, watts."""
 
     samples_per_second: float
     evaluation_seconds: float
+    watts: float | None = None  # that the training draws; None where the system does not say
 
 
 class Plan(Record):
@@ -62,9 +64,14 @@ class Plan(Record):
     prior: str | None = None  # digest of what earlier studies taught
     halving: bool = False  # twice as many edits are begun, and the worse half given up after half a slice
     minutes: float | None = None
+    wh: float | None = None
     seconds: float | None = None
     calibration: Calibration | None = None
     note: str = ""
+
+    def seconds_left(self, spent_seconds: float, spent_wh: float = 0.0) -> float | None:
+        """For training, by the clock and by the watt-hours; None where neither is limited."""
+        return seconds_left(self.minutes, self.wh, self.calibration, spent_seconds, spent_wh)
 
     @property
     def begun_per_generation(self) -> int:
@@ -109,22 +116,38 @@ class Wishes(Record):
     tries: int | None = None
     races: int = 0  # optimisers
     space_share: float = 0.0  # of what the search trains; 0: no space
+    wh: float | None = None
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether it has to be known how fast this machine trains."""
+        return self.minutes is not None or self.wh is not None
 
 
-def make_plan(wishes: Wishes, num_train: int, calibration: Calibration | None, spent_seconds: float = 0.0) -> Plan:
-    """The plan for `num_train` training images; a calibration is needed where minutes are given.
+def make_plan(
+    wishes: Wishes,
+    num_train: int,
+    calibration: Calibration | None,
+    spent_seconds: float = 0.0,
+    spent_wh: float = 0.0,
+) -> Plan:
+    """The plan for `num_train` training images; a calibration is needed where minutes or watt-hours are given.
 
-    `spent_seconds` have passed since the command started. ConfigError where the budget is too small for anything.
+    `spent_seconds` and `spent_wh` have gone since the command started. ConfigError where the budget is too small for
+    anything.
     """
+    seconds = None
+    if wishes.needs_calibration and calibration is not None:
+        seconds = training_seconds(wishes, calibration, spent_seconds, spent_wh)
     too_few = wishes.search in ("edits", "random") and wishes.generations is None and num_train < wishes.least_images
     if too_few:
         wishes = wishes.updated(generations=0)
     if wishes.search == "none":
-        plan = _single(wishes, num_train, calibration, spent_seconds)
+        plan = _single(wishes, num_train, calibration, seconds)
     elif wishes.search == "sweep":
-        plan = _sweep(wishes, num_train, calibration, spent_seconds)
+        plan = _sweep(wishes, num_train, calibration, seconds)
     else:
-        plan = _study(wishes, num_train, calibration, spent_seconds)
+        plan = _study(wishes, num_train, calibration, seconds)
     if wishes.samples is not None and wishes.search != "sweep":
         plan = _within_samples(plan, wishes.samples)
     reason = _TOO_FEW.format(num_train, wishes.least_images) if too_few else ""
@@ -136,11 +159,10 @@ def slice_rule(num_train: int) -> int:
     return min(_LARGEST_SLICE, max(_SMALLEST_SLICE, num_train // 2))
 
 
-def _single(wishes: Wishes, num_train: int, calibration: Calibration | None, spent_seconds: float) -> Plan:
+def _single(wishes: Wishes, num_train: int, calibration: Calibration | None, seconds: float | None) -> Plan:
     epochs = wishes.max_epochs or max(10, math.ceil(_SINGLE_EPOCHS_SAMPLES / num_train))
-    samples, seconds = _samples(epochs, num_train), None
-    if wishes.minutes is not None and calibration is not None:
-        seconds = training_seconds(wishes.minutes, spent_seconds)
+    samples = _samples(epochs, num_train)
+    if seconds is not None and calibration is not None:
         epoch_seconds = num_train / calibration.samples_per_second + calibration.evaluation_seconds
         affordable = max(1, int(seconds / epoch_seconds * num_train))
         samples = min(samples, affordable) if wishes.max_epochs else affordable
@@ -153,18 +175,18 @@ def _single(wishes: Wishes, num_train: int, calibration: Calibration | None, spe
         scratch_samples=0,
         evaluate_every=num_train,
         minutes=wishes.minutes,
+        wh=wishes.wh,
         seconds=seconds,
         calibration=calibration,
     )
 
 
-def _sweep(wishes: Wishes, num_train: int, calibration: Calibration | None, spent_seconds: float) -> Plan:
+def _sweep(wishes: Wishes, num_train: int, calibration: Calibration | None, seconds: float | None) -> Plan:
     """Whole trainings of one length: as many as were asked for, or as there is time for."""
     slice_samples = wishes.slice_samples or slice_rule(num_train)
-    tries, seconds, sweep = wishes.tries or wishes.trials or _TRIES, None, 0
+    tries, sweep = wishes.tries or wishes.trials or _TRIES, 0
     each = _samples(wishes.max_epochs, num_train) if wishes.max_epochs else _FINAL_SLICES * slice_samples
-    if wishes.minutes is not None and calibration is not None:
-        seconds = training_seconds(wishes.minutes, spent_seconds)
+    if seconds is not None and calibration is not None:
         sweep = int(seconds * calibration.samples_per_second)
         each = each if wishes.max_epochs else max(slice_samples, sweep // _TRIES_A_BUDGET)
         sweep = int(sweep * _pace(each / HALVING ** (SWEEP_RUNGS - 1), calibration))
@@ -180,6 +202,7 @@ def _sweep(wishes: Wishes, num_train: int, calibration: Calibration | None, spen
         evaluate_every=num_train,
         try_samples=each,
         minutes=wishes.minutes,
+        wh=wishes.wh,
         seconds=seconds,
         calibration=calibration,
     )
@@ -187,7 +210,7 @@ def _sweep(wishes: Wishes, num_train: int, calibration: Calibration | None, spen
     if not sweep:
         return plan.updated(tries=tries, sweep_samples=tries * whole)
     if sweep < whole:
-        what = f"budget.samples={wishes.samples}" if seconds is None else f"budget.minutes={wishes.minutes:g}"
+        what = f"budget.samples={wishes.samples}" if seconds is None else "the budget"
         raise ConfigError(f"{what} does not pay for one try of {whole:,} samples; allowed is more, or shorter tries")
     return plan.updated(tries=wishes.tries or wishes.trials, sweep_samples=sweep)
 
@@ -226,7 +249,7 @@ def _samples(epochs: float, num_train: int) -> int:
     return max(1, round(epochs * num_train))
 
 
-def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, spent_seconds: float) -> Plan:
+def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, seconds: float | None) -> Plan:
     slice_samples = wishes.slice_samples or slice_rule(num_train)
     ruled = _samples(wishes.max_epochs, num_train) if wishes.max_epochs else _FINAL_SLICES * slice_samples
     final = wishes.final_samples or ruled
@@ -240,10 +263,11 @@ def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, spen
         evaluate_every=_between_looks(num_train, final),
         halving=wishes.halving,
         minutes=wishes.minutes,
+        wh=wishes.wh,
         calibration=calibration,
     )
-    if wishes.minutes is not None and calibration is not None:
-        plan = _within_minutes(plan, wishes, num_train, calibration, spent_seconds)
+    if seconds is not None and calibration is not None:
+        plan = _within_seconds(plan, wishes, num_train, calibration, seconds)
     else:
         plan = _with_recipe_search(plan, wishes)
     return plan if wishes.trials is None else _within_trials(plan, wishes.trials)
@@ -253,10 +277,9 @@ def _between_looks(num_train: int, final_samples: int) -> int:
     return max(num_train, final_samples // 20)
 
 
-def _within_minutes(plan: Plan, wishes: Wishes, num_train: int, calibration: Calibration, spent_seconds: float) -> Plan:
+def _within_seconds(plan: Plan, wishes: Wishes, num_train: int, calibration: Calibration, seconds: float) -> Plan:
     """What there is time for: a wished final training is kept, wished generations are the most there will be."""
-    assert wishes.minutes is not None
-    seconds, rate = training_seconds(wishes.minutes, spent_seconds), calibration.samples_per_second
+    rate = calibration.samples_per_second
     slice_seconds = plan.slice_samples / rate + calibration.evaluation_seconds + _TRIAL_OVERHEAD_SECONDS
     slices = plan.generation_samples / plan.slice_samples
     generation = slices * slice_seconds * rate  # this and the following in samples
@@ -276,7 +299,7 @@ def _within_minutes(plan: Plan, wishes: Wishes, num_train: int, calibration: Cal
         generations = min(generations, wishes.generations)
     left = room - generations * generation
     if left < (final or plan.slice_samples):
-        raise _too_short(plan, wishes, rate, spent_seconds)
+        raise _too_short(plan, wishes, calibration, seconds)
     if final is None:
         from_scratch = wishes.from_scratch and left / 2 >= scratch_minimum
         final = int(left / 2 if from_scratch else left)
@@ -290,13 +313,15 @@ def _within_minutes(plan: Plan, wishes: Wishes, num_train: int, calibration: Cal
     )
 
 
-def _too_short(plan: Plan, wishes: Wishes, rate: float, spent_seconds: float) -> ConfigError:
+def _too_short(plan: Plan, wishes: Wishes, calibration: Calibration, seconds: float) -> ConfigError:
+    rate = calibration.samples_per_second
     final = wishes.final_samples or plan.slice_samples
     asked = "a final training" if wishes.final_samples is None else f"search.final_samples={wishes.final_samples}"
-    needed = (plan.baseline_samples + final) / rate / _SAFETY + spent_seconds + RESERVED_SECONDS
+    missing = ((plan.baseline_samples + final) / rate - seconds) / _SAFETY
+    budget, least = _least(wishes, calibration, missing)
     return ConfigError(
-        f"budget.minutes={wishes.minutes:g} is too short: this machine trains {rate:.0f} samples a second, so that a "
-        f"baseline and {asked} need at least {math.ceil(needed / 6 + 0.1) / 10:.1f} minutes"
+        f"{budget} is too little: this machine trains {rate:.0f} samples a second, so that a baseline and {asked} need "
+        f"at least {least}"
     )
 
 
@@ -335,15 +360,53 @@ def _shortfall(plan: Plan, generations: int | None) -> str:
     return f"; the budget leaves no room for search.generations={generations}"
 
 
-def training_seconds(minutes: float, spent_seconds: float) -> float:
-    """What is left for training of so many minutes; ConfigError where nothing is."""
-    seconds = (minutes * 60 - spent_seconds - RESERVED_SECONDS) * _SAFETY
-    if seconds <= 0:
+def training_seconds(wishes: Wishes, calibration: Calibration, spent_seconds: float, spent_wh: float) -> float:
+    """What is left for training of the minutes and the watt-hours; ConfigError where nothing is."""
+    left = seconds_left(wishes.minutes, wishes.wh, calibration, spent_seconds, spent_wh)
+    assert left is not None
+    if left <= 0:
+        budget, least = _least(wishes, calibration, 30.0 - left)
         raise ConfigError(
-            f"budget.minutes={minutes:g} is used up before the training starts; allowed is at least "
-            f"{(spent_seconds + RESERVED_SECONDS) / 60 + 0.5:.1f} on this machine"
+            f"{budget} is used up before the training starts; allowed is at least {least} on this machine"
         )
-    return seconds
+    return left * _SAFETY
+
+
+def seconds_left(
+    minutes: float | None, wh: float | None, calibration: Calibration | None, spent_seconds: float, spent_wh: float
+) -> float | None:
+    """For training, by the clock and by watt-hours, whichever is less; what the end of a study takes is reserved."""
+    if calibration is None:
+        return None
+    left = []
+    if minutes is not None:
+        left.append(minutes * 60 - spent_seconds)
+    if wh is not None:
+        left.append((wh - spent_wh) * JOULES_PER_WH / _watts(calibration, wh))
+    return min(left) - RESERVED_SECONDS if left else None
+
+
+def _watts(calibration: Calibration, wh: float) -> float:
+    if not calibration.watts:
+        raise ConfigError(
+            f"budget.wh={wh:g} cannot be kept: this system does not say what a process uses; allowed is null here, and "
+            "budget.minutes or budget.samples instead"
+        )
+    return calibration.watts
+
+
+def _least(wishes: Wishes, calibration: Calibration, missing_seconds: float) -> tuple[str, str]:
+    """The budget as it was typed, and the least that would do, rounded up."""
+    more = missing_seconds + 0.6
+    budgets, least = [], []
+    if wishes.minutes is not None:
+        budgets.append(f"budget.minutes={wishes.minutes:g}")
+        least.append(f"{math.ceil((wishes.minutes * 60 + more) / 6) / 10:.1f} minutes")
+    if wishes.wh is not None:
+        needed = wishes.wh + more * _watts(calibration, wishes.wh) / JOULES_PER_WH
+        budgets.append(f"budget.wh={wishes.wh:g}")
+        least.append(f"{needed * 1.01:.3g} watt-hours")
+    return " with ".join(budgets), " and ".join(least)
 
 
 def _within_samples(plan: Plan, samples: int) -> Plan:

@@ -22,8 +22,10 @@ import numpy as np
 from modules.architecture.description import Architecture
 from modules.architecture.layers import layers_of
 from modules.edits.edit import apply_to
+from modules.edits.recipe_edit import RecipeEdit
 from modules.parts import build, resolve
 from modules.randomness import normal, uniform
+from modules.recipe import Recipe
 from modules.records import LedgerRow, Part, Record
 from modules.search.credit import credit_of
 from modules.search.diagnosis import Diagnosis, Finding
@@ -70,7 +72,7 @@ class _Option:
 
 def propose(
     edits: Sequence[Part],
-    architecture: Architecture,
+    recipe: Recipe,
     knowledge: Knowledge | None,
     count: int,
     seed: int,
@@ -82,7 +84,7 @@ def propose(
     """
     rounds: list[tuple[int, float, Proposal]] = []
     for edit in edits:
-        options = _options(edit, architecture, knowledge)
+        options = _options(edit, recipe, knowledge)
         places = _race([option.site_weight for option in options], seed, "site", generation, edit.name)
         ordered = [options[index] for index in sorted(range(len(options)), key=places.__getitem__)]
         luck = _race([option.weight for option in ordered], seed, "propose", generation, edit.name)
@@ -97,13 +99,24 @@ def _race(weights: Sequence[float], *coordinates: int | str) -> list[float]:
     return [-math.log1p(-float(number)) / weight for number, weight in zip(numbers, weights, strict=True)]
 
 
-def _options(edit: Part, architecture: Architecture, knowledge: Knowledge | None) -> list[_Option]:
-    sites = resolve(edit.target).sites(architecture)
+def sites_of(edit: Part, recipe: Recipe) -> tuple[dict[str, Any], ...]:
+    """The site arguments of every place where an edit fits, of the architecture or of the rest of the recipe."""
+    kind = resolve(edit.target)
+    sites: tuple[dict[str, Any], ...] = kind.sites(recipe if _revises(edit) else recipe.architecture)
+    return sites
+
+
+def _revises(edit: Part) -> bool:
+    return issubclass(resolve(edit.target), RecipeEdit)
+
+
+def _options(edit: Part, recipe: Recipe, knowledge: Knowledge | None) -> list[_Option]:
+    sites = sites_of(edit, recipe)
     parts = [Part(target=edit.target, arguments={**edit.arguments, **site}) for site in sites]
     if knowledge is None:
         name = _snake(edit.name)
         return [_Option(Proposal(name=name, edit=part, reason="drawn at random")) for part in parts]
-    return _weighed(edit, parts, sites, architecture, knowledge)
+    return _weighed(edit, parts, sites, recipe.architecture, knowledge)
 
 
 def _weighed(
@@ -123,7 +136,8 @@ def _weighed(
             continue
         times = in_vain.count(part)
         memory, strength = _TRIED_BEFORE**times, finding.strength if finding else 1.0
-        fit = _FITTING if after.grew_from(before) == (knowledge.diagnosis.leaning == "grow") else 1.0
+        fits = after.grew_from(before) == (knowledge.diagnosis.leaning == "grow")
+        fit = _FITTING if fits and not _revises(edit) else 1.0
         reasons = [
             finding.reason if finding else f"drawn from the mix: {knowledge.diagnosis.fit}",
             credit.sentence,
@@ -143,15 +157,19 @@ def _asking(
     """For each site the strongest finding that asks for this edit there.
 
     A finding means the site at its node; where there is none, those at nodes of the same layer: edits differ in which
-    node of a layer they go by.
+    node of a layer they go by. Of the recipe it means the sites that are as it says.
     """
     layers = {node: layer.node for layer in layers_of(architecture) for node in layer.nodes}
     nodes = [site.get("node") for site in sites]
     found: list[Finding | None] = [None] * len(sites)
-    for finding in diagnosis.findings(architecture):
+    for finding in (*diagnosis.findings(architecture), *diagnosis.findings_of_recipe):
         if finding.edit != name:
             continue
-        meant = [index for index, node in enumerate(nodes) if finding.node in (None, node)]
+        meant = [
+            index
+            for index, (node, site) in enumerate(zip(nodes, sites, strict=True))
+            if finding.node in (None, node) and finding.site.items() <= site.items()
+        ]
         layer = layers.get(finding.node or "", "")
         meant = meant or [index for index, node in enumerate(nodes) if layer and layers.get(str(node)) == layer]
         for index in meant:
@@ -166,7 +184,9 @@ def _tried_in_vain(architecture: Architecture, rows: Sequence[LedgerRow]) -> lis
 
 
 def _cost_after(part: Part, architecture: Architecture, weights: Mapping[str, Any]) -> Cost | None:
-    """What the network would cost after an edit; None where it does not fit, which is for the edit to say."""
+    """What the network would cost after an edit; None where it stays, or where the edit does not fit."""
+    if _revises(part):
+        return None
     edit = build(part)
     try:
         return Cost.of(apply_to(edit, architecture, weights, seed=0).architecture)

@@ -1,6 +1,6 @@
 """When a study stops looking, and how long its final training may then be. Decisions are made once and stored."""
 
-from modules.search.plan import RESERVED_SECONDS, Plan
+from modules.search.plan import Plan, seconds_left
 
 _FINAL_SHARE = 0.7  # of the planned final training that must still fit after one more generation
 
@@ -12,8 +12,9 @@ def why_stop(
     target_error: float | None,
     in_vain: int = 0,
     patience: int | None = None,
+    wh: float = 0.0,
 ) -> str | None:
-    """A sentence if no further generation should be started after `seconds` of the study; None to go on.
+    """A sentence if no further generation should be started after `seconds` and `wh` of the study; None to go on.
 
     `in_vain` generations in a row kept no edit; after `patience` of them the search gives up.
     """
@@ -21,37 +22,53 @@ def why_stop(
         return f"the target was reached: {steer_error:.2%} error on steer, asked for {target_error:.2%}"
     if patience is not None and in_vain >= patience:
         return f"no edit has paid for {in_vain} generations, which is what search.patience allows"
-    if plan.minutes is None or plan.calibration is None:
+    left = plan.seconds_left(seconds, wh)
+    if left is None or plan.calibration is None:
         return None
     rate = plan.calibration.samples_per_second
     generation = plan.generation_samples / rate
     final = _FINAL_SHARE * (plan.continued_samples + plan.scratch_samples) / rate
-    if seconds + generation + final + RESERVED_SECONDS > plan.minutes * 60:
-        return (
-            f"the clock: {seconds:.0f} of {plan.minutes * 60:.0f} seconds are used, and another generation would leave "
-            "too little for the final training"
-        )
+    if generation + final > left:
+        return f"{_used(plan, seconds, wh)}, and another generation would leave too little for the final training"
     return None
 
 
-def clock_allows(plan: Plan, seconds: float, samples: int) -> bool:
-    """Whether there is time to train so many samples and for what comes after the search."""
-    if plan.minutes is None or plan.calibration is None:
+def budget_allows(plan: Plan, seconds: float, wh: float, samples: int) -> bool:
+    """Whether there is time, and energy, to train so many samples and for what comes after the search."""
+    if plan.calibration is None:
         return True
+    left = seconds_left(plan.minutes, plan.wh, plan.calibration, seconds, wh)
     final = _FINAL_SHARE * (plan.continued_samples + plan.scratch_samples)
-    needed = (samples + final) / plan.calibration.samples_per_second
-    return seconds + needed + RESERVED_SECONDS <= plan.minutes * 60
+    return left is None or (samples + final) / plan.calibration.samples_per_second <= left
 
 
-def final_samples(plan: Plan, seconds: float, seconds_per_sample: float, may_grow: bool = False) -> int:
+def used_up(plan: Plan, wh: float) -> str | None:
+    """A sentence if the watt-hours are used up, so that no training should be started that could be left out."""
+    if plan.wh is None or wh < plan.wh:
+        return None
+    return f"budget.wh={plan.wh:g} is used up"
+
+
+def _used(plan: Plan, seconds: float, wh: float) -> str:
+    used = []
+    if plan.minutes is not None:
+        used.append(f"the clock: {seconds:.0f} of {plan.minutes * 60:.0f} seconds are used")
+    if plan.wh is not None:
+        used.append(f"energy: {wh:.3g} of {plan.wh:g} watt-hours are used")
+    return "; ".join(used)
+
+
+def final_samples(
+    plan: Plan, seconds: float, seconds_per_sample: float, may_grow: bool = False, wh: float = 0.0
+) -> int:
     """How long each final training may be: as planned, or shorter where the time left does not suffice.
 
     Where it `may_grow`, it gets all the time that is left.
     """
-    if plan.minutes is None:
+    left = plan.seconds_left(seconds, wh)
+    if left is None:
         return plan.continued_samples
     runs = 2 if plan.scratch_samples else 1
-    left = (plan.minutes * 60 - seconds - RESERVED_SECONDS) * 0.95
-    affordable = int(left / runs / seconds_per_sample)
+    affordable = int(left * 0.95 / runs / seconds_per_sample)
     allowed = max(plan.slice_samples, affordable)
     return allowed if may_grow else min(plan.continued_samples, allowed)

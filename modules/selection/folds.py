@@ -5,8 +5,6 @@ from numpy.typing import NDArray
 
 from modules.randomness import words
 
-REVISION = 1
-
 
 def folds_of(groups: NDArray[np.uint64], num_folds: int, seed: int) -> NDArray[np.int64]:
     """The fold, from 0 to `num_folds` - 1, of each image: near-duplicates, which share a group, share a fold.

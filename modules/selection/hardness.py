@@ -5,8 +5,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-REVISION = 1
-
 
 def el2n(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
     """The length of each error vector, averaged over networks (Paul, Ganguli, Dziugaite 2021, arXiv:2107.07075).

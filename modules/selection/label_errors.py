@@ -5,13 +5,12 @@ another class than the most probable one above its threshold is evidence of a mi
 mix-ups say how many labels of each kind are wrong, and the least probable ones are suspected.
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-REVISION = 1
 
 Rule = Literal["prune_by_noise_rate", "prune_by_class", "both", "confident_learning"]
 
@@ -34,19 +33,24 @@ def find_suspects(
 ) -> Suspects:
     """The suspected ones of N labels, from N x classes probabilities by networks that were not trained on the image.
 
-    Only those are suspected of which another label is at least as probable as `confidence`. Every class needs at
-    least one image. Takes a second for cleanlab's import.
+    Only those are suspected of which another label is at least as probable as `confidence`. Of a single label there
+    are no mix-ups, so none is suspected. Takes a second for cleanlab's import.
     """
+    if len(np.unique(labels)) < 2:
+        nothing = np.empty(0, dtype=np.int64)
+        return Suspects(nothing, nothing, np.empty(0))
     from cleanlab.filter import find_label_issues
 
-    ranked = find_label_issues(
-        labels=labels,
-        pred_probs=probabilities,
-        return_indices_ranked_by="normalized_margin",
-        filter_by=rule,
-        n_jobs=1,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "May not flag all label issues")  # of a class with an image or two
+        ranked = find_label_issues(
+            labels=labels,
+            pred_probs=probabilities,
+            return_indices_ranked_by="normalized_margin",
+            filter_by=rule,
+            n_jobs=1,
+            verbose=False,
+        )
     indices = np.asarray(ranked, dtype=np.int64)
     suggested, highest = probabilities[indices].argmax(axis=1), probabilities[indices].max(axis=1)
     sure = highest >= confidence

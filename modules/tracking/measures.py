@@ -34,6 +34,8 @@ def final_figures(trial: TrialRun) -> dict[str, float]:
         "test/loss": trial.test_loss,
         "test/error": trial.test_error,
         "trial/seconds": result.seconds,
+        "trial/energy_wh": result.energy_wh,
+        "trial/co2_g": trial.co2_g,
         "trial/samples": result.samples,
         "trial/epochs": result.epochs,
         "trial/updates": result.updates,

@@ -39,6 +39,7 @@ class TrialRun(Record):
     test_loss: float | None = None
     test_error: float | None = None
     reused: bool = False
+    co2_g: float | None = None  # by the grid of the country that the study names
 
     @property
     def name(self) -> str:

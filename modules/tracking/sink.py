@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from modules.records import DataRecord
+from modules.tracking import registry
 from modules.tracking.flattening import LONGEST_VALUE, cut
 from modules.tracking.measures import Measure, curve_measures, final_figures, final_measures
 from modules.tracking.records import StudyEnd, StudyRun, StudyState, TrialRun
@@ -62,6 +63,11 @@ class _KnownStudy:
     contents: dict[str, str] = field(default_factory=dict)  # trial key -> digest of the TrialRun that the run holds
 
 
+def default_uri(home: Path) -> str:
+    """Where MLflow is if no configuration says so: where its own variable says, or under the home."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}"
+
+
 class MlflowSink:
     """Writes runs under a tracking URI. Nothing it does raises: the first fault is one warning, then it stays off.
 
@@ -97,6 +103,14 @@ class MlflowSink:
         """Give the study's run its end, its champion's figures and its artifacts."""
         self._guarded(self._finish_study, end)
 
+    def register_bundle(self, study: str, bundle: registry.RegisteredBundle) -> None:
+        """Put a study's bundle into the registry, under the study's run."""
+        self._guarded(self._register_bundle, study, bundle)
+
+    def point_alias(self, model: str, version: str, alias: str) -> None:
+        """Let an alias of the registry follow a bundle."""
+        self._guarded(self._point_alias, model, version, alias)
+
     def rebuild(self, study: StudyRun, trials: Sequence[TrialRun], end: StudyEnd | None) -> None:
         """Write a whole study again, also after a fault; runs of trials that are no longer part of it go."""
         with self._lock:
@@ -124,8 +138,8 @@ class MlflowSink:
                 self._is_on = False
                 logger.warning(
                     "MLflow at %s could not be written (%s); the run goes on without it, all is in the store",
-                    _without_password(self.uri),
-                    _without_password(_first_line(fault)),
+                    without_password(self.uri),
+                    without_password(_first_line(fault)),
                 )
                 logger.debug("the fault of MLflow in full", exc_info=fault)
 
@@ -228,6 +242,12 @@ class MlflowSink:
         self._log(run, measures, {}, tags)
         self._mlflow.set_terminated(known.run, _STATUS[end.state], _milliseconds(end.finished_at))
 
+    def _register_bundle(self, study: str, bundle: registry.RegisteredBundle) -> None:
+        registry.register(self._mlflow, self._known(study).run, bundle)
+
+    def _point_alias(self, model: str, version: str, alias: str) -> None:
+        registry.point_alias(self._mlflow, model, version, alias)
+
     def _rebuild(self, study: StudyRun, trials: Sequence[TrialRun], end: StudyEnd | None) -> None:
         self._write_study(study)
         for trial in trials:
@@ -250,8 +270,7 @@ class MlflowSink:
     def _new_experiment(self, name: str) -> str:
         from mlflow.exceptions import MlflowException
 
-        local = _sqlite_path(self.uri) is not None
-        location = (self.artifacts / quote(name, safe="")).as_uri() if local else None
+        location = (self.artifacts / quote(name, safe="")).as_uri() if _is_database(self.uri) else None
         try:
             return self._mlflow.create_experiment(name, artifact_location=location, tags=_EXPERIMENT_TAGS)
         except MlflowException:  # another study made it at the same moment
@@ -394,13 +413,19 @@ def _retrying_while_locked(write: Callable[..., None], *arguments: Any) -> None:
     return None
 
 
-def _without_password(text: str) -> str:
+def without_password(text: str) -> str:
+    """The text without what stands between // and @ in addresses."""
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def _sqlite_path(uri: str) -> Path | None:
     """The database file of a tracking URI; None for a server or another database."""
     return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+
+
+def _is_database(uri: str) -> bool:
+    """Whether MLflow is asked directly, so that artifacts are ours to keep; a server keeps its own."""
+    return re.match(r"(sqlite|postgresql|mysql|mssql)(\+\w+)?:", uri) is not None
 
 
 def _make_sqlite(path: Path) -> None:

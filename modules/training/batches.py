@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from modules.augmentation.drawn import Transform
 from modules.augmentation.draws import Draws
-from modules.augmentation.policy import Policy
 from modules.data.arrays import Arrays
 from modules.evaluation.observing import as_batch
 from modules.randomness import words
@@ -117,7 +117,7 @@ class TrainingData(pl.LightningDataModule):
         self,
         arrays: Arrays,
         indices: NDArray[np.int64],
-        policy: Policy,
+        policy: Transform,
         mixing: Mixing | None,
         seed: int,
         batch_size: int,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from modules.energy.meter import JOULES_PER_WH, MeterChoice, metered
 from modules.store import Store
 from modules.training.processes import training_together
 from modules.training.spec import TrialSpec
@@ -40,16 +41,23 @@ class _Stopwatch(pl.Callback):
 
 
 @job
-def calibrate(spec: dict[str, Any], home: str, report: Report) -> dict[str, Any]:
-    """Train some batches of a recipe and look once at *steer*: samples a second (median) and seconds for the look."""
+def calibrate(spec: dict[str, Any], home: str, report: Report, meter: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Train some batches of a recipe and look once at *steer*.
+
+    Samples a second (median), seconds for the look, and the watts that it took.
+    """
     parsed = TrialSpec.model_validate(spec)
-    training, seconds = _timed(parsed, Path(home), report, _UPDATES)
+    with metered(MeterChoice.model_validate(meter or {})) as opened:
+        began = time.monotonic()
+        training, seconds = _timed(parsed, Path(home), report, _UPDATES)
+        watts = opened.read().wh * JOULES_PER_WH / (time.monotonic() - began) if opened else None
     before_look = time.monotonic()
     training.average.prepare(training.optimizer)
     training.steer.observe()
     return {
         "samples_per_second": parsed.recipe.batch_size / seconds,
         "evaluation_seconds": time.monotonic() - before_look,
+        "watts": watts,
     }
 
 

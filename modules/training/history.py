@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from modules.energy.meter import Meter
 from modules.records import CurvePoint
 from modules.training.progress import Progress
 
@@ -26,11 +27,18 @@ class History:
     recent_losses: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     curve: list[CurvePoint] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
+    meter: Meter | None = None
+    wh_before: float = 0.0  # watt-hours of an interrupted attempt
 
     @property
     def seconds(self) -> float:
         """Of this training, with those before an interruption."""
         return time.monotonic() - self.started
+
+    @property
+    def energy_wh(self) -> float | None:
+        """Of this training, with that before an interruption; None where the system does not say."""
+        return None if self.meter is None else self.wh_before + self.meter.read().wh
 
     @property
     def progress(self) -> Progress:

@@ -17,6 +17,7 @@ from modules.architecture.module import Network, build_module, initial_tensors
 from modules.augmentation.policy import build_policy
 from modules.data.arrays import open_arrays
 from modules.digests import sha256_of_file
+from modules.energy.meter import Meter, MeterChoice, metered
 from modules.errors import ConfigError
 from modules.parts import build
 from modules.records import TrialResult
@@ -29,6 +30,7 @@ from modules.training.callbacks.retreat import Retreat
 from modules.training.callbacks.steer_evaluation import SteerEvaluation
 from modules.training.callbacks.stopping import Stopping
 from modules.training.callbacks.weight_average import WeightAverage
+from modules.training.copies import with_copies
 from modules.training.history import History
 from modules.training.module import TrialModule
 from modules.training.processes import Siblings, num_processes, this_rank, training_together
@@ -44,20 +46,22 @@ _HOPELESS = 4.0  # times the loss of guessing: a training that stays above has g
 
 
 @job
-def train_trial(spec: dict[str, Any], home: str, report: Report) -> dict[str, Any]:
+def train_trial(spec: dict[str, Any], home: str, report: Report, meter: dict[str, Any] | None = None) -> dict[str, Any]:
     """Train the trial and put it into the store as `trials/<key>`; returns its TrialResult."""
-    return run_trial(TrialSpec.model_validate(spec), Path(home), report).model_dump(mode="json")
+    choice = MeterChoice.model_validate(meter or {})
+    return run_trial(TrialSpec.model_validate(spec), Path(home), report, choice).model_dump(mode="json")
 
 
 @job
-def begin_trial(spec: dict[str, Any], home: str, report: Report) -> dict[str, Any]:
+def begin_trial(spec: dict[str, Any], home: str, report: Report, meter: dict[str, Any] | None = None) -> dict[str, Any]:
     """Train the trial to its first look at *steer*, kept as `looks/<key>`; `train_trial` goes on from there.
 
     What it ends with then are the bits of a training that never paused.
     """
     trial = TrialSpec.model_validate(spec)
     store = Store(Path(home) / "store")
-    training = _train(trial, Path(home), store, report, pauses=True)
+    with metered(MeterChoice.model_validate(meter or {})) as counting:
+        training = _train(trial, Path(home), store, report, pauses=True, meter=counting)
     training.checkpoints.pause()
     look = training.history.curve[0].model_dump(mode="json")
     store.put("looks", trial.key, look)
@@ -71,11 +75,18 @@ def train_along(spec: dict[str, Any], home: str, pauses: bool, rank: int, port: 
     return {}
 
 
-def run_trial(spec: TrialSpec, home: Path, report: Report) -> TrialResult:
+def run_trial(spec: TrialSpec, home: Path, report: Report, choice: MeterChoice | None = None) -> TrialResult:
     """See `train_trial`."""
     started_at, clock = time.time(), time.monotonic()
     store = Store(home / "store")
-    training = _train(spec, home, store, report)
+    with metered(choice) as meter:
+        return _run_trial(spec, home, store, report, meter, started_at, clock)
+
+
+def _run_trial(
+    spec: TrialSpec, home: Path, store: Store, report: Report, meter: Meter | None, started_at: float, clock: float
+) -> TrialResult:
+    training = _train(spec, home, store, report, meter=meter)
     state = training.state()
     outputs = training.steer.outputs
     assert outputs is not None
@@ -96,9 +107,16 @@ def run_trial(spec: TrialSpec, home: Path, report: Report) -> TrialResult:
 
 
 def _train(
-    spec: TrialSpec, home: Path, store: Store, report: Report, pauses: bool = False, rank: int = 0, port: int = 0
+    spec: TrialSpec,
+    home: Path,
+    store: Store,
+    report: Report,
+    pauses: bool = False,
+    rank: int = 0,
+    port: int = 0,
+    meter: Meter | None = None,
 ) -> "Training":
-    training = Training(spec, home, store, report, pauses)
+    training = Training(spec, home, store, report, pauses, meter)
     along = {"spec": spec.model_dump(mode="json"), "home": str(home), "pauses": pauses}
     # The first has found its checkpoint, if there is one, before it asks its siblings: they find the same.
     with training_together(spec.numerics, home, "modules.training.trial.train_along", along, rank, port):
@@ -109,7 +127,15 @@ def _train(
 class Training:
     """A network, its data and the callbacks around them, ready to fit."""
 
-    def __init__(self, spec: TrialSpec, home: Path, store: Store, report: Report, pauses: bool = False) -> None:
+    def __init__(
+        self,
+        spec: TrialSpec,
+        home: Path,
+        store: Store,
+        report: Report,
+        pauses: bool = False,
+        meter: Meter | None = None,
+    ) -> None:
         recipe, piece, devices = spec.recipe, spec.slice, spec.numerics.devices
         if recipe.batch_size < devices:
             raise ConfigError(
@@ -118,17 +144,21 @@ class Training:
             )
         arrays = open_arrays(home, spec.data)
         selected = arrays.selected(recipe.selection)
+        policy = build_policy(recipe.augmentation, recipe.augmentation_mode)
+        if recipe.augmentation_copies is not None:
+            arrays, selected = with_copies(arrays, selected, recipe, spec.data, store)
+            policy = build_policy(())
         self.spec = spec
         self.start_state = _start_state(spec, store)
         balance = build(recipe.balance) if recipe.balance else None
         counts = np.bincount(arrays.labels[selected], minlength=recipe.architecture.num_classes)
         if balance is not None:
             selected = np.repeat(selected, balance.repeats(counts)[arrays.labels[selected]])
-        self.history = History(total_samples=piece.samples, epoch_samples=len(selected))
+        self.history = History(total_samples=piece.samples, epoch_samples=len(selected), meter=meter)
         self.data = TrainingData(
             arrays,
             selected,
-            build_policy(recipe.augmentation),
+            policy,
             build(recipe.mixing) if recipe.mixing else None,
             spec.seed,
             recipe.batch_size,
@@ -209,6 +239,7 @@ class Training:
         """The state of a parent, or of an interrupted attempt at this training."""
         if self.found is not None:
             self.history.started -= self.spent_before
+            self.history.wh_before = self.found.history.get("energy_wh") or 0.0
             self.restore(self.found)
         elif self.start_state is not None:
             restore_optimizer(self.start_state, self.network, self.optimizer)
@@ -264,6 +295,8 @@ class Training:
             peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             stopped_by=self.stopping.reason,
             retreats=history.retreats,
+            energy_wh=history.energy_wh,
+            energy_method=history.meter.method_on(spec.numerics.device) if history.meter else None,
             steer_loss=outputs.loss,
             steer_error=outputs.error,
             curve=tuple(history.curve),

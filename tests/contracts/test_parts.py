@@ -16,15 +16,16 @@ from modules.errors import ConfigError
 from modules.parts import CONF, build, resolve
 from modules.records import Part
 
-WORDS = {"type", "min", "max", "optional", "choices", "count"}
+WORDS = {"type", "min", "max", "optional", "choices", "count", "neutral", "tried"}
 TYPES = {"float": float, "int": int, "bool": bool, "str": str}
 
 
 def _nodes(path: Path) -> list[dict[str, Any]]:
-    """The parts of a yaml: itself, or the transforms in it."""
+    """The parts of a yaml: itself, or the transforms or methods in it."""
     plain = OmegaConf.to_container(OmegaConf.load(path))
     assert isinstance(plain, dict)
-    return [node for node in (plain, *plain.get("transforms", {}).values()) if "_target_" in node]
+    inner = [*plain.get("transforms", {}).values(), *plain.get("methods", {}).values()]
+    return [node for node in (plain, *inner) if "_target_" in node]
 
 
 PARTS = [
@@ -55,7 +56,7 @@ def _wrong(entry: dict[str, Any]) -> list[Any]:
 
 def test_every_group_of_parts_was_found():
     learning = {"averaging", "balance", "batching", "initialisation", "mixing", "model", "optimizer", "schedule"}
-    assert learning | {"augmentation", "data", "edit", "selection"} == GROUPS
+    assert learning | {"augmentation", "data", "deployment", "edit", "explanation", "selection"} == GROUPS
 
 
 @pytest.mark.parametrize(("group", "node"), PARTS)
@@ -75,6 +76,13 @@ def test_defaults_are_allowed_and_nonsense_is_not(group, node):
         for wrong in _wrong(entry):
             with pytest.raises(ConfigError):
                 check_argument(name, wrong, entry)
+
+
+@pytest.mark.parametrize(("group", "node"), PARTS)
+def test_strengths_and_what_is_tried_are_allowed(group, node):
+    for name, entry in node["_schema_"].items():
+        for value in [*entry.get("tried", []), *([max(entry["neutral"], entry["min"])] if "neutral" in entry else [])]:
+            check_argument(name, value, entry)
 
 
 @pytest.mark.parametrize(("group", "node"), PARTS)

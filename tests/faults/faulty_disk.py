@@ -55,17 +55,24 @@ class FaultyDisk(Disk):
             self._strike()
         super().write(path, content)
 
+    def append(self, path: Path, content: bytes) -> None:
+        if self._strikes("write"):
+            if self.fault.kind == "truncate":
+                super().append(path, content[: len(content) // 2])
+            self._strike()
+        super().append(path, content)
+
     def flush(self, path: Path) -> None:
         if self._strikes("flush"):
-            if self.fault.kind == "truncate" and path.is_file():
+            if self.fault.kind == "truncate" and path.is_file() and path.suffix != ".jsonl":  # what was there stays
                 os.truncate(path, path.stat().st_size // 2)
             self._strike()
         super().flush(path)
 
     def rename(self, source: Path, target: Path) -> None:
         if self._strikes("rename"):
-            if self.fault.kind == "truncate":  # the name reached the disk before the content
-                for path in [source] if source.is_file() else sorted(source.iterdir()):
+            if self.fault.kind == "truncate":
+                for path in sorted(source.iterdir()) if source.is_dir() else []:  # as by a disk that lies about flushes
                     os.truncate(path, path.stat().st_size // 2)
                 super().rename(source, target)
             self._strike()

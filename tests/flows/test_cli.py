@@ -120,9 +120,19 @@ def test_help_of_run_lists_the_choices(capsys):
         (["run", "-m", "seed=1,-2"], "seed must be a whole number"),
         (["plan", "data=cifar"], "digits, fashion_mnist, mnist"),
         (["config", "foo=1"], "unknown key foo"),
-        (["predict"], "STUDY, FILE"),
-        (["predict", "mine", "a.png"], "unknown study 'mine'"),
+        (["predict"], "BUNDLE, FILE"),
+        (["predict", "mine", str(ROOT / "README.md")], "no bundle 'mine'"),
+        (["serve", "mine"], "no bundle 'mine'"),
+        (["promote", "mine"], "no bundle 'mine'"),
+        (["rollback", "mine"], "nothing to go back to for 'mine'"),
         (["report", "mine"], "unknown study 'mine'"),
+        (["explain", "mine"], "IMAGE"),
+        (["explain", "mine", "a.png"], "unknown study 'mine'"),
+        (["run", "energy.country=DUE"], "unknown energy.country 'DUE': did you mean DEU?"),
+        (["run", "energy.watts_per_core=0"], "energy.watts_per_core must be a number above 0"),
+        (["run", "budget.wh=-1"], "budget.wh must be a number above 0"),
+        (["run", "explanation=some"], "default, none"),
+        (["run", "explanation.methods.occlusion.patch=2"], "a number from 0.01 to 0.9; got 2"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_code_2(arguments, said, capsys, studies):
@@ -219,6 +229,26 @@ def test_predictions_are_csv(capsys, home, tmp_path, monkeypatch):
     assert capsys.readouterr().out == f'file,class,probability\n"{image}",seven,0.987654\n'
     assert main(["predict", "mine", "missing.png"]) == 2
     assert "missing.png" in capsys.readouterr().err
+
+
+def test_an_image_is_explained_on_a_page(capsys, home, tmp_path, monkeypatch):
+    write_summary(home, "mine", "{}")
+    image, asked = tmp_path / "a.png", []
+    image.write_bytes(b"")
+    said = types.SimpleNamespace(probabilities={"seven": 0.9, "one": 0.1}, notes=("grad_cam: passed",))
+    stand_in = types.ModuleType("flows.explaining")
+    stand_in.explain_file = lambda *arguments: asked.append(arguments) or said
+    monkeypatch.setitem(sys.modules, "flows.explaining", stand_in)
+    assert main(["explain", "mine", str(image)]) == 0
+    assert capsys.readouterr().out == "seven 90.00%, one 10.00%\ngrad cam: passed\na-explained.html\n"
+    assert main(["explain", str(tmp_path), str(image), "--output", "page.html"]) == 0
+    champion = home / "studies" / "mine" / "champion"
+    assert [(folder, str(page)) for folder, _, page, _ in asked] == [
+        (champion, "a-explained.html"),
+        (tmp_path, "page.html"),
+    ]
+    assert main(["explain", "mine", "missing.png"]) == 2
+    assert "missing.png: there is no such file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

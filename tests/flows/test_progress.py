@@ -49,3 +49,19 @@ def test_a_training_that_goes_on_is_not_credited_with_what_it_found(said):
         say(report(902))
     assert "900/s" not in said.getvalue()
     assert "/s" in said.getvalue()
+
+
+def test_trials_side_by_side_share_a_display_that_ends_with_the_last():
+    progress = Progress(Console(file=io.StringIO(), width=200, force_terminal=True))
+    with progress.trial("control seed 0") as first:
+        with progress.trial("widen_layer seed 0") as second:
+            bars = progress._bars
+            for report_of in (first, second):
+                report_of(report(100))
+            assert [task.description for task in bars.tasks] == ["control seed 0", "widen_layer seed 0"]
+            assert [task.completed for task in bars.tasks] == [100, 100]
+        assert progress._bars is bars
+        assert [task.description for task in bars.tasks] == ["control seed 0"]
+    assert progress._bars is None
+    with progress.trial("another") as again:
+        again(report(1))

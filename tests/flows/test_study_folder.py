@@ -93,10 +93,13 @@ def test_half_a_line_of_a_killed_writer_is_no_trial_and_swallows_none(folder, tm
     keys = [digit * 32 for digit in "012"]
     for key in keys:
         store.put("trials", key, {})
-    (folder.path / "trials.txt").write_text(f"{keys[0]}\n{keys[1][:7]}")
+    (folder.path / "trials.jsonl").write_text(f'{{"key": "{keys[0]}"}}\n{{"key": "{keys[1][:7]}')
     for key in keys[1:]:
-        folder.note_trial(key)
-    assert (folder.path / "trials.txt").read_text().splitlines() == keys
+        folder.note_trial(key, role="edit", generation=1)
+    again = StudyFolder(folder.home, folder.name)
+    place = {"role": "edit", "generation": 1}
+    assert again.trials == {keys[0]: {}, keys[1]: place, keys[2]: place}
+    assert (folder.path / "trials.jsonl").read_bytes().count(b"\n") == 4
     folder.start_over(store)
     assert list(store.keys("trials")) == []
 
@@ -117,3 +120,12 @@ def test_a_question_is_decided_once(folder):
     assert Study.decided(study, "stop?", lambda: next(answers)) is None
     assert Study.decided(study, "samples?", lambda: 5) == 5
     assert folder.read("decisions.json") == {"stop?": None, "samples?": 5}
+
+
+def test_a_damaged_file_is_said(tmp_path):
+    folder = StudyFolder(tmp_path, "mine")
+    folder.write("plan.json", {"generations": 3})
+    path = folder.path / "plan.json"
+    path.write_text(path.read_text()[:10])
+    with pytest.raises(StudyError, match=r"plan\.json is damaged .*fresh=true"):
+        folder.read("plan.json")

@@ -332,7 +332,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 def test_a_file_that_cannot_be_predicted(finished: Runner, files: dict[str, Path]) -> None:
     done = finished.run("predict", "spoiled", str(files["good"]), str(files["page"]))
-    assert_refused(done, str(files["page"]), "cannot identify", "PNG or JPEG")
+    assert_refused(done, str(files["page"]), "no image", "PNG or JPEG")
     assert done.stdout == ""  # not half a table
 
 
@@ -345,9 +345,19 @@ def test_other_files_that_cannot_be_predicted(
         assert done.stdout == ""
 
 
-@pytest.mark.parametrize("command", [("predict", "other", "a.png"), ("report", "other"), ("report", "../other")])
+@pytest.mark.parametrize("command", [("replay", "other"), ("report", "other"), ("report", "../other")])
 def test_studies_that_are_not_there(finished: Runner, in_process: InProcess, command: tuple[str, ...]) -> None:
     assert_refused(in_process(finished).run(*command), "unknown study", "other", "allowed: spoiled")
+
+
+def test_bundles_that_are_not_there(finished: Runner, in_process: InProcess, files: dict[str, Path]) -> None:
+    predict = in_process(finished).run("predict", "other", str(files["good"]))
+    assert_refused(predict, "no bundle 'other'", "no study", "there are: none")
+    for command in ("promote", "serve"):
+        assert_refused(
+            in_process(finished).run(command, "spoiled"), "study 'spoiled' has no bundle", "deployment=bundle"
+        )
+    assert_refused(in_process(finished).run("rollback", "digits"), "nothing to go back to", "never live")
 
 
 def test_a_rate_that_makes_the_loss_explode_at_once(shared: Runner) -> None:

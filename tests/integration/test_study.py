@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -175,12 +176,18 @@ def test_through_prefect_and_mlflow_the_bits_are_the_same(undisturbed: Runner, r
 
     with sqlite3.connect(runner.home / "mlflow.db") as database:
         runs = database.execute("select name, status from runs").fetchall()
+        models = database.execute("select name from model_versions").fetchall()
     assert len(runs) == 1 + runner.summary("tiny")["trials"]["count"]
     assert {status for _, status in runs} == {"FINISHED"}
-    with sqlite3.connect(next((runner.home / "prefect").glob("*.db"))) as database:
-        states = database.execute("select state_type, count(*) from task_run group by state_type").fetchall()
-    assert dict(states).keys() == {"COMPLETED"}
-    assert dict(states)["COMPLETED"] > 15
+    assert models == [("digits",)]
+    bundle = runner.home / runner.summary("tiny")["bundle"]
+    assert json.loads((bundle / "bundle.json").read_text())["parity"]["images"] == 376
+    promoted = runner.run("promote", "tiny")
+    assert promoted.returncode == 0, promoted.stderr
+    assert promoted.stdout == f"digits {bundle.name} is live: nothing was live before\n"
+    with sqlite3.connect(runner.home / "mlflow.db") as database:
+        aliases = database.execute("select alias from registered_model_aliases order by alias").fetchall()
+    assert aliases == [("challenger",), ("champion",)]
 
 
 def test_a_name_that_other_settings_have_taken(undisturbed: Runner) -> None:
@@ -189,3 +196,55 @@ def test_a_name_that_other_settings_have_taken(undisturbed: Runner) -> None:
     assert "training.learning_rate=null, now it is 0.02" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert undisturbed.summary("tiny")["state"] == "completed"
+
+
+def test_energy_is_counted_in_trials_ledger_and_summary(undisturbed: Runner) -> None:
+    energy = undisturbed.summary("tiny")["energy"]
+    assert energy["wh"] > 0
+    assert energy["method"].startswith(("estimate: processor time at 4 W", "counters of the processor"))
+    assert energy["co2_g"] == pytest.approx(energy["wh"] * energy["grams_per_kwh"] / 1000, rel=0.1)
+    assert energy["inference_mj"] > 0
+    ledger = json.loads((undisturbed.home / undisturbed.summary("tiny")["ledger"]).read_text())
+    rows = [row for generation in ledger["generations"] for row in generation["rows"]] + ledger["final"]
+    trained = [row for row in rows if row["trials"]]
+    assert all(row["energy_wh"] > 0 and row["co2_g"] > 0 for row in trained)
+    assert sum(row["energy_wh"] for row in trained) < 1.2 * energy["wh"]  # the study's is that of all its work
+
+
+def test_an_ended_study_is_explained_when_asked_and_opens_nothing_for_it(undisturbed: Runner, tmp_path: Path) -> None:
+    openings = list((undisturbed.home / "store/test_openings").glob("??/*"))
+    asked = [argument for argument in RUN if argument != "explanation=none"]
+    done = undisturbed.run(*asked)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "explained in " in done.stdout
+    assert list((undisturbed.home / "store/test_openings").glob("??/*")) == openings
+    view = json.loads((undisturbed.home / "studies/tiny/view.json").read_text())
+    explanation = view["explanation"]
+    assert [method["name"] for method in explanation["methods"]] == ["integrated_gradients", "grad_cam", "occlusion"]
+    assert len(explanation["classes"]) == 10
+    assert {example["kind"] for example in explanation["examples"]} >= {"typical", "borderline"}
+    shown = {method["name"] for method in explanation["methods"] if method["shown"]}
+    assert all(set(example["maps"]) == shown for example in explanation["examples"])
+    assert 0.05 < explanation["calibration"]["temperature"] < 20
+    report = (undisturbed.home / "studies/tiny/report.html").read_text()
+    assert "What the winner looks at" in report
+    assert "How far its probabilities can be believed" in report
+
+    image = tmp_path / "digit.png"
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(image)
+    done = undisturbed.run("explain", "tiny", str(image), "--output", str(tmp_path / "page.html"))
+    assert done.returncode == 0, done.stderr
+    assert "integrated gradients: " in done.stdout
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<img") >= 2
+    done = undisturbed.run("explain", str(tmp_path), str(image))
+    assert done.returncode == 2
+    assert "holds no model.onnx; allowed is a finished study, a winner's folder or a bundle" in done.stderr
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    shutil.copy(undisturbed.home / "studies/tiny/champion/model.onnx", bundle)
+    done = undisturbed.run("explain", str(bundle), str(image), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "only one of its two checks was made" in done.stdout
+    assert (tmp_path / "digit-explained.html").is_file()

@@ -36,6 +36,19 @@ def test_the_default_study_is_digits_without_a_budget(default):
     assert len(default.search.edits) == len([path for path in CONF.glob("edit/*.yaml") if "placebo" not in path.stem])
 
 
+def test_a_file_of_corrections_is_the_same_from_any_folder(default):
+    assert default.data.corrections is None
+    assert resolve(["data.corrections=a.csv"]).data.corrections == str(Path("a.csv").absolute())
+    assert resolve(["data.corrections=2026"]).data.corrections == str(Path("2026").absolute())
+
+
+def test_a_selection_that_has_to_be_found_is_a_part_like_any_other():
+    assert resolve(["selection=clean", "selection.folds=5"]).selection.arguments["folds"] == 5
+    assert "unknown key selection.fold" in refusal("selection=clean", "selection.fold=5")
+    assert resolve(["balance=weights", "balance.power=0.5"]).balance.arguments == {"power": 0.5}
+    assert resolve().balance is None
+
+
 def test_settings_survive_json(default):
     assert Settings.model_validate_json(default.model_dump_json()) == default
 
@@ -65,18 +78,36 @@ def test_parts_carry_no_schemas_and_no_settings_of_ours(default):
 
 
 def test_augmentation_follows_the_data():
-    names = [part.name for part in resolve(["data=fashion_mnist"]).augmentation]
+    names = [part.name for part in resolve(["data=fashion_mnist"]).augmentation.transforms]
     assert "Flip" in names
-    assert "Flip" not in [part.name for part in resolve(["data=mnist"]).augmentation]
+    assert "Flip" not in [part.name for part in resolve(["data=mnist"]).augmentation.transforms]
 
 
 def test_transforms_can_be_chosen_changed_and_taken_out():
-    chosen = resolve(["augmentation=[shift,flip]", "augmentation.transforms.shift.max_pixels=1"]).augmentation
+    chosen = resolve(
+        ["augmentation=[shift,flip]", "augmentation.transforms.shift.max_pixels=1"]
+    ).augmentation.transforms
     assert [part.name for part in chosen] == ["Shift", "Flip"]
     assert chosen[0].arguments["max_pixels"] == 1
-    rest = resolve(["augmentation=[shift,flip]", "~augmentation.transforms.shift"]).augmentation
+    rest = resolve(["augmentation=[shift,flip]", "~augmentation.transforms.shift"]).augmentation.transforms
     assert [part.name for part in rest] == ["Flip"]
-    assert resolve(["augmentation=none"]).augmentation == ()
+    assert resolve(["augmentation=none"]).augmentation.transforms == ()
+
+
+def test_a_policy_is_found_from_what_the_yamls_say_to_try():
+    found = resolve(["augmentation=auto"]).augmentation
+    assert found.transforms == ()
+    names = [part.name for part in found.candidates]
+    assert {"Flip", "Rotate", "Shift", "Scale", "Shear", "Crop", "Erase", "Blur", "Noise", "Contrast"} <= set(names)
+    assert [part.arguments["direction"] for part in found.candidates if part.name == "Flip"] == [
+        "horizontal",
+        "vertical",
+    ]
+    assert len({part.content_digest for part in found.candidates}) == len(names)
+    few = resolve(["augmentation=auto", "augmentation.candidates=[rotate,colour]"]).augmentation.candidates
+    assert {part.name for part in few} == {"Rotate", "Colour"}
+    assert few == tuple(part for part in (*few[:5], *found.candidates) if part in few)[: len(few)]
+    assert resolve(["augmentation=for_mnist"]).augmentation.candidates == ()
 
 
 def test_edits_can_be_chosen():
@@ -102,7 +133,7 @@ def test_classic_preset_is_the_classic_recipe():
     assert (classic.batching.name, classic.averaging.name, classic.mixing) == ("Fixed", "NoAverage", None)
     assert (training.learning_rate, training.batch_size, training.max_epochs, training.patience) == (0.01, 32, 20, 5)
     assert classic.search.kind == "none"
-    assert classic.augmentation == ()
+    assert classic.augmentation.transforms == ()
 
 
 def test_a_part_of_a_preset_can_be_changed():
@@ -152,12 +183,15 @@ def test_the_study_is_named_by_what_its_results_depend_on(default):
         (["data.split_seed.x=3"], ["data.split_seed", "no keys of its own"]),
         (["~augmentation.transforms.rotat"], ["did you mean augmentation.transforms.rotate"]),
         (["optimizer=adan"], ["optimizer: adan", "did you mean adam or nadam?", "momentum, muon"]),
-        (["data=cifar"], ["data: cifar", "digits, fashion_mnist, mnist"]),
+        (["data=cifar"], ["data: cifar", "fashion_mnist, folder, idx, kmnist, mnist"]),
         (["runner=dask"], ["runner: dask", "serial"]),
         (["objective=paretto"], ["objective: paretto", "accuracy, balanced_accuracy, pareto"]),
         (["objective.max_bytes=3"], ["objective.max_bytes", "objective.max_flops, objective.max_latency_ms"]),
         (["objective=pareto", "search=none"], ["objective=pareto contradicts search=none", "allowed is search=edits"]),
-        (["budget.wh=3"], ["budget.wh", "budget.minutes"]),
+        (["budget.kwh=3"], ["budget.kwh", "did you mean budget.wh", "budget.minutes"]),
+        (["budget.wh=0"], ["budget.wh", "above 0", "0"]),
+        (["energy.country=ZZZ"], ["energy.country", "ZZZ", "ISO 3166-1", "null"]),
+        (["explanation.methods.saliency.steps=3"], ["explanation.methods.saliency", "integrated_gradients"]),
         (["search=null"], ["search: null", "edits, none, random"]),
         (["schedule=cosin"], ["did you mean cosine", "one_cycle, plateau, step"]),
         (["schedule=step", "schedule.gamma=null"], ["schedule.gamma", "null"]),
@@ -197,6 +231,15 @@ def test_the_study_is_named_by_what_its_results_depend_on(default):
         (["augmentation.transforms.shift=[]"], ["augmentation.transforms.shift=[] is of another kind", "allowed"]),
         (["optimizer=adamw", "optimizer.betas=[0.9,2]"], ["each a number from 0.0"]),
         (["data=mnist", "data.root=[1]"], ["data.root", "a text"]),
+        (
+            ["augmentation=auto", "augmentation.candidates=[rotat]"],
+            ["augmentation.candidates", "did you mean rotate or"],
+        ),
+        (["augmentation=auto", "augmentation.candidates=3"], ["augmentation.candidates must be all or a list", "3"]),
+        (["augmentation=[auto,shift]"], ["augmentation.candidates", "(Shift)", "allowed is augmentation=auto"]),
+        (["augmentation.candidates=all"], ["augmentation.candidates", "allowed is augmentation=auto"]),
+        (["augmentation.copies=0"], ["augmentation.copies must be a whole number from 1 to 100 or null", "got 0"]),
+        (["augmentation.mode=two"], ["augmentation.mode must be one of all, one", "got two"]),
         (["augmentation.transforms=null"], ["augmentation.transforms", "null"]),
         (["augmentation.transforms.shift=null"], ["augmentation.transforms.shift", "null"]),
         (["augmentation.transforms.shift=${optimizer}"], ["torch.optim.AdamW", "modules.augmentation.shift.Shift"]),

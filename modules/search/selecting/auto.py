@@ -10,12 +10,10 @@ from modules.search.laboratory import evidence_of
 from modules.search.selecting.clean import cleaned
 from modules.search.selecting.cross_validation import cross_validate
 from modules.search.selecting.found import Compared, FoundSelection
-from modules.search.selecting.prune import hardness_of, pruned
+from modules.search.selecting.prune import end_by_number, hardness_of, pruned
 from modules.search.selecting.suspicion import listed, suspects_by_part
 from modules.search.selecting.workplace import KEEP_ALL, Workplace
 from modules.selection.label_errors import Rule, Suspects
-
-REVISION = 1
 
 _SEEDS = 2
 _WORTH_CLEANING = 0.005  # of the training images; below, leaving the suspects out can hardly be seen
@@ -88,10 +86,10 @@ class Auto:
         worth_cleaning = num_images - workplace.count(clean) >= _WORTH_CLEANING * num_images
         if worth_cleaning:
             candidates.append(self._candidate(workplace, suspects, "clean", clean, control.samples, saves=False))
-        scores = hardness_of(validation)
-        if worth_cleaning:  # among the hardest are the wrong labels
+        scores, end = hardness_of(validation), end_by_number(workplace, self.fraction)
+        if worth_cleaning and end == "hard":  # among the hardest are the wrong labels
             scores[suspects["train"].indices] = -1.0
-        half = pruned(workplace, scores, self.fraction, "hard")
+        half = pruned(workplace, scores, self.fraction, end)
         samples = workplace.samples(half, self.judged_epochs)
         candidates.append(self._candidate(workplace, suspects, "prune", half, samples, saves=True))
         rows, winner = compare(control, candidates, workplace.margin)

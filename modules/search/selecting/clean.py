@@ -7,8 +7,6 @@ from modules.search.selecting.suspicion import listed, suspects_by_part, without
 from modules.search.selecting.workplace import Workplace
 from modules.selection.label_errors import Rule, Suspects
 
-REVISION = 1
-
 
 class Clean:
     """Confident learning on what `folds` networks say of the images that they were not trained on."""

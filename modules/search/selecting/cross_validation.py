@@ -49,7 +49,7 @@ def cross_validate(workplace: Workplace, num_folds: int, epochs: float) -> Cross
     """Train a network for each fold; DataError where the images are too few or too much alike for so many."""
     arrays = workplace.arrays
     train = arrays.indices("train")
-    folds = folds_of(group_keys(arrays.images[train]), num_folds, workplace.seed(0))
+    folds = folds_of(group_keys(arrays.images)[train], num_folds, workplace.seed(0))
     _check(folds, arrays.labels[train], num_folds, workplace.laboratory.data.classes)
     trials = tuple(
         workplace.trained_on(workplace.kept(train[folds != fold]), epochs, fold, f"fold {fold + 1} of {num_folds}")

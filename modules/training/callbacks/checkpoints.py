@@ -85,7 +85,8 @@ class Checkpoints(pl.Callback):
             write_state(folder / "state.safetensors", tensors)
 
         older = written(self.store, self.key)
-        self.store.put(KIND, f"{self.key}-{history['samples']:012d}", history, fill)
+        record = {**history, "energy_wh": self.history.energy_wh}
+        self.store.put(KIND, f"{self.key}-{history['samples']:012d}", record, fill)
         for key in older:
             self.store.remove(KIND, key)
         self._written = time.monotonic()

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from modules.augmentation.draws import Draws
 
@@ -17,3 +18,29 @@ def batch():
         return images.contiguous(memory_format=layout), Draws(seed, 3, identities)
 
     return batch
+
+
+@pytest.fixture
+def shades(batch):
+    """Images of whole shades (k / 255), draws at full strength, and the same images as Pillow has them."""
+
+    def shades(channels=3, **kinds):
+        images, draws = batch(channels=channels, height=16, width=14, **kinds)
+        images = (images * 255).round() / 255
+        pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        pictures = [Image.fromarray(one[..., 0] if channels == 1 else one) for one in pixels]
+        return images, draws.at_full_strength(), pictures
+
+    return shades
+
+
+@pytest.fixture
+def as_pillow():
+    """Compares images with Pillow's, which rounds to whole shades."""
+
+    def compare(images, pictures, within=1.01):
+        expected = np.stack([np.asarray(picture, dtype=np.float32) for picture in pictures])
+        expected = expected[..., None] if expected.ndim == 3 else expected
+        np.testing.assert_allclose(images.permute(0, 2, 3, 1).numpy() * 255, expected, atol=within)
+
+    return compare

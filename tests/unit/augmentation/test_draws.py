@@ -1,6 +1,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import kstest
 
 from modules.augmentation.draws import Draws
 
@@ -35,3 +36,31 @@ def test_each_coordinate_gives_other_numbers():
     columns = np.stack([draws.uniform("angle"), *others])
     correlations = np.corrcoef(columns) - np.eye(len(columns))
     assert np.abs(correlations).max() < 0.06  # four standard errors of a correlation of nothing
+
+
+def test_strengths_go_up_to_their_limit_and_at_full_strength_reach_it():
+    draws = Draws(0, 0, IDENTITIES)
+    full = draws.at_full_strength()
+    np.testing.assert_array_equal(draws.either_way("angle", 3.0), draws.uniform("angle", -3.0, 3.0))
+    np.testing.assert_array_equal(draws.up_to("sigma", 3.0), draws.uniform("sigma", 0.0, 3.0))
+    np.testing.assert_array_equal(full.either_way("angle", 3.0), 3 * np.sign(draws.either_way("angle", 3.0)))
+    assert set(full.up_to("sigma", 3.0)) == {3.0}
+
+
+def test_normal_numbers_are_normal():
+    numbers = Draws(0, 0, IDENTITIES).normal("noise", 101)
+    assert numbers.shape == (5000, 101)
+    assert kstest(numbers.ravel()[::7], "norm").pvalue > 0.01
+    correlations = np.corrcoef(numbers[:, [0, 1, 50, 51, 52, 100]].T) - np.eye(6)
+    assert np.abs(correlations).max() < 0.06
+    np.testing.assert_array_equal(Draws(0, 0, IDENTITIES[:9]).normal("noise", 101), numbers[:9])
+
+
+@given(start=st.integers(0, 4999))
+def test_those_of_some_are_those_that_all_have(start):
+    chosen = np.arange(start, -1, -7)
+    epochs = np.arange(5000, dtype=np.uint64)
+    for epoch in (3, epochs):
+        whole = Draws(1, epoch, IDENTITIES, "a")
+        np.testing.assert_array_equal(whole.of(chosen).uniform("b"), whole.uniform("b")[chosen])
+        np.testing.assert_array_equal(whole.of(chosen[:9]).normal("b", 4), whole.normal("b", 4)[chosen[:9]])

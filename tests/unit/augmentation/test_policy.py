@@ -6,14 +6,27 @@ from hypothesis import strategies as st
 
 from modules.augmentation import policy as policy_module
 from modules.augmentation.affine import Affine, identity, warp
+from modules.augmentation.auto_contrast import AutoContrast
+from modules.augmentation.blur import Blur
+from modules.augmentation.brightness import Brightness
+from modules.augmentation.colour import Colour
+from modules.augmentation.contrast import Contrast
 from modules.augmentation.crop import Crop
 from modules.augmentation.draws import Draws
+from modules.augmentation.equalize import Equalize
 from modules.augmentation.erase import Erase
 from modules.augmentation.flip import Flip
+from modules.augmentation.noise import Noise
 from modules.augmentation.policy import Policy, build_policy
+from modules.augmentation.posterize import Posterize
+from modules.augmentation.rand_augment import RandAugment
 from modules.augmentation.rotate import Rotate
 from modules.augmentation.scale import Scale
+from modules.augmentation.sharpness import Sharpness
+from modules.augmentation.shear import Shear
 from modules.augmentation.shift import Shift
+from modules.augmentation.solarize import Solarize
+from modules.augmentation.trivial_augment import TrivialAugment
 from modules.records import Part
 
 ANY = [
@@ -26,6 +39,19 @@ ANY = [
     Flip(direction="vertical"),
     Crop(),
     Erase(),
+    Shear(),
+    Blur(),
+    Noise(),
+    Contrast(),
+    Brightness(),
+    Colour(),
+    Sharpness(),
+    Posterize(),
+    Solarize(),
+    AutoContrast(),
+    Equalize(),
+    TrivialAugment(),
+    RandAugment(),
 ]
 
 

@@ -1,13 +1,16 @@
 import errno
 import gzip
+import shutil
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from modules.data.idx import read_fashion_mnist, read_idx, read_mnist
+from modules.data.idx import read_idx, read_idx_folder
+from modules.data.known import read_fashion_mnist, read_mnist
 from modules.errors import DataError
+from tests.unit.data.conftest import idx_bytes, write_file
 
 TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
 TEST_LABELS = "t10k-labels-idx1-ubyte.gz"
@@ -66,7 +69,7 @@ def test_a_gzip_file_that_was_cut_off(write_idx):
     for length in (len(content) - 1, len(content) // 2, 12):
         path.write_bytes(content[:length])
         with pytest.raises(DataError, match="is cut off"):
-            read_idx(path, num_dimensions=3)
+            read_idx(path, 3)
 
 
 def test_a_gzip_file_with_altered_bytes(write_idx):
@@ -77,14 +80,14 @@ def test_a_gzip_file_with_altered_bytes(write_idx):
         altered[place] ^= 0xFF
         path.write_bytes(altered)
         with pytest.raises(DataError, match=r"is not a sound gzip file|is cut off"):
-            read_idx(path, num_dimensions=3)
+            read_idx(path, 3)
 
 
 def test_a_file_that_is_no_gzip_despite_its_name(tmp_path):
     path = tmp_path / "plain.gz"
     path.write_bytes(b"<html>not found</html>")
     with pytest.raises(DataError, match="is not a sound gzip file"):
-        read_idx(path, num_dimensions=3)
+        read_idx(path, 3)
 
 
 @pytest.mark.parametrize("content", [b"", b"\0\0", b"\0\0\x0d\x03" + bytes(12), struct.pack(">4B2I", 0, 0, 8, 2, 0, 0)])
@@ -92,7 +95,7 @@ def test_a_file_of_another_kind(tmp_path, content):
     path = tmp_path / "images"
     path.write_bytes(content)
     with pytest.raises(DataError, match="an IDX file of bytes in 3 dimensions begins with 00000803"):
-        read_idx(path, num_dimensions=3)
+        read_idx(path, 3)
 
 
 def test_images_where_labels_should_be(write_idx):
@@ -106,7 +109,7 @@ def test_a_header_that_is_cut_off(tmp_path):
     path = tmp_path / "images"
     path.write_bytes(bytes((0, 0, 8, 3, 0, 0)))
     with pytest.raises(DataError, match="ends within its header, after 6 of 16 bytes"):
-        read_idx(path, num_dimensions=3)
+        read_idx(path, 3)
 
 
 @pytest.mark.parametrize("difference", [-1, 1])
@@ -114,14 +117,14 @@ def test_more_or_fewer_bytes_than_promised(tmp_path, difference):
     path = tmp_path / "labels"
     path.write_bytes(struct.pack(">4BI", 0, 0, 8, 1, 5) + bytes(5 + difference))
     with pytest.raises(DataError, match=f"holds {5 + difference} bytes of data where its header promises 5"):
-        read_idx(path, num_dimensions=1)
+        read_idx(path, 1)
 
 
 def test_a_promise_of_more_than_any_memory_is_just_a_wrong_header(tmp_path):
     path = tmp_path / "images"
     path.write_bytes(struct.pack(">4B3I", 0, 0, 8, 3, *[2**32 - 1] * 3) + bytes(9))
     with pytest.raises(DataError, match="holds 9 bytes of data where its header promises"):
-        read_idx(path, num_dimensions=3)
+        read_idx(path, 3)
 
 
 def test_images_and_labels_that_differ_in_number(write_idx):
@@ -157,4 +160,35 @@ def test_a_gzip_file_of_several_members_is_read_whole(tmp_path):
     path = tmp_path / "labels.gz"
     content = struct.pack(">4BI", 0, 0, 8, 1, 5) + bytes(range(5))
     path.write_bytes(gzip.compress(content[:9]) + gzip.compress(content[9:]))
-    assert read_idx(path, num_dimensions=1).tolist() == [0, 1, 2, 3, 4]
+    assert read_idx(path, 1).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_any_folder_of_idx_files(write_idx):
+    folder = write_idx()
+    for kind in ("images-idx3", "labels-idx1"):
+        shutil.copy(folder / f"t10k-{kind}-ubyte.gz", folder / f"val-{kind}-ubyte.gz")
+    raw = read_idx_folder(str(folder))
+    assert [(given, len(labels)) for given, _, labels in raw.pieces()] == [
+        ("train", 200),
+        ("validation", 40),
+        ("test", 40),
+    ]
+    assert raw.classes == tuple("0123456789")
+
+
+def test_idx_images_may_have_channels(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (6, 4, 5, 3), dtype=np.uint8)
+    write_file(tmp_path / "train-images", idx_bytes(images))
+    write_file(tmp_path / "train-labels", idx_bytes(np.arange(6) % 2))
+    np.testing.assert_array_equal(read_idx_folder(str(tmp_path)).train_images, images)
+
+
+def test_folders_of_idx_files_that_are_otherwise(write_idx, tmp_path):
+    with pytest.raises(DataError, match=r"data=idx needs .* say data\.root=DIR"):
+        read_idx_folder()
+    with pytest.raises(DataError, match="has no file of training images"):
+        read_idx_folder(str(tmp_path))
+    folder = write_idx()
+    (folder / "train-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(DataError, match="must have one file of labels for train; it has none"):
+        read_idx_folder(str(folder))

@@ -5,6 +5,7 @@ import pytest
 
 from modules.data import load as load_module
 from modules.data.arrays import open_arrays
+from modules.data.facts import read_facts
 from modules.data.images import RawImages
 from modules.data.load import load_data
 from modules.data.parts import content_hashes
@@ -18,7 +19,7 @@ GIVEN_TEST = (0.2, 0.2, 0.0)
 
 
 def mnist(folder):
-    return Part(target="modules.data.idx.read_mnist", arguments={"root": str(folder)})
+    return Part(target="modules.data.known.read_mnist", arguments={"root": str(folder)})
 
 
 @pytest.fixture
@@ -101,7 +102,11 @@ def test_training_images_that_are_in_the_test_set_are_left_out(load, home, write
     in_test = set(arrays.identities[arrays.indices("test")].tolist())
     for part in ("train", "steer", "confirm"):
         assert not in_test & set(arrays.identities[arrays.indices(part)].tolist())
-    assert "Training images left out because the given test set has them too: 3." in record.notes
+    (note,) = record.notes
+    assert note.startswith("Training images left out because the given test set has them too: 3, of which 3 exactly")
+    assert read_facts(home, record).left_out == tuple(
+        (f"train image {row}", f"the same as test image {place}") for place, row in enumerate((5, 50, 100))
+    )
 
 
 def test_images_with_two_labels_are_noted(load_raw):

@@ -24,14 +24,16 @@ from modules.edits.add_layer import AddLayer
 from modules.edits.add_skip import AddSkip
 from modules.edits.changes import TensorChange
 from modules.edits.editing import AppliedEdit, apply_edit, replayed
+from modules.edits.recipe_edit import RecipeEdit
 from modules.edits.replace_layer import ReplaceLayer
 from modules.edits.widen_layer import WidenLayer
 from modules.parts import CONF, resolve
 
 EDITS = tuple(
-    resolve(match[1])
+    edit
     for path in sorted((CONF / "edit").glob("*.yaml"))
     if (match := re.search(r"^_target_: (.*)$", path.read_text(), re.MULTILINE))
+    if not issubclass(edit := resolve(match[1]), RecipeEdit)
 )
 
 

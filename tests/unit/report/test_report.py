@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from made_up_explanation import made_up_explanation
 from made_up_study import made_up_view, trial
 from PIL import Image
 
@@ -14,7 +15,7 @@ from modules.data.corrections import SuspectedLabel
 from modules.records import Interval, Ledger
 from modules.report.contact_sheet import Picture, pictures_of, write_contact_sheet
 from modules.report.palette import LIGHT
-from modules.report.report import draw_figures, report_html, write_figures, write_report
+from modules.report.report import draw_figures, one_image_html, report_html, write_figures, write_report
 from modules.report.view import SelectionView, StudyView
 from modules.search.selecting.found import Compared
 
@@ -293,3 +294,54 @@ def test_a_contact_sheet_names_the_file_and_each_identity(tmp_path):
     assert "suspects-1.csv" in text
     assert text.count("00000000000000ff") == 2_000
     assert "1 more are in the file alone" in text
+
+
+def test_an_explanation_is_shown_with_what_is_suspicious_first() -> None:
+    explained = made_up_view(1).updated(explanation=made_up_explanation())
+    html = report_html(explained)
+    page = Page(html)
+    for text in (
+        "What the winner looks at",
+        "Look here: grad cam: 71% of what speaks",
+        "not shown: its maps are much the same with random weights",
+        "7 taken for 1: 3×",
+        "the label 7 may be wrong",
+        "divided by a temperature of 1.60",
+        "The network is too sure of itself.",
+    ):
+        assert text in page.text, text
+    assert page.text.index("Look here") < page.text.index("Taken for it")
+    pictures = [attrs for tag, attrs in page.tags if tag == "img"]
+    assert (
+        len(pictures) == 2 * 2 + 2 + 1 + 2
+    )  # examples with the one method that is shown, a pair, an error's neighbours
+    assert all(attrs["alt"] and str(attrs["src"]).startswith("data:image/png;base64,") for attrs in pictures)
+    assert "occlusion of it" not in html
+    assert "img-src data:" in html
+
+
+def test_the_page_of_one_image() -> None:
+    from modules.explanation.records import OneImage
+
+    explanation = made_up_explanation()
+    said = OneImage(
+        probabilities={"seven": 0.9, "one": 0.1},
+        image=explanation.examples[0].image,
+        maps=explanation.examples[0].maps,
+        notes=("grad_cam: passed",),
+    )
+    page = Page(one_image_html("<odd> name.png", said))
+    assert "<odd> name.png: seven" in page.text
+    assert "grad cam: passed" in page.text
+    assert len([tag for tag, _ in page.tags if tag == "img"]) == 2
+
+
+def test_energy_says_how_it_is_known(view: StudyView, html: str) -> None:
+    page = Page(html)
+    assert "≈ 4 Wh" in page.text
+    assert "good to a factor of two" in page.text
+    assert "2 g of CO2 by DEU (381 g for a kilowatt-hour)" in page.text
+    measured = {**view.summary["energy"], "measured": True, "method": "counters", "wh": 4.19}
+    page = Page(report_html(view.updated(summary={**view.summary, "energy": measured})))
+    assert "4.19 Wh" in page.text
+    assert "factor of two" not in page.text

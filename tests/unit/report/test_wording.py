@@ -4,11 +4,11 @@ from hypothesis import strategies as st
 from made_up_study import interval, made_up_view
 from scipy.stats import binomtest
 
+from modules.evaluation.intervals import wilson_interval
 from modules.report.wording import (
     duration,
     edits_of,
     effect,
-    error_interval,
     headline,
     judgement,
     magnitude,
@@ -38,7 +38,7 @@ def test_figures() -> None:
 def test_the_interval_of_an_error_is_wilsons(wrong: int, more: int) -> None:
     images = wrong + more
     reference = binomtest(wrong, images).proportion_ci(0.95, method="wilson")
-    assert error_interval(wrong / images, images) == pytest.approx((reference.low, reference.high), abs=1e-4)
+    assert wilson_interval(wrong / images, images) == pytest.approx((reference.low, reference.high), abs=1e-4)
 
 
 def test_outcomes() -> None:

@@ -166,3 +166,10 @@ def test_findings_name_nodes_and_say_why(architecture, silent, duplicated, rank,
         assert finding.node in shapes
         assert 1 < finding.strength <= 6
         assert any(character.isdigit() for character in finding.reason)
+
+
+@pytest.mark.parametrize(("train_loss", "direction"), [(0.01, "stronger"), (0.1, None), (0.12, "weaker")])
+def test_the_gap_says_how_strongly_to_augment(train_loss, direction):
+    found = diagnosis(train_loss=train_loss).findings_of_recipe
+    assert [finding.site for finding in found] == ([{"direction": direction}] if direction else [])
+    assert all(f"the loss is {train_loss} on training images" in finding.reason for finding in found)

@@ -2,18 +2,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_rows import row
-from random_networks import architectures, random_weights
+from random_networks import architectures, random_weights, recipe_of
 
 from modules.architecture.layers import layers_of
 from modules.architecture.start import first_architecture
 from modules.edits.add_layer import AddLayer
+from modules.edits.recipe_edit import RecipeEdit
 from modules.parts import allowed_targets, resolve
 from modules.records import LayerMeasures, Part
 from modules.search.diagnosis import Diagnosis
 from modules.search.limits import Cost, Limits
-from modules.search.proposal import Knowledge, propose
+from modules.search.proposal import Knowledge
+from modules.search.proposal import propose as propose_for
 
-ALL = tuple(Part(target=name) for name in sorted(allowed_targets()) if name.startswith("modules.edits."))
+NAMED = tuple(Part(target=name) for name in sorted(allowed_targets()) if name.startswith("modules.edits."))
+ALL = tuple(edit for edit in NAMED if not issubclass(resolve(edit.target), RecipeEdit))
 EDITS = tuple(edit for edit in ALL if not edit.name.startswith("Placebo"))  # those are there to be asked for by name
 ARCHITECTURE = first_architecture((1, 28, 28), 10, 50_000, (0.1,), (0.3,))
 DEEPENED = AddLayer(node="activation2").apply(ARCHITECTURE, {}).architecture
@@ -21,6 +24,11 @@ SEEDS = st.integers(0, 2**62)
 RUNS = 200
 
 FITTING = tuple(edit for edit in EDITS if resolve(edit.target).sites(ARCHITECTURE))
+
+
+def propose(edits, architecture, *rest):
+    """For a recipe of which nothing but the architecture matters."""
+    return propose_for(edits, recipe_of(architecture), *rest)
 
 
 def measures(architecture, node, **changes) -> LayerMeasures:
@@ -250,3 +258,38 @@ def test_what_was_tried_in_vain_is_less_likely_and_says_so(trained):
     elsewhere = [rows[0].updated(parent_architecture="another"), rows[0].updated(kept=True)]
     unmoved = propose([edit], DEEPENED, knowing(rows=elsewhere), 100, 0, 1)
     assert not any("tried before" in proposal.reason for proposal in unmoved)
+
+
+STRENGTH = Part(target="modules.edits.augmentation_strength.AugmentationStrength", arguments={"factor": 2.0})
+AUGMENTED = recipe_of(ARCHITECTURE).updated(
+    augmentation=(Part(target="modules.augmentation.rotate.Rotate", arguments={"max_degrees": 10.0}),)
+)
+
+
+def directions(known):
+    """Which way augmentation goes first, over many seeds."""
+    drawn = [propose_for([STRENGTH], AUGMENTED, known, 1, seed, 1)[0] for seed in range(RUNS)]
+    return sum(each.edit.arguments["direction"] == "stronger" for each in drawn) / RUNS, drawn
+
+
+def test_an_edit_of_the_recipe_is_proposed_like_any_other():
+    assert directions(None)[0] == pytest.approx(0.5, abs=0.1)
+    among = [propose_for([*FITTING, STRENGTH], AUGMENTED, knowing(), 1, seed, 1)[0].name for seed in range(RUNS)]
+    assert 0 < among.count("augmentation_strength") < RUNS / 4
+    assert propose_for([STRENGTH], recipe_of(ARCHITECTURE), knowing(), 9, 0, 1) == ()
+
+
+def test_a_large_gap_asks_for_stronger_augmentation_and_none_for_weaker():
+    stronger, drawn = directions(knowing(train_loss=0.01))
+    assert stronger == pytest.approx(3 / 4, abs=0.1)
+    reasons = {each.edit.arguments["direction"]: each.reason for each in drawn}
+    assert "the gap is large, so that training images should differ more" in reasons["stronger"]
+    assert reasons["weaker"].startswith("drawn from the mix")
+    assert directions(knowing(train_loss=0.12))[0] == pytest.approx(1 / 4, abs=0.1)
+
+
+def test_an_edit_of_the_recipe_costs_nothing_and_is_in_the_way_of_shrinking():
+    near = knowing(limits=Limits(max_params=round(ARCHITECTURE.params * 1.01)))
+    assert len(propose_for([STRENGTH], AUGMENTED, near, 9, 0, 1)) == 2
+    exceeded = knowing(limits=Limits(max_params=ARCHITECTURE.params - 1))
+    assert propose_for([STRENGTH], AUGMENTED, exceeded, 9, 0, 1) == ()

@@ -12,7 +12,7 @@ from modules.search.laboratory import Laboratory
 from modules.search.selecting.auto import Auto, Candidate, Tried, compare, trusted_evidence
 from modules.search.selecting.clean import Clean
 from modules.search.selecting.cross_validation import cross_validate
-from modules.search.selecting.prune import Prune
+from modules.search.selecting.prune import Prune, end_by_number
 from modules.search.selecting.suspicion import without_suspects
 from modules.search.selecting.workplace import KEEP_ALL, Workplace
 from modules.selection.label_errors import Suspects
@@ -117,6 +117,13 @@ def test_prune_keeps_a_fraction_of_each_class(workplace, score):
         assert found.num_kept == len(kept)
     wrong_kept = [len(kept_by(workplace, found.selection) & set(WRONG)) for found in (hard, easy)]
     assert wrong_kept[0] > wrong_kept[1]
+
+
+@pytest.mark.parametrize(("fraction", "end"), [(0.5, "hard"), (0.49, "easy")])
+def test_the_hard_ones_are_kept_where_they_are_not_few(workplace, fraction, end):
+    data = workplace.laboratory.data.updated(num_images={"train": 300})  # of three classes
+    laboratory = Laboratory(workplace.laboratory.home, InProcess(), NUMERICS, data)
+    assert end_by_number(Workplace(laboratory, workplace.recipe, workplace.train, workplace.seed), fraction) == end
 
 
 def test_the_same_search_again_trains_nothing(workplace):

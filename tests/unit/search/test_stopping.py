@@ -1,6 +1,23 @@
-from modules.search.plan import RESERVED_SECONDS, Calibration, Plan
-from modules.search.stopping import final_samples, why_stop
+from hypothesis import given
+from hypothesis import strategies as st
 
+from modules.errors import ConfigError
+from modules.search.plan import CONTROL_SEEDS, RESERVED_SECONDS, Calibration, Plan, Wishes, make_plan
+from modules.search.stopping import final_samples, used_up, why_stop
+
+WISHES = Wishes(
+    search="edits",
+    generations=None,
+    edits_per_generation=3,
+    slice_samples=None,
+    baseline_samples=None,
+    final_samples=None,
+    from_scratch=True,
+    max_epochs=None,
+    minutes=None,
+    trials=None,
+    samples=None,
+)
 CLOCKLESS = Plan(
     baseline_samples=4000,
     generations=4,
@@ -61,3 +78,69 @@ def test_a_search_that_stopped_early_leaves_its_time_to_the_final_training():
     left = (12 * 60 - 100 - RESERVED_SECONDS) * 0.95
     assert final_samples(TIMED, 100, 0.01, may_grow=True) == int(left / 2 / 0.01) > 10_000
     assert final_samples(CLOCKLESS, 100, 0.01, may_grow=True) == 10_000
+
+
+# as TIMED, by the watt-hours that 100 W use in as long
+METERED = CLOCKLESS.updated(
+    wh=20.0, seconds=600.0, calibration=Calibration(samples_per_second=100, evaluation_seconds=0, watts=100.0)
+)
+
+
+def test_watt_hours_stop_a_search_as_minutes_do():
+    latest = (12 * 60 - RESERVED_SECONDS - 60 - 0.7 * 200) * 100 / 3600
+    assert why_stop(METERED, 1e9, 0.5, None, wh=latest - 0.01) is None
+    reason = why_stop(METERED, 0.0, 0.5, None, wh=latest + 0.01)
+    assert reason is not None
+    assert reason.startswith(f"energy: {latest + 0.01:.3g} of 20 watt-hours are used, and another generation")
+
+
+def test_final_trainings_fit_into_the_watt_hours_that_are_left():
+    left = ((20 - 15) * 36 - RESERVED_SECONDS) * 0.95
+    assert final_samples(METERED, 1e9, 0.01, wh=15.0) == int(left / 2 / 0.01)
+    assert final_samples(METERED, 0.0, 0.01, wh=1.0) == 10_000
+    assert final_samples(METERED, 0.0, 0.01, wh=30.0) == 1000
+
+
+def test_once_the_watt_hours_are_used_up_nothing_is_trained_that_can_be_left_out():
+    assert used_up(CLOCKLESS, 1e9) is None
+    assert used_up(METERED, 19.9) is None
+    assert used_up(METERED, 20.0) == "budget.wh=20 is used up"
+
+
+@given(
+    st.floats(0.5, 50),
+    st.floats(1, 300),
+    st.lists(st.floats(0.2, 4.0), min_size=40, max_size=40),
+)
+def test_watt_hours_are_overrun_by_at_most_one_trial(wh, watts, surprises):
+    """A study as the flow runs it, whose trials cost up to four times what the calibration promised."""
+    calibration = Calibration(samples_per_second=1000, evaluation_seconds=0.1, watts=watts)
+    wishes = WISHES.updated(wh=wh, generations=4, slice_samples=2000)
+    try:
+        plan = make_plan(wishes, 5000, calibration)
+    except ConfigError:
+        return
+    costs, spent, dearest = iter(surprises), 0.0, 0.0
+
+    def train(samples: int) -> None:
+        nonlocal spent, dearest
+        cost = next(costs) * samples / 1000 * watts / 3600
+        spent, dearest = spent + cost, max(dearest, cost)
+
+    train(plan.baseline_samples)
+    for _ in range(plan.generations):
+        if why_stop(plan, 0.0, 0.5, None, wh=spent) is not None:
+            break
+        for _ in range(CONTROL_SEEDS):
+            train(plan.slice_samples)
+        for _ in range(plan.trials_per_generation - CONTROL_SEEDS):
+            if used_up(plan, spent) is None:
+                train(plan.slice_samples)
+    samples = final_samples(plan, 0.0, 1 / 1000, wh=spent)
+    before = spent
+    train(samples)
+    if plan.scratch_samples and used_up(plan, spent) is None:
+        train(samples)
+    assert spent <= wh + 2 * dearest
+    if before <= wh:
+        assert spent <= wh + dearest

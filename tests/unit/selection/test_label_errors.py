@@ -63,3 +63,13 @@ def test_confident_learning_is_the_slow_version():
             slow.append(index)
     found = find_suspects(labels, probabilities, "confident_learning", confidence=0.0)
     assert sorted(found.indices.tolist()) == slow
+
+
+@pytest.mark.parametrize("rule", ["prune_by_noise_rate", "prune_by_class", "both", "confident_learning"])
+@pytest.mark.parametrize("labels", [[2], [0, 0, 0], [1, 2], [0, 1, 1, 0, 3, 3] * 5, [0] * 30 + [1]])
+def test_few_images_and_missing_classes_are_no_trouble(rule, labels):
+    _, _, probabilities = noisy(len(labels))
+    found = find_suspects(np.array(labels), probabilities, rule, confidence=0.0)
+    assert (found.suggested != np.array(labels)[found.indices]).all()
+    if len(set(labels)) == 1:
+        assert len(found) == 0

@@ -106,9 +106,11 @@ def test_the_time_before_the_kill_counts(home, data, dense_checkpoints):
     child = processes.Process(target=train_until_killed, args=(spec, home, 20))
     child.start()
     child.join()
-    before = find_checkpoint(store, spec.key).history["seconds"]
+    kept = find_checkpoint(store, spec.key).history
+    before, wh_before = kept["seconds"], kept["energy_wh"]
     result = run_trial(spec, home, lambda progress: None)
     assert result.seconds > before > 0
+    assert result.energy_wh > wh_before > 0
     seconds = [point.seconds for point in result.curve]
     assert seconds == sorted(seconds)
 

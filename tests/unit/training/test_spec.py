@@ -22,6 +22,8 @@ def recipe_changes():
         "batching": Part(target="modules.training.batching.plateau.Plateau"),
         "mixing": Part(target="modules.augmentation.mixing.mixup.Mixup"),
         "augmentation": (),
+        "augmentation_mode": "one",
+        "augmentation_copies": 2,
         "selection": Part(target="modules.selection.random_fraction.RandomFraction"),
         "label_smoothing": 0.0,
         "averaging": Part(target="modules.training.averages.none.NoAverage"),

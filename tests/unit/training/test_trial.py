@@ -53,6 +53,8 @@ def test_a_trial_leaves_a_whole_entry(home, data):
     assert (result.params, result.flops) == (spec.recipe.architecture.params, spec.recipe.architecture.flops)
     assert result.recipe == spec.recipe.content_digest
     assert 0 < result.seconds < 60
+    assert 0 < result.energy_wh < 1
+    assert result.energy_method
     assert result.peak_memory_bytes > 1e7
 
 

@@ -1,0 +1,90 @@
+"""What does metering cost a training? The share of a trial's seconds that is spent in its meter; target: at most 2 %.
+
+    python -m benchmarks.energy_overhead             # digits, slices of 8,000 samples, half a minute on 2 cores
+    python -m benchmarks.energy_overhead --full      # fifteen of them
+
+The trials are those of the default study's generations, the shortest that a study has: a meter is opened, read and
+closed once a trial, whatever its length. The seconds are taken around every call of the meter, which tells more than
+the difference of trainings with and without it, which is lost in their noise.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.rows import Row, print_rows
+from flows.translation import configured_data, configured_recipe
+from modules.config import resolve
+from modules.energy import meter as metering
+from modules.store import Store
+from modules.training.numerics import numerics_of_this_process
+from modules.training.spec import Slice, TrialSpec
+from modules.training.trial import run_trial
+
+_SAMPLES = 8_000
+_MOST = 0.02
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for `espalier run`")
+    parser.add_argument("--full", action="store_true", help="fifteen trials instead of three")
+    arguments = parser.parse_intermixed_args()
+    with tempfile.TemporaryDirectory(prefix="espalier-benchmark-") as folder:
+        settings, home, stopwatch = resolve(arguments.overrides), Path(folder), Stopwatch()
+        stopwatch.watch_meters()
+        data = configured_data(settings, Store(home / "store"))
+        recipe = configured_recipe(settings, data).updated(augmentation=settings.augmentation)
+        numerics, piece = numerics_of_this_process(), Slice(samples=_SAMPLES, evaluate_every=_SAMPLES)
+        shares = []
+        for seed in range(15 if arguments.full else 3):
+            stopwatch.seconds = 0.0
+            spec = TrialSpec(recipe=recipe, slice=piece, seed=seed, data=data, numerics=numerics)
+            result = run_trial(spec, home, lambda progress: None)
+            shares.append(stopwatch.seconds / result.seconds)
+    print_rows([_row(shares, str(result.energy_method))])
+
+
+class Stopwatch:
+    """The seconds spent in calls."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def watch_meters(self) -> None:
+        """From now on, those of all meters, from their opening on."""
+        for kind in (metering.Estimate, metering.Counters):
+            for name in ("read", "close"):
+                setattr(kind, name, self._timed(getattr(kind, name)))
+        metering.open_meter = self._timed(metering.open_meter)
+
+    def _timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*arguments: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return call(*arguments, **named)
+            finally:
+                self.seconds += time.perf_counter() - began
+
+        return timed
+
+
+def _row(shares: list[float], method: str) -> Row:
+    middle = statistics.median(shares)
+    return Row(
+        figure=f"metering of energy, share of a trial of {_SAMPLES:,} samples",
+        target=f"≤ {_MOST:.0%}",
+        value=middle,
+        shown=f"{middle:.2%} (median of {len(shares)}, {min(shares):.2%} to {max(shares):.2%}); {method}",
+        met=middle <= _MOST,
+        seeds=f"seed 0 to {len(shares) - 1}",
+        details={"shares": shares},
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""What training images go through: as configured, or found by what a brief network makes of transformed images."""
+
+from collections.abc import Sequence
+
+from flows import reporting
+from flows.orchestration import publish_table
+from flows.study import Study
+from modules.recipe import Recipe
+from modules.records import Part
+from modules.report.augmentation import policy_markdown
+from modules.search.augmentation import CONTROLS, Effort, FoundPolicy, effort
+from modules.search.finding import Finder
+
+
+def augmented(study: Study, recipe: Recipe) -> Recipe:
+    """The recipe with the configuration's transforms, or with those that are found among its candidates."""
+    settings = study.settings.augmentation
+    transforms = settings.transforms
+    if settings.candidates:
+        found = reporting.kept_policy(study) or find_policy(study, recipe, settings.candidates)
+        reporting.keep_policy(study, found)
+        publish_table(f"augmentation-{study.name}", policy_markdown(found, study.laboratory.data.classes))
+        transforms = found.transforms
+    reporting.say_idle_transforms(study, transforms)
+    return recipe.updated(augmentation=transforms, augmentation_mode=settings.mode, augmentation_copies=settings.copies)
+
+
+def find_policy(study: Study, recipe: Recipe, candidates: Sequence[Part]) -> FoundPolicy:
+    """By short trainings, which are trials like any other."""
+    decided = study.decided("effort of finding augmentation", lambda: _effort(study, recipe, len(candidates)))
+    finder = Finder(
+        study.laboratory,
+        Effort.model_validate(decided),
+        seeds=[study.seed(replicate) for replicate in range(CONTROLS)],
+        train=lambda spec, role: study.trial(spec, role, None, None),
+    )
+    return finder.find(recipe, candidates)
+
+
+def _effort(study: Study, recipe: Recipe, num_candidates: int) -> dict[str, int]:
+    minutes = study.settings.budget.minutes
+    rate = study.laboratory.calibrate(recipe).samples_per_second if minutes is not None else 0.0
+    return dict(effort(minutes, rate, num_candidates))

@@ -1,0 +1,60 @@
+"""The energy that a study has used, summed over its resumptions."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from modules.energy.grids import Grid
+from modules.energy.meter import Energy, Meter
+
+if TYPE_CHECKING:
+    from flows.study import StudyFolder
+
+_KEPT = "energy.json"
+
+
+@dataclass
+class EnergyAccount:
+    """What the meter of this process and its workers says, on top of what earlier runs of the study wrote down."""
+
+    folder: "StudyFolder"
+    meter: Meter | None  # None where the system does not say what a process uses
+    grid: Grid
+
+    def __post_init__(self) -> None:
+        kept = self.folder.read(_KEPT)
+        self._before = Energy.model_validate(kept) if kept else None
+        self._trials_wh = 0.0
+
+    def add_trial(self, wh: float | None) -> None:
+        """A trial was trained, perhaps by a process that this one did not start."""
+        self._trials_wh += wh or 0.0
+
+    @property
+    def used(self) -> Energy | None:
+        """So far; None where it is not known."""
+        if self.meter is None:
+            return None
+        now = self.meter.read()
+        if now.wh < self._trials_wh:  # other machines, or workers that were there before
+            now = now.updated(wh=self._trials_wh)
+        return now if self._before is None else self._before + now
+
+    def used_on(self, device: str) -> Energy | None:
+        """So far, with a method that says whether the device that trained was counted."""
+        used = self.used
+        if used is None or self.meter is None:
+            return None
+        caveat = self.meter.method_on(device).removeprefix(self.meter.method)
+        return used.updated(method=used.method + caveat)
+
+    @property
+    def wh(self) -> float:
+        """Watt-hours so far, for budgets: 0 where they are not known."""
+        used = self.used
+        return used.wh if used else 0.0
+
+    def keep(self) -> None:
+        """Write it down, so that a kill loses little of it."""
+        used = self.used
+        if used is not None:
+            self.folder.write(_KEPT, used.model_dump(mode="json"))

@@ -1,0 +1,83 @@
+"""What is live: promoting, rolling back, and serving; MLflow's aliases follow."""
+
+import signal
+from functools import partial
+from pathlib import Path
+
+from modules.deployment.bundles import find_bundle
+from modules.deployment.promotions import Promotion, bundle_of, live_promotion, promote, promotions_path, rollback
+from modules.deployment.server.errors import StartError
+from modules.deployment.server.settings import read_settings
+from modules.deployment.supervisor import Supervisor
+from modules.errors import DeploymentError
+from modules.tracking.sink import MlflowSink, default_uri
+
+
+def gate(challenger: Path, home: Path, tracking_uri: str | None = None) -> Promotion:
+    """Send a challenger's bundle through the gate: what a study, a schedule or a person ends with."""
+    promotion = promote(challenger, home)
+    _follow(promotion, home, tracking_uri)
+    return promotion
+
+
+def take_back(model: str, home: Path, tracking_uri: str | None = None) -> Promotion:
+    """Make live again what was live before."""
+    promotion = rollback(model, home)
+    _follow(promotion, home, tracking_uri)
+    return promotion
+
+
+def said(promotion: Promotion) -> str:
+    """A line of the log in words."""
+    reasons = "; ".join(promotion.reasons)
+    what = f"{promotion.model} {promotion.version}"
+    if promotion.action == "refused":
+        stays = f"{promotion.previous} stays live" if promotion.previous else "nothing is live"
+        return f"{what} does not go live: {reasons}; {stays}"
+    before = f" (before: {promotion.previous})" if promotion.previous else ""
+    return f"{what} is live{before}: {reasons}"
+
+
+def serve(name: str, home: Path, host: str | None, port: int | None) -> None:
+    """Serve a bundle, or whatever is live of a model, until a signal comes."""
+    is_folder = (Path(name) / "bundle.json").is_file()
+    follows = not is_folder and live_promotion(name, home) is not None
+    bundle = _Live(name, home) if follows else partial(find_bundle, name, home)
+    try:
+        settings = read_settings(bundle())
+    except StartError as error:
+        raise DeploymentError(str(error)) from None
+    supervisor = Supervisor(
+        bundle, host or settings.host, settings.port if port is None else port, lambda line: print(line, flush=True)
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: supervisor.end())
+    supervisor.run()
+
+
+class _Live:
+    """The bundle that is live of a model; looked up again when a line was added to the promotions."""
+
+    def __init__(self, model: str, home: Path) -> None:
+        self._model = model
+        self._home = home
+        self._size = -1
+        self._bundle = Path()
+
+    def __call__(self) -> Path:
+        """Its folder."""
+        size = promotions_path(self._home).stat().st_size
+        if size != self._size:
+            promotion = live_promotion(self._model, self._home)
+            assert promotion is not None, "a rollback leaves something live"
+            self._bundle, self._size = bundle_of(promotion, self._home), size
+        return self._bundle
+
+
+def _follow(promotion: Promotion, home: Path, uri: str | None) -> None:
+    """Point the alias `champion` in MLflow's registry to what is live; where MLflow was never used, there is none."""
+    if promotion.action == "refused" or (uri is None and not (home / "mlflow.db").exists()):
+        return
+    sink = MlflowSink(uri or default_uri(home), home / "artifacts", home)
+    sink.point_alias(promotion.model, promotion.version, "champion")
+    sink.close()

@@ -1,0 +1,58 @@
+"""`espalier sync`: writes studies into MLflow again, from the store and what the studies wrote down."""
+
+import json
+from pathlib import Path
+
+from flows.study import StudyFolder
+from flows.watchdog import is_locked
+from modules.errors import StudyError
+from modules.records import TrialResult
+from modules.store import Store
+from modules.tracking.flattening import flattened
+from modules.tracking.records import StudyEnd, StudyRun, TrialRun
+from modules.tracking.sink import MlflowSink, default_uri, without_password
+
+
+def sync_studies(names: list[str], home: Path, uri: str | None) -> None:
+    """Each study as it is, without doubles and without what is no part of it any more; says what it wrote."""
+    sink = MlflowSink(uri or default_uri(home), home / "artifacts", home)
+    try:
+        for name in names:
+            print(_sync(StudyFolder(home, name), sink), flush=True)
+    finally:
+        sink.close()
+
+
+def _sync(folder: StudyFolder, sink: MlflowSink) -> str:
+    begun = folder.read("study_run.json")
+    if begun is None:
+        return f"{folder.name}: has not trained anything yet"
+    if is_locked(folder.path / ".lock"):
+        return f"{folder.name}: is running, and writes itself"
+    study = StudyRun.model_validate(begun)
+    trials = kept_trials(folder, Store(folder.home / "store"))
+    sink.rebuild(study, trials, kept_end(folder))
+    if not sink.is_on:
+        raise StudyError(
+            f"study {folder.name} could not be written into MLflow at {without_password(sink.uri)}; see the line above"
+        )
+    return f"{folder.name}: {len(trials)} trials"
+
+
+def kept_trials(folder: StudyFolder, store: Store) -> list[TrialRun]:
+    """What the study noted of its trials, with the results that the store has of them."""
+    runs = []
+    for key, noted in folder.trials.items():
+        entry = store.find("trials", key)
+        if entry is not None:
+            result = TrialResult.model_validate_json(entry.file("result.json").read_text())
+            recipe = json.loads(entry.file("recipe.json").read_text())
+            parameters = flattened({name: value for name, value in recipe.items() if name != "architecture"})
+            runs.append(TrialRun.model_validate({**noted, "result": result, "parameters": parameters}))
+    return runs
+
+
+def kept_end(folder: StudyFolder) -> StudyEnd | None:
+    """How the study ended, or was interrupted."""
+    end = folder.read("study_end.json")
+    return None if end is None else StudyEnd.model_validate(end)

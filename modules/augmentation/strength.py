@@ -1,0 +1,39 @@
+"""How strong transforms are, as their yamls say it: an argument with a `neutral` value is stronger further from it.
+
+Imports no torch: an edit of the strength is proposed where there is none.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from modules.parts import argument_schema
+from modules.records import Part
+
+REVISION = 1
+
+
+def strengthened(transforms: Sequence[Part], factor: float) -> tuple[Part, ...]:
+    """Transforms whose strengths are `factor` times as far from doing nothing, within what their yamls allow."""
+    return tuple(_strengthened(part, factor) for part in transforms)
+
+
+def _strengthened(part: Part, factor: float) -> Part:
+    schema = argument_schema(part.target)
+    changed = {
+        name: _moved(value, schema[name], factor)
+        for name, value in part.arguments.items()
+        if "neutral" in schema.get(name, {})
+    }
+    return part.updated(arguments={**part.arguments, **changed})
+
+
+def _moved(value: float, entry: dict[str, Any], factor: float) -> float:
+    moved = entry["neutral"] + factor * (value - entry["neutral"])
+    moved = min(entry["max"], max(entry["min"], moved))
+    return round(moved) if entry["type"] == "int" else float(f"{moved:.4g}")
+
+
+def strengths_of(part: Part) -> dict[str, float]:
+    """The arguments that say how strong a transform is."""
+    schema = argument_schema(part.target)
+    return {name: value for name, value in part.arguments.items() if "neutral" in schema.get(name, {})}

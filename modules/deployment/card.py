@@ -1,0 +1,49 @@
+"""What a model card says of a winner."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from modules.deployment.calibration import expected_calibration_error
+from modules.deployment.manifest import Manifest
+from modules.deployment.winner import Winner
+from modules.evaluation.outputs import Outputs
+
+_Z = 1.959964  # of 95 %
+
+
+def wilson(wrong: int, count: int) -> tuple[float, float]:
+    """The interval at 95 % of a fraction `wrong / count` (Wilson 1927)."""
+    share, scale = wrong / count, 1 + _Z**2 / count
+    middle = (share + _Z**2 / (2 * count)) / scale
+    reach = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2)) / scale
+    return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
+def card_of(winner: Winner, manifest: Manifest, outputs: Outputs) -> dict[str, Any]:
+    """What the template of MODEL_CARD.md is filled with; `outputs` of the test images."""
+    shown = manifest.model_dump(exclude={"latency_ms", "test_error", "val_error"})
+    return {
+        **shown,
+        "test_error": _error(int(outputs.wrong.sum()), len(outputs.wrong)),
+        "val_error": f"{winner.val_error:.2%}",
+        "loss": f"{outputs.loss:.4f}",
+        "calibration": f"{expected_calibration_error(outputs.probabilities, outputs.labels):.2%}",
+        "latency_ms": f"{winner.latency_ms:.3f}",
+        "energy": "not measured" if winner.energy_wh is None else f"{winner.energy_wh:.2f} Wh",
+        "seconds": f"{winner.seconds:.0f}",
+        "per_class": [_class_row(number, name, outputs) for number, name in enumerate(manifest.classes)],
+        "architecture": winner.architecture,
+        "kept_edits": winner.kept_edits,
+    }
+
+
+def _class_row(number: int, name: str, outputs: Outputs) -> dict[str, Any]:
+    wrong = outputs.wrong[np.asarray(outputs.labels) == number]
+    return {"name": name, "count": len(wrong), "error": _error(int(wrong.sum()), len(wrong)) if len(wrong) else "-"}
+
+
+def _error(wrong: int, count: int) -> str:
+    low, high = wilson(wrong, count)
+    return f"{wrong / count:.2%} ({low:.2%} to {high:.2%})"

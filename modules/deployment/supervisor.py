@@ -1,0 +1,95 @@
+"""Keeps a bundle's server running on one socket: starts it again if it dies, swaps bundles without a failed request.
+
+The socket is opened here and handed down, so that it stays open whatever becomes of a server: while none accepts,
+connections wait in it. At a swap the new server is ready before the old one is told to end, and the old one closes each
+connection behind its next answer.
+"""
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from modules.deployment.serving import start_server
+from modules.errors import DeploymentError
+
+_TURN_SECONDS = 0.2
+_MOST_FAILURES = 3  # in a row
+_START_SECONDS = 60.0
+
+
+class Supervisor:
+    """`current` says which bundle is to be served now; it is asked again and again."""
+
+    def __init__(self, current: Callable[[], Path], host: str, port: int, say: Callable[[str], None]) -> None:
+        self._current = current
+        self._say = say
+        self._ends = threading.Event()
+        self.server: subprocess.Popen[str]
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self.listener = socket.create_server((host, port), family=family, backlog=1024)
+        except OSError as error:
+            raise DeploymentError(
+                f"cannot listen on {host} port {port}: {_reason(error)}; choose another one with --port"
+            ) from None
+
+    def end(self) -> None:
+        """Ask `run` to end; may be called by a handler of signals."""
+        self._ends.set()
+
+    def run(self) -> None:
+        """Serve until `end` is called; DeploymentError where a bundle's server does not come up."""
+        bundle = self._current()
+        self.server = self._started(bundle)
+        host, port, *_ = self.listener.getsockname()
+        self._say(f"serving {bundle} at http://{host}:{port}; Ctrl-C ends it")
+        try:
+            while not self._ends.wait(_TURN_SECONDS):
+                wanted = self._current()
+                if self.server.poll() is not None:
+                    code = self.server.returncode
+                    self._say(f"the server of {bundle} ended with exit code {code}; it is started again")
+                    self.server = self._started(bundle)
+                elif wanted != bundle:
+                    leaving, self.server = self.server, self._started(wanted)
+                    bundle = wanted
+                    self._say(f"serving {bundle} now")
+                    leaving.send_signal(signal.SIGTERM)
+                    threading.Thread(target=leaving.wait, daemon=True).start()
+        finally:
+            self.server.send_signal(signal.SIGTERM)
+            self.listener.close()
+            self.server.wait()
+
+    def _started(self, bundle: Path) -> "subprocess.Popen[str]":
+        """A server that listens. One that does not come up is tried some times."""
+        for failures in range(_MOST_FAILURES):
+            time.sleep(failures)
+            reading, writing = os.pipe()
+            try:
+                server = start_server(bundle, self.listener, {"BUNDLE_READY": str(writing)}, (writing,), quiet=False)
+            finally:
+                os.close(writing)
+            if _closes(reading) and server.poll() is None:
+                return server
+            server.kill()
+            server.wait()
+        raise DeploymentError(f"the server of {bundle} did not start in {_MOST_FAILURES} tries; what it said is above")
+
+
+def _reason(error: OSError) -> str:
+    """Without the address, which Python adds to the words of the system."""
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+def _closes(reading: int) -> bool:
+    """Whether the pipe's other end is closed in time, which a server does once it listens, or when it ends."""
+    with os.fdopen(reading):
+        readable, _, _ = select.select([reading], [], [], _START_SECONDS)
+        return bool(readable)

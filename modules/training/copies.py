@@ -1,0 +1,82 @@
+"""Transformed copies of the training images, made once and kept, for recipes that do not draw anew each time."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from torch import Tensor
+
+from modules.augmentation.draws import Draws
+from modules.augmentation.policy import build_policy
+from modules.data.arrays import Arrays
+from modules.digests import digest_of
+from modules.evaluation.observing import as_batch, batches_of
+from modules.parts import revisions_of
+from modules.randomness import words
+from modules.recipe import Recipe
+from modules.records import DataRecord
+from modules.store import Store
+
+REVISION = 1
+
+_SEED = 0  # copies are part of the data: the same for all seeds of a training
+_NO_PART = 255
+
+
+def with_copies(
+    arrays: Arrays, selected: NDArray[np.int64], recipe: Recipe, data: DataRecord, store: Store
+) -> tuple[Arrays, NDArray[np.int64]]:
+    """The arrays with copies of all training images behind them, and where the selected ones are with their copies.
+
+    The copies are found in the store, or made: by the draws of as many epochs of a training.
+    """
+    train, number = arrays.indices("train"), recipe.augmentation_copies
+    assert number is not None
+    images = np.load(_folder(arrays, train, recipe, data, store) / "images.npy", mmap_mode="c")
+    identities = [words(arrays.identities[train], "copy", copy) for copy in range(number)]
+    enlarged = Arrays(
+        images,
+        np.concatenate([arrays.labels, *[arrays.labels[train]] * number]),
+        np.concatenate([arrays.parts, np.full(number * len(train), _NO_PART, dtype=arrays.parts.dtype)]),
+        np.concatenate([arrays.identities, *identities]),
+    )
+    places = len(arrays.images) + np.searchsorted(train, selected)
+    return enlarged, np.concatenate([selected, *(places + copy * len(train) for copy in range(number))])
+
+
+def _folder(arrays: Arrays, train: NDArray[np.int64], recipe: Recipe, data: DataRecord, store: Store) -> Path:
+    parts = [part.target.rpartition(".")[0] for part in recipe.augmentation]
+    made_of = {
+        "data": data.digest,
+        "augmentation": [part.model_dump(mode="json") for part in recipe.augmentation],
+        "mode": recipe.augmentation_mode,
+        "copies": recipe.augmentation_copies,
+        "revisions": revisions_of("modules.training.copies", *parts),
+    }
+    key = digest_of(made_of)
+    entry = store.find("copies", key)
+    if entry is None:
+        entry = store.put("copies", key, made_of, lambda folder: _make(folder / "images.npy", arrays, train, recipe))
+    return entry.folder
+
+
+def _make(path: Path, arrays: Arrays, train: NDArray[np.int64], recipe: Recipe) -> None:
+    number, policy = recipe.augmentation_copies or 0, build_policy(recipe.augmentation, recipe.augmentation_mode)
+    originals = len(arrays.images)
+    shape = (originals + number * len(train), *arrays.images.shape[1:])
+    images = open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    for batch in batches_of(np.arange(originals)):
+        images[batch] = arrays.images[batch]
+    for copy in range(number):
+        for batch in batches_of(np.arange(len(train))):
+            chosen = train[batch]
+            changed = policy(as_batch(arrays.images[chosen]), Draws(_SEED, copy, arrays.identities[chosen]))
+            images[originals + copy * len(train) + batch] = _as_pixels(changed)
+    images.flush()
+
+
+def _as_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """What `as_batch` takes."""
+    pixels: NDArray[np.uint8] = (images * 255).round_().byte().permute(0, 2, 3, 1).numpy()
+    return pixels

@@ -1,0 +1,139 @@
+"""A study on a real Dask cluster and on Ray, with a worker that is killed; and MLflow on a real PostgreSQL."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import RUN, mlflow_runs, outcome, prefect_states, weights
+from tests.integration.conftest import PATIENCE, Runner
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
+
+INITDB = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
+
+
+@pytest.mark.parametrize("kind", ["dask", "ray"])
+def test_a_cluster_of_two_gives_the_bits_of_one(undisturbed, tmp_path, kind):
+    pytest.importorskip(f"prefect_{kind}")
+    runner = Runner(tmp_path / "home")
+    done = runner.run(*RUN, f"runner={kind}", "runner.workers=2")
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert outcome(runner) == outcome(undisturbed)
+    assert weights(runner) == weights(undisturbed)
+    assert set(prefect_states(runner.home)) == {"COMPLETED"}
+
+
+def test_a_killed_process_of_a_dask_worker_loses_its_trial_alone(undisturbed, tmp_path):
+    pytest.importorskip("prefect_dask")
+    runner = Runner(tmp_path / "home")
+    process = runner.start_and_wait_for_trials(1, *RUN, "runner=dask", "runner.workers=2")
+    victims = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _is_worker_of(pid, runner.home)]
+    os.kill(victims[0], signal.SIGKILL)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, errors
+    assert outcome(runner) == outcome(undisturbed)
+    assert weights(runner) == weights(undisturbed)
+
+
+def _is_worker_of(pid: int, home: Path) -> bool:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"modules.workers.main" in command and str(home).encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+
+
+class Postgres:
+    """A server of its own in a folder, as the user that it wants to be."""
+
+    def __init__(self, folder: Path) -> None:
+        assert INITDB is not None
+        self.folder = folder
+        self.bin = INITDB.parent
+        self.user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port = listener.getsockname()[1]
+        self._run("initdb", "--pgdata", str(folder / "data"), "--username", "espalier", "--auth", "trust")
+
+    def start(self) -> None:
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1"
+        self._run(
+            "pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", str(self.folder / "log"), "-o", options, "start"
+        )
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", "immediate", "stop")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [*self.user, str(self.bin / program), *arguments], check=True, stdout=subprocess.DEVNULL, cwd="/"
+        )
+
+    @property
+    def uri(self) -> str:
+        return f"postgresql+psycopg2://espalier@127.0.0.1:{self.port}/postgres"
+
+    def count(self, query: str) -> int:
+        import psycopg2
+
+        with psycopg2.connect(f"postgresql://espalier@127.0.0.1:{self.port}/postgres") as connection:
+            cursor = connection.cursor()
+            cursor.execute(query)
+            return int(cursor.fetchone()[0])
+
+
+@pytest.fixture
+def postgres() -> Iterator[Postgres]:
+    pytest.importorskip("psycopg2")
+    if INITDB is None:
+        pytest.skip("PostgreSQL is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="espalier-pg-"))
+    if os.getuid() == 0:
+        shutil.chown(folder, "postgres")
+    server = Postgres(folder)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_mlflow_on_postgresql_that_is_stopped_and_started(undisturbed, tmp_path, postgres):
+    runner = Runner(tmp_path / "home")
+    command = (*RUN, "orchestrator=inline", f"tracking.uri='{postgres.uri}'")
+    process = runner.start_and_wait_for_trials(3, *command)
+    postgres.stop()
+    time.sleep(2)
+    postgres.start()
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, errors
+    assert outcome(runner) == outcome(undisturbed)
+    done = runner.run("sync", "--uri", postgres.uri)
+    assert done.returncode == 0, done.stderr
+    count = runner.summary("tiny")["trials"]["count"]
+    assert postgres.count("select count(*) from runs where lifecycle_stage = 'active'") == 1 + count
+    assert postgres.count("select count(*) from runs where lifecycle_stage = 'active' and status <> 'FINISHED'") == 0
+    doubles = "select count(*) from (select 1 from metrics where key like 'steer/%' group by run_uuid, key, step "
+    assert postgres.count(f"{doubles} having count(*) > 1) as doubled") == 0
+
+
+def test_two_studies_at_once_on_one_home(tmp_path):
+    """Both through Prefect and MLflow on SQLite; each ends, with all of its runs."""
+    runner = Runner(tmp_path / "home")
+    processes = [runner.start(*RUN[:-1], f"study=seed-{seed}", f"seed={seed}") for seed in (1, 2)]
+    for process in processes:
+        _, errors = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, errors
+    counts = [runner.summary(f"seed-{seed}")["trials"]["count"] for seed in (1, 2)]
+    runs = mlflow_runs(runner.home)
+    assert len(runs) == 2 + sum(counts)
+    assert {status for _, status in runs} == {"FINISHED"}
+    assert set(prefect_states(runner.home)) == {"COMPLETED"}

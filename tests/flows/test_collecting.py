@@ -1,0 +1,61 @@
+"""`espalier gc` asks before it removes, and never while a study runs."""
+
+import io
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from flows.cli import main
+from flows.study import StudyFolder
+from modules.store import Store
+
+KEY = "0" * 32
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """With a trial of no study, two hours old."""
+    monkeypatch.setenv("ESPALIER_HOME", str(tmp_path))
+    entry = Store(tmp_path / "store").put("trials", KEY, {}, lambda folder: (folder / "a").write_bytes(bytes(2**20)))
+    os.utime(entry.folder, (time.time() - 7200,) * 2)
+    return tmp_path
+
+
+def is_there(home: Path) -> bool:
+    return Store(home / "store").find("trials", KEY) is not None
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("answer", "stays"), [("y\n", False), ("n\n", True), ("\n", True)])
+def test_it_shows_what_it_would_free_and_does_as_it_is_told(home, monkeypatch, capsys, answer, stays):
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    assert main(["gc"]) == 0
+    said = capsys.readouterr().out
+    assert "trials             1       1.0 MiB" in said
+    assert ("nothing was removed" in said) == stays
+    assert ("freed 1.0 MiB" in said) != stays
+    assert is_there(home) == stays
+
+
+def test_where_nobody_can_be_asked_it_wants_to_be_told(home, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert main(["gc"]) == 2
+    assert "--yes says so beforehand" in capsys.readouterr().err
+    assert is_there(home)
+    assert main(["gc", "--yes"]) == 0
+    assert not is_there(home)
+    assert main(["gc"]) == 0
+    assert "is without use" in capsys.readouterr().out
+
+
+def test_while_a_study_runs_it_waits_for_another_time(home, capsys):
+    with StudyFolder(home, "mine").locked():
+        assert main(["gc", "--yes"]) == 2
+    assert "study mine is running" in capsys.readouterr().err
+    assert is_there(home)

@@ -1,0 +1,91 @@
+"""What a study does once its watt-hours are used up, without a worker."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from flows import experiment
+from flows.energy_account import EnergyAccount
+from flows.study import StudyFolder
+from modules.energy.grids import find_grid
+from modules.energy.meter import Energy, Estimate
+from modules.search.plan import Calibration, Plan
+
+PLAN = Plan(
+    baseline_samples=4000,
+    generations=4,
+    edits_per_generation=3,
+    slice_samples=1000,
+    continued_samples=10_000,
+    scratch_samples=10_000,
+    evaluate_every=1000,
+    wh=1.0,
+    calibration=Calibration(samples_per_second=100, evaluation_seconds=0, watts=10.0),
+)
+
+
+class Account:
+    """A study as far as its energy goes."""
+
+    def __init__(self, wh: float) -> None:
+        self.energy = SimpleNamespace(wh=wh)
+        self.decisions: dict[str, Any] = {}
+
+    def decided(self, question: str, decide: Any) -> Any:
+        return self.decisions.setdefault(question, decide())
+
+
+def test_a_child_is_left_out_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiment, "train_trial", lambda *arguments: pytest.fail("it was trained"))
+    proposal = SimpleNamespace(name="widen_layer", edit=None, reason="")
+    inherited = SimpleNamespace(description="widen conv1", certificate=None)
+    child = experiment.train_child(Account(1.0), PLAN, None, proposal, inherited, 2)  # type: ignore[arg-type]
+    assert child.refused == "budget.wh=1 is used up"
+    assert child.trained is None
+
+
+def test_it_is_decided_once() -> None:
+    study = Account(0.9)
+    assert experiment.out_of_energy(study, PLAN, "final training") is None  # type: ignore[arg-type]
+    study.energy.wh = 1.1
+    assert experiment.out_of_energy(study, PLAN, "final training") is None  # type: ignore[arg-type]
+    assert experiment.out_of_energy(study, PLAN, "another") == "budget.wh=1 is used up"  # type: ignore[arg-type]
+
+
+def test_without_a_budget_nothing_is_decided() -> None:
+    study = Account(1e9)
+    assert experiment.out_of_energy(study, PLAN.updated(wh=None), "final training") is None  # type: ignore[arg-type]
+    assert study.decisions == {}
+
+
+def test_what_earlier_runs_of_a_study_used_counts(tmp_path) -> None:
+    folder, seconds = StudyFolder(tmp_path, "mine"), [0.0]
+    first = EnergyAccount(folder, Estimate(3600.0, lambda: seconds[0]), find_grid("DEU"))
+    seconds[0] = 2.0
+    assert first.wh == 2.0
+    first.keep()
+    again = EnergyAccount(folder, Estimate(3600.0, lambda: seconds[0]), find_grid("DEU"))
+    seconds[0] = 3.5
+    assert again.wh == 3.5
+    assert again.used == Energy(wh=3.5, processor_seconds=3.5, method=first.used.method, measured=False)
+
+
+def test_a_gpu_that_is_not_counted_is_said(tmp_path) -> None:
+    account = EnergyAccount(StudyFolder(tmp_path, "mine"), Estimate(4.0, lambda: 0.0), find_grid(None))
+    assert account.used_on("cpu") == account.used
+    assert account.used_on("cuda").method.endswith("; without the GPU, which energy.meter=codecarbon counts")
+
+
+def test_where_nothing_is_known_nothing_is_claimed(tmp_path) -> None:
+    account = EnergyAccount(StudyFolder(tmp_path, "mine"), None, find_grid(None))
+    account.keep()
+    assert (account.used, account.wh) == (None, 0.0)
+    assert not (tmp_path / "studies/mine/energy.json").exists()
+
+
+def test_trials_that_others_trained_count(tmp_path) -> None:
+    account = EnergyAccount(StudyFolder(tmp_path, "mine"), Estimate(4.0, lambda: 0.0), find_grid(None))
+    for wh in (0.25, None, 0.5):
+        account.add_trial(wh)
+    assert account.wh == 0.75

@@ -1,0 +1,74 @@
+import io
+import resource
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modules.deployment.server.errors import RequestError
+from modules.deployment.server.images import read_image
+
+SHAPE = (8, 6, 3)
+
+
+def encoded(image, kind="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+NOISE = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)))
+
+
+def test_an_image_of_the_models_size_stays_as_it_is():
+    pixels = np.random.default_rng(0).integers(0, 256, SHAPE, dtype=np.uint8)
+    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(pixels)), SHAPE, 1000), pixels)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_every_kind_of_png_is_taken(mode):
+    image = Image.new(mode, (20, 30), 1)
+    assert read_image(encoded(image), SHAPE, 1000).shape == SHAPE
+    assert read_image(encoded(image), (8, 6, 1), 1000).shape == (8, 6, 1)
+
+
+def test_a_photograph_is_turned_upright():
+    image = Image.new("RGB", (60, 40))
+    image.paste((255, 255, 255), (0, 0, 30, 40))
+    turned = Image.Exif()
+    turned[0x0112] = 3  # upside down: what was left is right
+    found = read_image(encoded(image, "JPEG", exif=turned), (8, 12, 3), 10_000)
+    assert found[:, :4].max() < 10
+    assert found[:, 8:].min() > 245
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "said"),
+    [
+        (b"", 415, "no image"),
+        (b"<html></html>", 415, "no image"),
+        (NOISE[: len(NOISE) // 2], 415, "no image"),
+        (encoded(Image.new("RGB", (20, 20)), "GIF"), 415, "JPEG and PNG"),
+        (encoded(Image.new("L", (1, 1))), 400, "1 x 1 pixels; allowed are 4 or more each way"),
+        (encoded(Image.new("L", (3, 300))), 400, "3 x 300 pixels"),
+        (encoded(Image.new("1", (10_000, 10_000))), 413, "allowed are 90,000 in all"),
+    ],
+)
+def test_what_is_no_image_of_a_sensible_size(content, status, said):
+    with pytest.raises(RequestError, match=said) as refused:
+        read_image(content, SHAPE, 90_000)
+    assert refused.value.status == status
+
+
+@pytest.mark.parametrize("side", [6_000, 12_000, 30_000])
+def test_a_decompression_bomb_is_refused_by_its_head(side):
+    small = encoded(Image.new("L", (30, 30)))
+    head = small[12:16] + struct.pack(">II", side, side) + small[24:29]
+    bomb = small[:12] + head + struct.pack(">I", zlib.crc32(head)) + small[33:]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(RequestError, match="allowed are 25,000,000 in all") as refused:
+        read_image(bomb, SHAPE, 25_000_000)
+    assert refused.value.status == 413
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
