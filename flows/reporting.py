@@ -287,24 +287,24 @@ def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs,
         selection=selection_view(study, final.winner.seen),
         look=look_at(study.home, study.laboratory.data),
         range_test=_range_test(study),
+        found_policy=kept_policy(study),
         tunings=_tunings(study),
         learnt=tuple((study.folder.read("learnt.json") or {}).values()),
-        found_policy=kept_policy(study),
         machine_test_openings=study.laboratory.machine_test_openings(),
         report=str(study.folder.path / "report.html"),
         tracking=_shown_tracking(study),
     )
 
 
-def _tunings(study: Study) -> tuple[Tuning, ...]:
-    kept = [study.folder.read(f"tuning-{when}.json") for when in ("sweep", "before", "after")]
-    return tuple(Tuning.model_validate(each) for each in kept if each is not None)
-
-
 def kept_policy(study: Study) -> FoundPolicy | None:
     """What the study found; None where its augmentation was given."""
     kept = study.folder.read("augmentation.json")
     return FoundPolicy.model_validate(kept) if kept else None
+
+
+def _tunings(study: Study) -> tuple[Tuning, ...]:
+    kept = [study.folder.read(f"tuning-{when}.json") for when in ("sweep", "before", "after")]
+    return tuple(Tuning.model_validate(each) for each in kept if each is not None)
 
 
 def _shown_tracking(study: Study) -> str | None:

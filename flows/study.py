@@ -187,8 +187,8 @@ class Study:
     reused: int = 0
     failed: int = 0
     found: FoundSelection | None = None  # the selection that trainings of this study found
-    prior: Prior = field(default_factory=Prior)  # what earlier studies taught
     is_tracked: bool = False  # whether MLflow knows the study: trials wait until it does
+    prior: Prior = field(default_factory=Prior)  # what earlier studies taught
     _laboratory: Laboratory | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _under_way: dict[str, threading.Lock] = field(default_factory=dict)

@@ -298,7 +298,7 @@ class Settings(Section):
     @property
     def content(self) -> dict[str, Any]:
         """All that a study's results depend on: not how it is orchestrated, run, shown or named."""
-        incidental = {"orchestrator", "fresh", "tracking", "runner", "study", "overrides", "energy", "explanation"}
+        incidental = {"orchestrator", "fresh", "tracking", "runner", "study", "energy", "explanation", "overrides"}
         content = self.model_dump(mode="json", exclude=incidental)
         del content["trainer"]["worker_timeout_minutes"]
         content["data"]["reader"]["arguments"].pop("download", None)  # the files are the same

@@ -210,7 +210,9 @@ def _sweep(wishes: Wishes, num_train: int, calibration: Calibration | None, seco
     if not sweep:
         return plan.updated(tries=tries, sweep_samples=tries * whole)
     if sweep < whole:
-        what = f"budget.samples={wishes.samples}" if seconds is None else "the budget"
+        what = f"budget.samples={wishes.samples}"
+        if seconds is not None:
+            what = f"budget.minutes={wishes.minutes:g}" if wishes.wh is None else f"budget.wh={wishes.wh:g}"
         raise ConfigError(f"{what} does not pay for one try of {whole:,} samples; allowed is more, or shorter tries")
     return plan.updated(tries=wishes.tries or wishes.trials, sweep_samples=sweep)
 

@@ -1,6 +1,6 @@
 """When a study stops looking, and how long its final training may then be. Decisions are made once and stored."""
 
-from modules.search.plan import Plan, seconds_left
+from modules.search.plan import Plan
 
 _FINAL_SHARE = 0.7  # of the planned final training that must still fit after one more generation
 
@@ -33,15 +33,6 @@ def why_stop(
     return None
 
 
-def budget_allows(plan: Plan, seconds: float, wh: float, samples: int) -> bool:
-    """Whether there is time, and energy, to train so many samples and for what comes after the search."""
-    if plan.calibration is None:
-        return True
-    left = seconds_left(plan.minutes, plan.wh, plan.calibration, seconds, wh)
-    final = _FINAL_SHARE * (plan.continued_samples + plan.scratch_samples)
-    return left is None or (samples + final) / plan.calibration.samples_per_second <= left
-
-
 def used_up(plan: Plan, wh: float) -> str | None:
     """A sentence if the watt-hours are used up, so that no training should be started that could be left out."""
     if plan.wh is None or wh < plan.wh:
@@ -56,6 +47,15 @@ def _used(plan: Plan, seconds: float, wh: float) -> str:
     if plan.wh is not None:
         used.append(f"energy: {wh:.3g} of {plan.wh:g} watt-hours are used")
     return "; ".join(used)
+
+
+def budget_allows(plan: Plan, seconds: float, wh: float, samples: int) -> bool:
+    """Whether there is time and energy to train so many samples and for what comes after the search."""
+    left = plan.seconds_left(seconds, wh)
+    if left is None or plan.calibration is None:
+        return True
+    final = _FINAL_SHARE * (plan.continued_samples + plan.scratch_samples)
+    return (samples + final) / plan.calibration.samples_per_second <= left
 
 
 def final_samples(

@@ -111,14 +111,14 @@ def test_help_of_run_lists_the_choices(capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["runn"], "allowed: run, plan"),
+        (["runn"], "allowed: run, sweep, plan"),
         (["seed=3"], "did you mean `espalier run seed=3`"),
         (["--nonsense"], "--nonsense"),
         (["run", "--nonsense"], "--nonsense"),
         (["run", "seed=-1"], "seed must be a whole number"),
         (["run", "seed=1,2"], "-m"),
         (["run", "-m", "seed=1,-2"], "seed must be a whole number"),
-        (["plan", "data=cifar"], "digits, fashion_mnist, mnist"),
+        (["plan", "data=cifar"], "fashion_mnist, folder, idx, kmnist, mnist"),
         (["config", "foo=1"], "unknown key foo"),
         (["predict"], "BUNDLE, FILE"),
         (["predict", "mine", str(ROOT / "README.md")], "no bundle 'mine'"),

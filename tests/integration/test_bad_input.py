@@ -186,7 +186,7 @@ def test_data_without_its_folder(shared: Runner, in_process: InProcess) -> None:
 
 
 def test_an_override_that_is_not_allowed(runner: Runner) -> None:
-    assert_refused(runner.run("run", *INLINE, "data=cats"), "data", "cats", "digits, fashion_mnist, mnist")
+    assert_refused(runner.run("run", *INLINE, "data=cats"), "data", "cats", "digits, fashion_mnist, folder")
     assert not runner.home.exists()
 
 

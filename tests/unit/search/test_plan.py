@@ -268,6 +268,42 @@ def test_a_wished_final_training_that_the_clock_has_no_room_for_is_refused():
     assert "search.final_samples=9000000 need at least" in sentence
 
 
+@given(wishes(), NUM_TRAIN, CALIBRATIONS, st.floats(1, 200), st.floats(0.1, 100))
+def test_watt_hours_plan_what_the_minutes_they_last_for_plan(wished, num_train, calibration, watts, minutes):
+    drawing = calibration.updated(watts=watts)
+    by_clock, clock_says = planned(wished.updated(minutes=minutes), num_train, drawing)
+    by_energy, energy_says = planned(wished.updated(wh=minutes / 60 * watts), num_train, drawing)
+    assert (by_clock is None) == (by_energy is None), (clock_says, energy_says)
+    if by_clock is not None and by_energy is not None:
+        assert by_energy.total_samples == pytest.approx(by_clock.total_samples, rel=1e-3, abs=10)
+        assert by_energy.wh == minutes / 60 * watts
+
+
+def test_the_tighter_of_minutes_and_watt_hours_counts():
+    drawing = FAST.updated(watts=8.0)  # 2 Wh last 15 minutes
+    tight, loose = WISHES.updated(minutes=15, wh=100.0), WISHES.updated(minutes=600, wh=2.0)
+    by_clock, by_energy = make_plan(tight, 48_000, drawing), make_plan(loose, 48_000, drawing)
+    assert by_clock.total_samples == pytest.approx(by_energy.total_samples, rel=1e-3)
+    assert make_plan(loose, 48_000, drawing, spent_wh=0.5).total_samples < by_energy.total_samples
+
+
+def test_watt_hours_that_are_too_few_are_refused_with_what_would_do():
+    drawing = FAST.updated(watts=8.0)
+    plan, sentence = planned(WISHES.updated(wh=0.01), 48_000, drawing)
+    assert plan is None
+    assert "budget.wh=0.01 is used up before the training starts; allowed is at least" in sentence
+    plan, sentence = planned(WISHES.updated(wh=0.04), 48_000, drawing)
+    assert plan is None
+    least = float(re.search(r"at least ([\d.]+) watt-hours", sentence)[1])
+    assert make_plan(WISHES.updated(wh=least), 48_000, drawing).generations == 0
+
+
+def test_where_a_system_does_not_say_what_it_draws_watt_hours_are_refused():
+    plan, sentence = planned(WISHES.updated(wh=2.0), 48_000, FAST)
+    assert plan is None
+    assert "budget.wh=2 cannot be kept: this system does not say what a process uses" in sentence
+
+
 def test_a_race_and_hyperparameters_are_counted():
     plain = make_plan(WISHES, 48_000, None)
     raced = make_plan(WISHES.updated(races=5), 48_000, None)
@@ -305,39 +341,3 @@ def test_a_sweep():
     assert timed.try_samples < timed.sweep_samples / 10
     with pytest.raises(ConfigError, match=r"budget.samples=1000 does not pay for one try"):
         make_plan(sweep.updated(samples=1000), 48_000, None)
-
-
-@given(wishes(), NUM_TRAIN, CALIBRATIONS, st.floats(1, 200), st.floats(0.1, 100))
-def test_watt_hours_plan_what_the_minutes_they_last_for_plan(wished, num_train, calibration, watts, minutes):
-    drawing = calibration.updated(watts=watts)
-    by_clock, clock_says = planned(wished.updated(minutes=minutes), num_train, drawing)
-    by_energy, energy_says = planned(wished.updated(wh=minutes / 60 * watts), num_train, drawing)
-    assert (by_clock is None) == (by_energy is None), (clock_says, energy_says)
-    if by_clock is not None and by_energy is not None:
-        assert by_energy.total_samples == pytest.approx(by_clock.total_samples, rel=1e-3, abs=10)
-        assert by_energy.wh == minutes / 60 * watts
-
-
-def test_the_tighter_of_minutes_and_watt_hours_counts():
-    drawing = FAST.updated(watts=8.0)  # 2 Wh last 15 minutes
-    tight, loose = WISHES.updated(minutes=15, wh=100.0), WISHES.updated(minutes=600, wh=2.0)
-    by_clock, by_energy = make_plan(tight, 48_000, drawing), make_plan(loose, 48_000, drawing)
-    assert by_clock.total_samples == pytest.approx(by_energy.total_samples, rel=1e-3)
-    assert make_plan(loose, 48_000, drawing, spent_wh=0.5).total_samples < by_energy.total_samples
-
-
-def test_watt_hours_that_are_too_few_are_refused_with_what_would_do():
-    drawing = FAST.updated(watts=8.0)
-    plan, sentence = planned(WISHES.updated(wh=0.01), 48_000, drawing)
-    assert plan is None
-    assert "budget.wh=0.01 is used up before the training starts; allowed is at least" in sentence
-    plan, sentence = planned(WISHES.updated(wh=0.04), 48_000, drawing)
-    assert plan is None
-    least = float(re.search(r"at least ([\d.]+) watt-hours", sentence)[1])
-    assert make_plan(WISHES.updated(wh=least), 48_000, drawing).generations == 0
-
-
-def test_where_a_system_does_not_say_what_it_draws_watt_hours_are_refused():
-    plan, sentence = planned(WISHES.updated(wh=2.0), 48_000, FAST)
-    assert plan is None
-    assert "budget.wh=2 cannot be kept: this system does not say what a process uses" in sentence

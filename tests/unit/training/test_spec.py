@@ -25,6 +25,7 @@ def recipe_changes():
         "augmentation_mode": "one",
         "augmentation_copies": 2,
         "selection": Part(target="modules.selection.random_fraction.RandomFraction"),
+        "balance": Part(target="modules.selection.balance.class_weights.ClassWeights"),
         "label_smoothing": 0.0,
         "averaging": Part(target="modules.training.averages.none.NoAverage"),
         "gradient_clip": 1.0,
