@@ -141,7 +141,7 @@ def _has_tuned(study: Study, plan: Plan, search: Search, samples: int) -> bool:
     """Settled by samples; a clock that runs ahead of the plan is asked once for each try, and its answer kept."""
     if sum(one.samples for one in search.tries) + cost(search.rungs[:1]) > samples:
         return True
-    if plan.minutes is None:
+    if plan.calibration is None:
         return False
     question = f"stop tuning {search.when} before try {len(search.tries)}"
     return bool(
@@ -173,7 +173,7 @@ def halve(contest: Contest, entrants: Sequence[tuple[str, Recipe]]) -> list[Cont
             try:
                 climbed[index] = next(ways[index])
             except (TrainingError, WorkerDiedError) as error:
-                contest.study.failed += 1
+                contest.study.count_failure()
                 children[index] = replace(children[index], refused=str(error))
         came = [index for index in alive if children[index].refused is None]
         if rung is contest.rungs[-1] or not came:

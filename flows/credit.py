@@ -23,7 +23,7 @@ from modules.store import write_text
 _CONSTANT = "Constant"
 _WHOLE = "with all"
 # Decisions that belong to the start of a study; the others are a clock's, and variants have none.
-_CLOCKED = ("stop ", "final samples")
+_CLOCKED = ("stop ", "final samples", "leave out ")
 
 
 class Automation(NamedTuple):
@@ -48,7 +48,7 @@ AUTOMATIONS = (
         "augmentation",
         ("augmentation=none", "mixing=none"),
         "the images as they are",
-        lambda s, p: bool(s.augmentation) or s.mixing is not None,
+        lambda s, p: bool(s.augmentation.transforms or s.augmentation.candidates) or s.mixing is not None,
     ),
     Automation("selection", ("selection=none",), "all images", lambda s, p: s.selection.name != "KeepAll"),
     Automation("structure", (), "longer final training of the first network", lambda s, p: p.generations > 0),
@@ -98,7 +98,14 @@ def _of_study(folder: StudyFolder) -> tuple[list[str], Plan]:
 
 def without(overrides: Sequence[str], automation: Automation | None, seed: int) -> list[str]:
     """The overrides of a variant: what belongs to the automation goes, what leaves it out comes."""
-    ours = ["budget.minutes=null", "deployment=none", "explanation=none", "fresh=false", f"seed={seed}"]
+    ours = [
+        "budget.minutes=null",
+        "budget.wh=null",
+        "deployment=none",
+        "explanation=none",
+        "fresh=false",
+        f"seed={seed}",
+    ]
     ours += automation.overrides if automation else ()
     keys = {each.partition("=")[0] for each in ours} | {"study"}
     kept = [each for each in overrides if not any(_is_of(each, key) for key in keys)]
@@ -112,7 +119,7 @@ def _is_of(override: str, key: str) -> bool:
 
 def plan_without(plan: Plan, automation: Automation | None) -> Plan:
     """The same samples, without a clock: what a search does not take goes to the final training."""
-    plan = plan.updated(minutes=None, calibration=None, seconds=None)
+    plan = plan.updated(minutes=None, wh=None, calibration=None, seconds=None)
     if automation is None:
         return plan
     before = plan.total_samples

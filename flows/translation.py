@@ -75,6 +75,13 @@ def varied_recipe(recipe: Recipe, settings: Settings, keys: Iterable[str], data:
         group, _, name = key.partition(".")
         if group == "model":
             changes["architecture"] = model_of(settings.model, data)
+        elif group == "augmentation":
+            settled = settings.augmentation
+            changes |= {
+                "augmentation": settled.transforms,
+                "augmentation_mode": settled.mode,
+                "augmentation_copies": settled.copies,
+            }
         elif group == "averaging":
             changes["averaging"] = averaging_of(settings.averaging, num_train)
         elif key == "training.batch_size":

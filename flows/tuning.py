@@ -229,7 +229,7 @@ def _climb_up(
                 state = "stopped"
                 break
     except (TrainingError, WorkerDiedError) as error:
-        search.study.failed += 1
+        search.study.count_failure()
         state, reason = "failed", str(error)
     one = _try_of(asked, state, reason, climbed, done)
     sampler.tell(asked, [getattr(one, name) for name in search.figures] if state == "complete" else None)
@@ -305,7 +305,7 @@ def _has_swept(study: Study, plan: Plan, search: Search) -> bool:
     spent = sum(one.samples for one in tries)
     if complete and plan.tries is None and spent + search.rungs[0].samples > plan.sweep_samples:
         return True
-    if plan.minutes is None or not complete:
+    if plan.calibration is None or not complete:
         return False
     question = f"stop the sweep before try {len(tries)}"
     return bool(

@@ -121,7 +121,7 @@ def test_credit_leaves_out_what_was_used_and_opens_no_test_set(raced: Runner) ->
     assert list((raced.home / "store/test_openings").glob("??/*")) == openings
     assert "<svg" in (raced.home / "studies/raced/figures/credit.svg").read_text()
     again = raced.run("credit", "raced", "--seeds", "1", "--without", "optimiser,structure,averaging,batch growth")
-    assert again.stdout.splitlines()[-8:] == done.stdout.splitlines()[-8:]
+    assert done.stdout.endswith(again.stdout)
     assert raced.run("studies").stdout.count("raced") == 1
 
 
