@@ -66,7 +66,18 @@ def _serve(deployment: Any) -> None:
     runner.handle_sigterm = end  # type: ignore[method-assign]  # which theirs would warn about
     signal.signal(signal.SIGINT, end)
     runner.add_deployment(deployment)
-    asyncio.run(runner.start())
+    asyncio.run(_start(runner))
+
+
+async def _start(runner: Any) -> None:
+    """Serve, without a word about connections of Prefect's that an end cuts off."""
+    asyncio.get_running_loop().set_exception_handler(_report)
+    await runner.start()
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)
 
 
 def _end_runs(pids: list[int]) -> None:

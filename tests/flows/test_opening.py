@@ -89,7 +89,7 @@ def test_fresh_forgets_an_earlier_end(settings, tmp_path):
     with opened_study(settings, tmp_path, "run", tracked=False):
         assert (folder / "view.json").exists()
     with opened_study(settings.updated(fresh=True), tmp_path, "run", tracked=False):
-        assert {path.name for path in folder.iterdir()} == {".lock", "settings.json"}
+        assert {path.name for path in folder.iterdir()} == {".lock", "overrides.json", "settings.json"}
 
 
 def test_prefects_log_on_a_full_disk_is_silent(capsys, tmp_path):

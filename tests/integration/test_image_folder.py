@@ -44,7 +44,6 @@ def test_a_look(runner: Runner, folder: Path) -> None:
     for said in (
         "upright",
         "level",
-        "120",
         "left out: 2",
         "broken.jpg: it is damaged",
         "level/again: a link",

@@ -26,7 +26,7 @@ def test_memory_layout_and_batch_change_nothing(architecture):
     expected = network(images)
     last = copy.deepcopy(network).to(memory_format=torch.channels_last)
     scale = float(expected.detach().abs().max())
-    torch.testing.assert_close(last(images), expected, rtol=0, atol=1e-5 * scale)
+    torch.testing.assert_close(last(images), expected, rtol=0, atol=5e-5 * scale)
     torch.testing.assert_close(network(images[2:3]), expected[2:3], rtol=0, atol=1e-5 * scale)
 
 
