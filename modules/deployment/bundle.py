@@ -6,6 +6,7 @@ It is made under a temporary name in `bundles/<model>` and renamed once every ch
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,12 +24,14 @@ from modules.deployment.server.integrity import check_sums, sha256_of
 from modules.deployment.winner import Winner
 from modules.digests import digest_of
 from modules.evaluation.outputs import Outputs
+from modules.parts import revisions_of
 from modules.store import explained_write_errors
 
 REVISION = 1
 
 _MAKING = ".making-"
 _DIGITS = 12
+_LEFT_BEHIND_SECONDS = 24 * 3600.0
 
 
 class Bundle:
@@ -61,6 +64,7 @@ class Bundle:
             return folder
         with explained_write_errors(folder.parent):
             folder.parent.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(folder.parent)
             making = Path(tempfile.mkdtemp(prefix=_MAKING, dir=folder.parent))
             try:
                 self._make(making, winner, folder.name, home, say)
@@ -73,8 +77,8 @@ class Bundle:
         """The name of what the bundle is made of: the winner, the server, and what is asked of it."""
         sources = {
             path.relative_to(HERE).as_posix(): sha256_of(path)
-            for path in sorted(HERE.rglob("*"))
-            if path.is_file() and "__pycache__" not in path.parts
+            for path in sorted([*(HERE / "server").iterdir(), *(HERE / "templates").iterdir()])
+            if path.is_file()
         }
         made_of = {
             "study": winner.study,
@@ -84,6 +88,7 @@ class Bundle:
             "limits": self.limits.model_dump(),
             "int8": [self.int8, self.int8_margin],
             "sources": sources,
+            "revisions": revisions_of("modules.deployment.bundle"),
         }
         return digest_of(made_of)[:_DIGITS]
 
@@ -124,6 +129,13 @@ def is_whole(folder: Path) -> bool:
     except StartError:
         return False
     return True
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """What a kill left behind more than a day ago."""
+    for path in folder.glob(f"{_MAKING}*"):
+        if path.stat().st_mtime < time.time() - _LEFT_BEHIND_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _keep(making: Path, folder: Path) -> None:

@@ -54,8 +54,7 @@ def point_alias(client: "MlflowClient", model: str, version: str, alias: str) ->
 
 def number_of(client: "MlflowClient", model: str, version: str) -> str | None:
     """The registry's number of a bundle."""
-    name = model.replace("'", "")
-    versions = client.search_model_versions(f"name = '{name}'")
+    versions = client.search_model_versions(f"name = '{model}'")
     return next((str(one.version) for one in versions if one.tags.get(_BUNDLE) == version), None)
 
 
