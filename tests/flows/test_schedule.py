@@ -162,6 +162,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, "subprocess.Popen[str]"]]:
     process.wait()
 
 
+@pytest.mark.full
 @pytest.mark.timeout(900)
 def test_a_schedule_runs_refuses_and_cancels_one_study_at_a_time(served: tuple[Path, "subprocess.Popen[str]"]) -> None:
     home, process = served

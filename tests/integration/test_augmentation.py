@@ -64,6 +64,7 @@ def test_it_is_found_once(found: Runner) -> None:
     assert (policy(found), found.trials()) == (before, trials)
 
 
+@pytest.mark.faults
 def test_a_kill_while_it_is_looked_for_loses_nothing(found: Runner, runner: Runner) -> None:
     kill(runner.start_and_wait_for_trials(2, *RUN))
     finished = runner.trials()

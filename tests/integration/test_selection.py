@@ -145,6 +145,7 @@ def test_corrected_labels_are_trained_on(cleaned: Runner, folder: Path, tmp_path
     assert all(labels[row["identity"]] == row["corrected"] for row in rows)
 
 
+@pytest.mark.faults
 def test_a_killed_search_ends_with_the_same_bits(cleaned: Runner, folder: Path, runner: Runner) -> None:
     process = runner.start_and_wait_for_trials(2, *command(folder, *CLEAN, "study=clean"))
     kill(process, signal.SIGKILL)

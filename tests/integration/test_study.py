@@ -82,6 +82,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_tried_again(undisturbed: Runn
     assert champion(runner) == champion(undisturbed)
 
 
+@pytest.mark.faults
 def test_halving_gives_up_the_worse_half_and_a_kill_changes_nothing(runner: Runner, tmp_path: Path) -> None:
     halved = (*TINY, *INLINE, "search.halving=true", "study=halved")
     process = runner.start_and_wait_for_trials(

@@ -53,6 +53,7 @@ def test_a_sweeps_winner_can_be_replayed(swept: Runner) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.faults
 def test_a_killed_sweep_goes_on_with_the_same_tries(swept: Runner, runner: Runner) -> None:
     command = ("sweep", space(runner.home.parent), *SWEEP, "study=sweep")
     kill(runner.start_and_wait_for_trials(3, *command), signal.SIGKILL)
@@ -109,6 +110,7 @@ def test_a_study_with_a_race_can_be_replayed(raced: Runner) -> None:
     assert "to the same bits" in done.stdout
 
 
+@pytest.mark.full
 def test_credit_leaves_out_what_was_used_and_opens_no_test_set(raced: Runner) -> None:
     openings = list((raced.home / "store/test_openings").glob("??/*"))
     done = raced.run("credit", "raced", "--seeds", "1", "--without", "optimiser,structure,averaging,batch growth")
