@@ -45,27 +45,31 @@ class Supervisor:
 
     def run(self) -> None:
         """Serve until `end` is called; DeploymentError where a bundle's server does not come up."""
-        bundle = self._current()
-        self.server = self._started(bundle)
-        host, port, *_ = self.listener.getsockname()
-        self._say(f"serving {bundle} at http://{host}:{port}; Ctrl-C ends it")
-        try:
-            while not self._ends.wait(_TURN_SECONDS):
-                wanted = self._current()
-                if self.server.poll() is not None:
-                    code = self.server.returncode
-                    self._say(f"the server of {bundle} ended with exit code {code}; it is started again")
-                    self.server = self._started(bundle)
-                elif wanted != bundle:
-                    leaving, self.server = self.server, self._started(wanted)
-                    bundle = wanted
-                    self._say(f"serving {bundle} now")
-                    leaving.send_signal(signal.SIGTERM)
-                    threading.Thread(target=leaving.wait, daemon=True).start()
-        finally:
-            self.server.send_signal(signal.SIGTERM)
-            self.listener.close()
-            self.server.wait()
+        with self.listener:
+            bundle = self._current()
+            self.server = self._started(bundle)
+            host, port, *_ = self.listener.getsockname()
+            self._say(f"serving {bundle} at http://{host}:{port}; Ctrl-C ends it")
+            try:
+                self._keep_serving(bundle)
+            finally:
+                self.server.send_signal(signal.SIGTERM)
+                self.listener.close()  # before the server has ended: nobody waits in it
+                self.server.wait()
+
+    def _keep_serving(self, bundle: Path) -> None:
+        while not self._ends.wait(_TURN_SECONDS):
+            wanted = self._current()
+            if self.server.poll() is not None:
+                code = self.server.returncode
+                self._say(f"the server of {bundle} ended with exit code {code}; it is started again")
+                self.server = self._started(bundle)
+            elif wanted != bundle:
+                leaving, self.server = self.server, self._started(wanted)
+                bundle = wanted
+                self._say(f"serving {bundle} now")
+                leaving.send_signal(signal.SIGTERM)
+                threading.Thread(target=leaving.wait, daemon=True).start()
 
     def _started(self, bundle: Path) -> "subprocess.Popen[str]":
         """A server that listens. One that does not come up is tried some times."""
@@ -76,7 +80,7 @@ class Supervisor:
                 server = start_server(bundle, self.listener, {"BUNDLE_READY": str(writing)}, (writing,), quiet=False)
             finally:
                 os.close(writing)
-            if _closes(reading) and server.poll() is None:
+            if _says_ready(reading):
                 return server
             server.kill()
             server.wait()
@@ -88,8 +92,8 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error)
 
 
-def _closes(reading: int) -> bool:
-    """Whether the pipe's other end is closed in time, which a server does once it listens, or when it ends."""
-    with os.fdopen(reading):
-        readable, _, _ = select.select([reading], [], [], _START_SECONDS)
-        return bool(readable)
+def _says_ready(reading: int) -> bool:
+    """Whether a byte comes through the pipe in time; it ends without one where the server ends before it listens."""
+    with os.fdopen(reading, "rb", buffering=0) as pipe:
+        readable, _, _ = select.select([pipe], [], [], _START_SECONDS)
+        return bool(readable and pipe.read(1))

@@ -14,7 +14,7 @@ from .front import Front
 from .logs import log
 from .settings import Settings
 
-_READY = "BUNDLE_READY"  # descriptor of a pipe to close once the server listens
+_READY = "BUNDLE_READY"  # descriptor of a pipe to write a byte to once the server listens
 _MAX_HEAD_BYTES = 32 * 1024
 
 
@@ -100,12 +100,14 @@ class Server(uvicorn.Server):
         log("ended")
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so; whoever started us may wait for the end of a pipe."""
+        """Listen, and say so; whoever started us may wait at a pipe."""
         host, port, *_ = self._listener.getsockname()
         await super().startup(sockets)
         log("ready", address=f"http://{host}:{port}")
         if _READY in os.environ:
-            os.close(int(os.environ.pop(_READY)))
+            descriptor = int(os.environ.pop(_READY))
+            os.write(descriptor, b"1")
+            os.close(descriptor)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first SIGTERM drains; another signal, or a Ctrl-C, ends at once."""
