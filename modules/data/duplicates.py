@@ -40,7 +40,7 @@ def find_twins(
     twins = [Twin(int(row), int(equal[row]), exact=True) for row in np.flatnonzero(equal >= 0)]
     best: dict[int, tuple[float, int]] = {}
     for ours, theirs in _alike(_directions_of_cells(images), _directions_of_cells(others), np.flatnonzero(equal < 0)):
-        closeness = (_directions(images[ours]) * _directions(others[theirs])).sum(axis=1)
+        closeness = np.einsum("ij,ij->i", _directions(images[ours]), _directions(others[theirs]))
         for row, other, value in zip(ours.tolist(), theirs.tolist(), closeness.tolist(), strict=True):
             if value >= _LEAST_CORRELATION:
                 best[row] = max(best.get(row, (0.0, other)), (value, other))
@@ -63,9 +63,9 @@ def _alike(cells: NDArray[np.float32], others: NDArray[np.float32], rows: NDArra
         piece = rows[first : first + _AT_ONCE]
         low, high = places[piece].min(axis=0) - reach, places[piece].max(axis=0) + reach
         window = np.flatnonzero(((known >= low) & (known <= high)).all(axis=1))
-        pairs = np.argwhere(cells[piece] @ others[window].T >= _ALIKE)
+        pairs = np.flatnonzero(cells[piece] @ others[window].T >= _ALIKE)  # of one axis: of two it is much slower
         for start in range(0, len(pairs), _AT_ONCE):
-            ours, theirs = pairs[start : start + _AT_ONCE].T
+            ours, theirs = np.divmod(pairs[start : start + _AT_ONCE], len(window))
             yield piece[ours], window[theirs]
 
 
