@@ -18,10 +18,11 @@ from typing import Any
 
 from benchmarks.commands import empty_home
 from benchmarks.rows import Row, print_rows
-from flows.experiment import augment_data, load_data, select_data, train_trial
+from flows.experiment import augment_data, load_data, select_data
 from flows.opening import opened_study
 from flows.orchestration import prepare, run_flow
 from flows.study import Study
+from flows.trials import train_trial
 from modules.config import resolve
 from modules.records import CurvePoint, Numerics, TrialResult
 from modules.store import Store

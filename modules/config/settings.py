@@ -170,6 +170,11 @@ class ObjectiveSettings(Section):
     max_latency_ms: Positive | None  # of one image, exported, on one thread
     front_size: Count  # members of the front that get a final training, under objective=pareto
 
+    @property
+    def is_pareto(self) -> bool:
+        """Whether a whole front of error against cost is looked for."""
+        return self.kind == "pareto"
+
 
 class BudgetSettings(Section):
     """What a study may spend. None: no limit."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flows import experiment
+from flows import generations, trials
 from flows.energy_account import EnergyAccount
 from flows.study import StudyFolder
 from modules.energy.grids import find_grid
@@ -37,25 +37,25 @@ class Account:
 
 
 def test_a_child_is_left_out_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(experiment, "train_trial", lambda *arguments: pytest.fail("it was trained"))
+    monkeypatch.setattr(generations, "train_trial", lambda *arguments: pytest.fail("it was trained"))
     proposal = SimpleNamespace(name="widen_layer", edit=None, reason="")
     inherited = SimpleNamespace(description="widen conv1", certificate=None)
-    child = experiment.train_child(Account(1.0), PLAN, None, proposal, inherited, 2)  # type: ignore[arg-type]
+    child = generations.train_child(Account(1.0), PLAN, None, proposal, inherited, 2)  # type: ignore[arg-type]
     assert child.refused == "budget.wh=1 is used up"
     assert child.trained is None
 
 
 def test_it_is_decided_once() -> None:
     study = Account(0.9)
-    assert experiment.out_of_energy(study, PLAN, "final training") is None  # type: ignore[arg-type]
+    assert trials.out_of_energy(study, PLAN, "final training") is None  # type: ignore[arg-type]
     study.energy.wh = 1.1
-    assert experiment.out_of_energy(study, PLAN, "final training") is None  # type: ignore[arg-type]
-    assert experiment.out_of_energy(study, PLAN, "another") == "budget.wh=1 is used up"  # type: ignore[arg-type]
+    assert trials.out_of_energy(study, PLAN, "final training") is None  # type: ignore[arg-type]
+    assert trials.out_of_energy(study, PLAN, "another") == "budget.wh=1 is used up"  # type: ignore[arg-type]
 
 
 def test_without_a_budget_nothing_is_decided() -> None:
     study = Account(1e9)
-    assert experiment.out_of_energy(study, PLAN.updated(wh=None), "final training") is None  # type: ignore[arg-type]
+    assert trials.out_of_energy(study, PLAN.updated(wh=None), "final training") is None  # type: ignore[arg-type]
     assert study.decisions == {}
 
 

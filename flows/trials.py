@@ -1,0 +1,49 @@
+"""Trainings, as all stages of a study share them: one trial, the part of a training it is, its step in a lineage."""
+
+from flows.orchestration import task
+from flows.study import Study
+from modules.records import Step, TrialResult
+from modules.search.generation import Trunk
+from modules.search.plan import Plan
+from modules.search.stopping import used_up
+from modules.training.spec import Slice, TrialSpec
+
+
+@task("train {role}, seed {spec.seed}")
+def train_trial(
+    study: Study, spec: TrialSpec, role: str, generation: int | None = None, edit: str | None = None
+) -> TrialResult:
+    """One trial: found in the store, or trained in a worker process."""
+    return study.trial(spec, role, generation, edit)
+
+
+def out_of_energy(study: Study, plan: Plan, training: str) -> str | None:
+    """Why a training that can be left out is: the watt-hours are used up. Decided once, since it was measured."""
+    if plan.wh is None:
+        return None
+    reason: str | None = study.decided(f"leave out {training}", lambda: used_up(plan, study.energy.wh))
+    return reason
+
+
+def slice_of(study: Study, plan: Plan, trunk: Trunk) -> Slice:
+    """What each training of a generation goes through, from where the trunk is."""
+    looks = 2 if plan.halving else 1
+    return piece_of(study, plan.slice_samples, max(1, plan.slice_samples // looks), trunk.position)
+
+
+def piece_of(study: Study, samples: int, evaluate_every: int, first_sample: int = 0) -> Slice:
+    """A part of a training, with the configured patience for an exploding loss."""
+    retreats = study.settings.training.max_retreats
+    return Slice(samples=samples, evaluate_every=evaluate_every, first_sample=first_sample, max_retreats=retreats)
+
+
+def first_step(spec: TrialSpec, trial: TrialResult) -> Step:
+    """Of a lineage: a training with all it began with."""
+    recipe, start = spec.recipe.model_dump(mode="json"), spec.start.model_dump(mode="json") if spec.start else None
+    return next_step(spec, trial).updated(recipe=recipe, start=start)
+
+
+def next_step(spec: TrialSpec, trial: TrialResult) -> Step:
+    """Of a lineage: a training that went on from the step before."""
+    piece = spec.slice.model_dump(mode="json")
+    return Step(trial=trial.key, seed=spec.seed, slice=piece, schedule=spec.recipe.schedule)
