@@ -1,5 +1,7 @@
 """What the store holds that nothing needs any more: no study's ledger, no study under way, no curve of MLflow.
 
+What is live is served from its bundle, and trained on from what its study's ledger names: neither is ever garbage.
+
 Small records (what was measured, decided and opened) are never garbage: they are what a study is remembered by.
 """
 
@@ -76,8 +78,6 @@ def _needed(home: Path) -> _Needed:
         if not _has_ended(folder):
             unfinished |= named or {folder.name}
         keeps_all_data |= not (folder / "study_run.json").exists()
-    for path in (home / "live").glob("*"):
-        keys |= set(_KEY.findall(path.read_text()))
     return _Needed(keys, unfinished, keeps_all_data)
 
 

@@ -1,7 +1,8 @@
 """The arrays of a data set in the store, mapped into memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +33,20 @@ class Arrays:
 
     def selected(self, selection: Part) -> NDArray[np.int64]:
         """Where the training images are that a selection keeps."""
+        return self.under(selection)[1]
+
+    def under(self, selection: Part) -> tuple[Self, NDArray[np.int64]]:
+        """The arrays with the labels that a selection trains under, and where the images are that it keeps."""
         train, select = self.indices("train"), build(selection)
         if hasattr(select, "open"):
             assert self.store is not None
             select.open(self.store)
         kept: NDArray[np.int64] = train[select(self.labels[train], self.identities[train])]
-        return kept
+        if not hasattr(select, "relabelled"):
+            return self, kept
+        labels = np.array(self.labels)
+        labels[train] = select.relabelled(self.labels[train], self.identities[train])
+        return replace(self, labels=labels), kept
 
 
 def open_arrays(home: Path, record: DataRecord) -> Arrays:

@@ -40,9 +40,8 @@ def diagnose(
     Training images are those of the selection: it has not seen the others.
     """
     record = DataRecord.model_validate(data)
-    arrays = open_arrays(Path(home), record)
+    arrays, train = open_arrays(Path(home), record).under(Part.model_validate(selection))
     network = trained_network(Path(home), trial, Architecture.model_validate(architecture))
-    train = arrays.selected(Part.model_validate(selection))
     sample = np.sort(train[np.argsort(words("diagnose", arrays.identities[train]))[:_DIAGNOSED_IMAGES]])
     seen = observe(network, arrays.images, arrays.labels, sample)
     steer = observe(network, arrays.images, arrays.labels, arrays.indices("steer"))

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special  # scipy.stats takes a second to import
 
 from modules.records import Interval, Record
 
@@ -82,7 +82,7 @@ class Effect(NamedTuple):
     @property
     def interval(self) -> Interval:
         """The two-sided interval at 95 %."""
-        reach = float(stats.t.ppf(1 - ALPHA / 2, self.freedom)) * self.standard_error
+        reach = float(special.stdtrit(self.freedom, 1 - ALPHA / 2)) * self.standard_error
         return Interval(
             estimate=self.estimate,
             low=self.estimate - reach,
@@ -95,7 +95,7 @@ class Effect(NamedTuple):
         """The one-sided p-value against "the difference is `margin` or more"."""
         if self.standard_error == 0.0:
             return 0.0 if self.estimate < margin else 1.0
-        return float(stats.t.cdf((self.estimate - margin) / self.standard_error, self.freedom))
+        return float(special.stdtr(self.freedom, (self.estimate - margin) / self.standard_error))
 
     def shrunk_gain(self, scale: float) -> float:
         """The expected gain, shrunk towards zero as if effects had a normal prior of width `PRIOR_EFFECT * scale`."""
@@ -131,13 +131,13 @@ def mcnemar_worse(child_wrong: NDArray[np.bool_], control_wrong: NDArray[np.bool
     only_control = int((~child_wrong & control_wrong).sum())
     if only_child + only_control == 0:
         return 1.0
-    return float(stats.binomtest(only_child, only_child + only_control, 0.5, alternative="greater").pvalue)
+    return float(special.bdtrc(only_child - 1, only_child + only_control, 0.5))
 
 
 def smallest_effect(control: Evidence, child: Evidence, noise: Noise, num_edits: int, child_seeds: int = 2) -> float:
     """The gain that a generation of `num_edits` would have seen with power `POWER`, from its own noise."""
     effect = effect_of(Evidence(child.losses[:1].repeat(child_seeds, 0), child.wrong[:1]), control, noise)
-    quantiles = stats.t.ppf([1 - ALPHA / num_edits, POWER], effect.freedom)
+    quantiles = special.stdtrit(effect.freedom, [1 - ALPHA / num_edits, POWER])
     return float(quantiles.sum()) * effect.standard_error
 
 

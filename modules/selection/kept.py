@@ -1,4 +1,7 @@
-"""Training on the images of a list that was found before, and that the store keeps under the digest of its content."""
+"""Training on the images of a list that was found before, and that the store keeps under the digest of its content.
+
+A list may also say what an image's label should be; then it is trained on under that one.
+"""
 
 import hashlib
 from pathlib import Path
@@ -9,10 +12,13 @@ from numpy.typing import NDArray
 from modules.errors import ConfigError
 from modules.store import Store
 
-REVISION = 1
+REVISION = 2
 
 KIND = "selections"
+
+AS_GIVEN = -1  # in place of a label: the one that the image has
 _FILE = "identities.npy"
+_LABELS = "labels.npy"  # of the same images, where the list has them; -1: as it was given
 
 
 class Kept:
@@ -20,7 +26,8 @@ class Kept:
 
     def __init__(self, digest: str = "") -> None:
         self.digest = digest
-        self._identities: NDArray[np.uint64] | None = None
+        self._identities: NDArray[np.uint64] | None = None  # in order, each once
+        self._labels: NDArray[np.int64] | None = None
 
     def open(self, store: Store) -> None:
         """Read the list; ConfigError where the store has none of this digest."""
@@ -31,23 +38,42 @@ class Kept:
                 "digest of one that selection=clean, prune or auto found there"
             )
         self._identities = np.load(entry.file(_FILE))
+        if entry.record["has_labels"]:
+            self._labels = np.load(entry.file(_LABELS))
 
     def __call__(self, labels: NDArray[np.int64], identities: NDArray[np.uint64]) -> NDArray[np.int64]:
         """The indices of the images kept, in order."""
         assert self._identities is not None, "open comes first"
         return np.flatnonzero(np.isin(identities, self._identities))
 
+    def relabelled(self, labels: NDArray[np.int64], identities: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """The labels, with those that the list has for its images."""
+        assert self._identities is not None, "open comes first"
+        if self._labels is None:
+            return labels
+        places = np.minimum(np.searchsorted(self._identities, identities), len(self._identities) - 1)
+        listed = np.where(self._identities[places] == identities, self._labels[places], AS_GIVEN)
+        return np.where(listed == AS_GIVEN, labels, listed)
 
-def keep_list(store: Store, identities: NDArray[np.uint64]) -> str:
-    """Put a list of identities into the store; returns its digest, by which equal lists are one."""
-    listed = np.unique(identities)
-    digest = hashlib.sha256(listed.astype("<u8").tobytes()).hexdigest()[:32]
+
+def keep_list(store: Store, identities: NDArray[np.uint64], labels: NDArray[np.int64] | None = None) -> str:
+    """Put a list of identities into the store; returns its digest, by which equal lists are one.
+
+    `labels` are those to train under, -1 where an image keeps its own.
+    """
+    listed, first = np.unique(identities, return_index=True)
+    files: dict[str, NDArray[np.uint64] | NDArray[np.int64]] = {_FILE: listed.astype("<u8")}
+    if labels is not None:
+        files[_LABELS] = labels[first].astype("<i8")
+    digest = hashlib.sha256(b"".join(array.tobytes() for array in files.values())).hexdigest()[:32]
     if store.find(KIND, digest) is None:
-        store.put(KIND, digest, {"num_identities": len(listed)}, lambda folder: _write(folder, listed))
+        record = {"num_identities": len(listed), "has_labels": labels is not None}
+        store.put(KIND, digest, record, lambda folder: _write(folder, files))
     return digest
 
 
-def _write(folder: Path, identities: NDArray[np.uint64]) -> None:
-    with (folder / _FILE).open("wb") as file:  # np.save's own error does not say that a disk is full
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(identities))
-        file.write(identities.data)
+def _write(folder: Path, files: dict[str, NDArray[np.uint64] | NDArray[np.int64]]) -> None:
+    for name, array in files.items():
+        with (folder / name).open("wb") as file:  # np.save's own error does not say that a disk is full
+            np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+            file.write(array.data)

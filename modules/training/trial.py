@@ -142,8 +142,7 @@ class Training:
                 f"training.batch_size={recipe.batch_size} has no image for each of trainer.devices={devices}; "
                 f"allowed is {devices} or more"
             )
-        arrays = open_arrays(home, spec.data)
-        selected = arrays.selected(recipe.selection)
+        arrays, selected = open_arrays(home, spec.data).under(recipe.selection)
         policy = build_policy(recipe.augmentation, recipe.augmentation_mode)
         if recipe.augmentation_copies is not None:
             arrays, selected = with_copies(arrays, selected, recipe, spec.data, store)

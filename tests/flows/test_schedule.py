@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from flows.cli import main
-from flows.retraining import Live, retrain
 from flows.server import Membership
 from flows.watchdog import is_locked
 from modules.config import check_from_afar, resolve
@@ -65,43 +64,6 @@ def test_a_schedule_that_cannot_be_is_refused_at_once(tmp_path, monkeypatch, cap
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
     assert not (tmp_path / "home").exists()
-
-
-@pytest.fixture
-def trained(monkeypatch) -> list[Any]:
-    """The settings of the studies that a retraining ran, of which none is really run."""
-    ran: list[Any] = []
-    monkeypatch.setattr("flows.retraining.run_study", lambda settings, command: ran.append(settings))
-    return ran
-
-
-def test_retraining_goes_on_from_the_live_model_and_hands_its_winner_to_the_gate(tmp_path, trained):
-    gated: list[tuple[Path, str]] = []
-
-    def gate(home: Path, study: str) -> str:
-        gated.append((home, study))
-        return "it went live"
-
-    settings = resolve(["search=none", "study=tonight"])
-    said = retrain(settings, tmp_path, "run", lambda home, data: Live("earlier", "another digest"), gate)
-    assert said == "it went live"
-    assert gated == [(tmp_path, "tonight")]
-    assert [one.search.start for one in trained] == ["earlier"]
-
-
-def test_retraining_on_data_that_did_not_change_trains_nothing(tmp_path, trained):
-    from flows.translation import configured_data
-
-    settings = resolve(["search=none", "study=tonight"])
-    digest = configured_data(settings, Store(tmp_path / "store")).digest
-    said = retrain(settings, tmp_path, "run", lambda home, data: Live("earlier", digest), lambda home, study: "no")
-    assert "has not changed since study earlier" in said
-    assert trained == []
-
-
-def test_the_first_retraining_starts_from_scratch(tmp_path, trained):
-    retrain(resolve(["search=none", "study=tonight"]), tmp_path, "run", lambda home, data: None, lambda home, study: "")
-    assert [one.search.start for one in trained] == [None]
 
 
 class Api:

@@ -79,7 +79,7 @@ class Auto:
         """Cross-validate, train the candidates and their controls, judge."""
         validation = cross_validate(workplace, self.folds, self.epochs)
         suspects = suspects_by_part(validation, self.rule, self.confidence)
-        clean, notes = cleaned(validation, suspects["train"])
+        clean, _, notes = cleaned(validation, suspects["train"], "left_out")
         num_images = len(validation.folds)
         control = self._tried(workplace, suspects, "all", KEEP_ALL, workplace.samples(KEEP_ALL, self.judged_epochs))
         candidates = []

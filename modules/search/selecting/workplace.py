@@ -39,9 +39,9 @@ class Workplace:
         """How many training images a selection keeps."""
         return len(self.arrays.selected(selection))
 
-    def kept(self, indices: NDArray[np.int64]) -> Part:
-        """The selection of the images at these places of the arrays."""
-        digest = keep_list(self.laboratory.store, self.arrays.identities[indices])
+    def kept(self, indices: NDArray[np.int64], labels: NDArray[np.int64] | None = None) -> Part:
+        """The selection of the images at these places of the arrays; `labels` for others than theirs, -1 for theirs."""
+        digest = keep_list(self.laboratory.store, self.arrays.identities[indices], labels)
         return Part(target="modules.selection.kept.Kept", arguments={"digest": digest})
 
     def random_like(self, selection: Part) -> Part:

@@ -84,7 +84,7 @@ def test_what_they_say_together_is_their_mean(workplace):
 
 
 def test_clean_leaves_wrong_labels_out_and_says_whose_they_are(workplace):
-    found = Clean(folds=3, epochs=40.0).find(workplace)
+    found = Clean(folds=3, epochs=40.0, suspects="left_out").find(workplace)
     left_out = set(range(NUM_TRAIN)) - kept_by(workplace, found.selection)
     assert len(left_out & set(WRONG)) >= 4
     assert len(left_out) <= 9
@@ -101,6 +101,18 @@ def test_clean_leaves_wrong_labels_out_and_says_whose_they_are(workplace):
     assert [classes.index(one.suggested) for one in hits] == [one.index % 3 for one in hits]
     assert found.num_trials == 3
     assert found.samples == pytest.approx(2 * 40 * NUM_TRAIN, abs=3 * 16)  # to whole batches: each is left out once
+
+
+def test_clean_trains_all_under_the_labels_that_are_thought_right(workplace):
+    found = Clean(folds=3, epochs=40.0).find(workplace)
+    arrays, selected = workplace.arrays.under(found.selection)
+    assert len(selected) == found.num_kept == NUM_TRAIN
+    changed = set(np.flatnonzero(arrays.labels != workplace.arrays.labels).tolist())
+    suspects = {one.index: one.suggested for one in found.suspects if one.part == "train"}
+    assert changed == set(suspects)
+    classes = workplace.laboratory.data.classes
+    assert {index: classes[arrays.labels[index]] for index in changed} == suspects
+    assert found.sentences[0].startswith(f"trained on under another label: {len(changed)} of 60 images")
 
 
 @pytest.mark.parametrize("score", ["el2n", "forgetting"])

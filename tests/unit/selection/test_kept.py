@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modules.errors import ConfigError
-from modules.selection.kept import KIND, Kept, keep_list
+from modules.selection.kept import AS_GIVEN, KIND, Kept, keep_list
 from modules.store import Store
 
 IDENTITIES = np.array([9, 2**63 + 5, 4, 7], dtype=np.uint64)
@@ -34,6 +34,21 @@ def test_what_is_listed_is_kept_wherever_it_stands(store):
 def test_equal_lists_have_one_digest_and_others_another(store, order):
     assert keep_list(store, IDENTITIES[list(order)]) == keep_list(store, np.concatenate([IDENTITIES, IDENTITIES]))
     assert keep_list(store, IDENTITIES[:3]) != keep_list(store, IDENTITIES)
+
+
+def test_a_list_may_say_what_a_label_should_be(store):
+    kept = opened(store, keep_list(store, IDENTITIES[:3], np.array([5, AS_GIVEN, 0])))
+    labels = np.array([1, 2, 3, 4])
+    assert kept.relabelled(labels, IDENTITIES).tolist() == [5, 2, 0, 4]
+    assert kept.relabelled(labels[::-1], IDENTITIES[::-1]).tolist() == [4, 0, 2, 5]
+    assert opened(store, keep_list(store, IDENTITIES)).relabelled(labels, IDENTITIES).tolist() == [1, 2, 3, 4]
+
+
+def test_other_labels_make_another_list(store):
+    digests = {
+        keep_list(store, IDENTITIES, labels) for labels in (None, np.array([1, 2, 3, 4]), np.array([1, 2, 3, 5]))
+    }
+    assert len(digests) == 3
 
 
 @pytest.mark.parametrize("digest", ["", "0" * 32])

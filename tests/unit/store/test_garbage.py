@@ -67,11 +67,6 @@ def test_data_stays_where_a_study_does_not_say_which_it_uses(home):
     assert ("data", OLD_DATA) not in garbage_of(home)
 
 
-def test_what_is_live_stays(home):
-    write_text(home / "live" / "digits.txt", f"{ALONE}\n")
-    assert ("trials", ALONE) not in garbage_of(home)
-
-
 def test_damaged_entries_that_were_put_aside_go(home, caplog):
     store = Store(home / "store")
     (store.folder("trials", LEDGER) / "state.safetensors").write_bytes(b"cut")

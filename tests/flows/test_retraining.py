@@ -1,0 +1,58 @@
+"""Retraining: on changed data alone, from the weights that are live, and through the gate. Real studies on digits."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.retraining import last_judged, retrain
+from flows.study import StudyFolder
+from flows.translation import configured_data
+from modules.config import Settings, resolve
+from modules.data.arrays import open_arrays
+from modules.data.corrections import identity_text
+from modules.deployment.promotions import live_promotion, promotions
+from modules.errors import ConfigError
+from modules.store import Store
+
+_QUICK = ("search=none", "training.max_epochs=2", "trainer.threads=1", "orchestrator=inline", "explanation=none")
+
+
+def settings_of(study: str, *overrides: str) -> Settings:
+    return resolve([*_QUICK, f"study={study}", *overrides])
+
+
+def corrected_label(home: Path, path: Path) -> Path:
+    """A file that makes the first training image another digit."""
+    data = configured_data(settings_of("none"), Store(home / "store"))
+    arrays = open_arrays(home, data)
+    first = arrays.indices("train")[0]
+    given = int(arrays.labels[first])
+    row = f"{identity_text(arrays.identities[first])},{data.classes[given]},{data.classes[(given + 1) % 10]}"
+    path.write_text(f"identity,given,corrected\n{row}\n")
+    return path
+
+
+def test_a_retraining_without_a_bundle_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="deployment=none leaves a retraining nothing to bring to the gate"):
+        retrain(settings_of("tonight", "deployment=none"), tmp_path, "run")
+
+
+def test_night_after_night(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    monkeypatch.setenv("ESPALIER_HOME", str(home))
+    said = retrain(settings_of("first", "seed=0"), home, "run")
+    assert said.startswith("digits ") and "is live: nothing was live before" in said
+    live = live_promotion("digits", home)
+    assert live.study == "first"
+
+    again = retrain(settings_of("second", "seed=0"), home, "run")
+    assert again.startswith("the data has not changed since study first")
+    assert not (home / "studies" / "second").exists()
+
+    changed = corrected_label(home, tmp_path / "corrections.csv")
+    said = retrain(settings_of("third", f"data.corrections={changed}"), home, "run")
+    line = promotions(home)[-1]
+    assert line.study == "third" and line.action in ("promoted", "refused")
+    assert line.version in said
+    assert StudyFolder(home, "third").read("settings.json")["search"]["start"] == "first"
+    assert last_judged("digits", home).study == "third"
