@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from modules.data.parts import cell_means, chunks
 
@@ -32,6 +33,7 @@ class Twin:
     exact: bool
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # products are small: a second thread waits for starting workers
 def find_twins(
     images: Images, identities: NDArray[np.uint64], others: Images, other_identities: NDArray[np.uint64]
 ) -> list[Twin]:

@@ -19,7 +19,6 @@ from flows.server import Membership
 from flows.watchdog import is_locked
 from modules.config import check_from_afar, resolve
 from modules.errors import ConfigError, StudyError
-from modules.store import Store
 from tests.integration.conftest import PATIENCE
 
 QUICK = ("search=none", "training.max_epochs=1", "trainer.threads=1")

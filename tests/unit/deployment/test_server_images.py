@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from modules.data.image_file import Size, decode
 from modules.deployment.server.errors import RequestError
 from modules.deployment.server.images import read_image
 
@@ -32,6 +33,28 @@ def test_every_kind_of_png_is_taken(mode):
     image = Image.new(mode, (20, 30), 1)
     assert read_image(encoded(image), SHAPE, 1000).shape == SHAPE
     assert read_image(encoded(image), (8, 6, 1), 1000).shape == (8, 6, 1)
+
+
+@pytest.mark.parametrize("size", [(6, 8), (7, 50), (90, 31)])
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        *((mode, "PNG") for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")),
+        *((mode, "JPEG") for mode in ("L", "RGB", "CMYK")),
+    ],
+)
+def test_the_server_sees_what_training_saw(mode, kind, size):
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 4), dtype=np.uint8)
+    if mode == "I;16":
+        image = Image.fromarray(noise[..., 0].astype(np.uint16) * 257)
+    elif mode == "CMYK":
+        image = Image.fromarray(noise, "CMYK")
+    else:
+        image = Image.fromarray(noise).convert(mode)
+    content = encoded(image, kind)
+    for shape in (SHAPE, (8, 6, 1)):
+        expected, _ = decode(content, Size(*shape))
+        np.testing.assert_array_equal(read_image(content, shape, 10_000), expected)
 
 
 def test_a_photograph_is_turned_upright():
