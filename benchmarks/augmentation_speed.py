@@ -1,6 +1,6 @@
 """What does augmenting a batch cost? Milliseconds (median of 200), one thread, 128 images of 28 x 28.
 
-OMP_NUM_THREADS=1 python benchmarks/augmentation_speed.py
+OMP_NUM_THREADS=1 python -m benchmarks.augmentation_speed
 """
 
 import time
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from modules.augmentation.crop import Crop
+from modules.augmentation.drawn import Transform
 from modules.augmentation.draws import Draws
 from modules.augmentation.erase import Erase
 from modules.augmentation.flip import Flip
@@ -19,7 +20,7 @@ from modules.augmentation.rotate import Rotate
 from modules.augmentation.scale import Scale
 from modules.augmentation.shift import Shift
 
-POLICIES = {
+POLICIES: dict[str, list[Transform]] = {
     "rotate, scale, shift (for_mnist)": [Rotate(), Scale(), Shift()],
     "flip, shift (for_fashion_mnist)": [Flip(), Shift()],
     "shift": [Shift()],

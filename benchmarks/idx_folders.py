@@ -14,8 +14,8 @@ _IMAGES, _LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
 def read_share(root: Path, share: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The first of the training images, and their labels."""
-    images = read_idx(_file(root, _IMAGES), num_dimensions=3)
-    labels = read_idx(_file(root, _LABELS), num_dimensions=1)
+    images = read_idx(_file(root, _IMAGES), 3)
+    labels = read_idx(_file(root, _LABELS), 1)
     num = round(share * len(images))
     return images[:num], labels[:num]
 

@@ -14,7 +14,6 @@ other labels wrong. Further arguments are overrides.
 
 import argparse
 import statistics
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -188,4 +187,4 @@ def _rows(name: str, share: float, seeds: Sequence[int], epochs: float, found: S
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

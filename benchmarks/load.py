@@ -5,6 +5,7 @@ import resource
 import statistics
 import time
 from dataclasses import dataclass
+from functools import partial
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,14 @@ def measure(port: int, request: bytes, clients: int, seconds: float) -> Measured
     )
 
 
+def _itself(client: _Client) -> _Client:
+    return client
+
+
 async def _load(port: int, request: bytes, clients: int, seconds: float) -> list[_Client]:
     loop = asyncio.get_running_loop()
     ends_at = time.perf_counter() + seconds
     made = [_Client(request, ends_at) for _ in range(clients)]
-    await asyncio.gather(*(loop.create_connection(lambda one=client: one, "127.0.0.1", port) for client in made))
+    await asyncio.gather(*(loop.create_connection(partial(_itself, client), "127.0.0.1", port) for client in made))
     await asyncio.gather(*(client.done for client in made))
     return made

@@ -61,7 +61,7 @@ def main() -> None:
         for (name, epochs, factor), ways in rises.items()
     ]
     title = f"What narrowing a layer costs, {len(seeds)} seeds: rise of the loss"
-    print_table(title, ["network", "epochs", "kept", *_WAYS], sorted(lines, key=lambda line: line[:2]))
+    print_table(title, ["network", "epochs", "kept", *_WAYS], sorted(lines, key=lambda line: (line[0], line[1])))
 
 
 def _networks() -> list[tuple[str, Architecture, Tensor]]:

@@ -93,7 +93,8 @@ def _train(study: Study, count: int) -> list[float]:
     from flows import reporting
 
     reporting.track_start(study, recipe)
-    say, study.progress.say = study.progress.say, _silent
+    say = study.progress.say
+    study.progress.say = _silent  # type: ignore[method-assign]
     ends = [time.monotonic()]
     for seed in range(count):
         spec = study.laboratory.spec(recipe, Slice(samples=1000, evaluate_every=100), seed)

@@ -11,7 +11,6 @@ each class. The score is computed once a seed. Further arguments are overrides f
 
 import argparse
 import statistics
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -118,12 +117,14 @@ def _rows(bench: Bench, arguments: argparse.Namespace, share: float, seeds: Sequ
 
 def _difference(ours: Sequence[Outputs], theirs: Sequence[Outputs]) -> Interval:
     """Of the test errors, with an interval that carries images and seeds."""
-    evidence = [
-        Evidence(np.stack([one.wrong for one in outputs]).astype(np.float64), np.stack([one.wrong for one in outputs]))
-        for outputs in (ours, theirs)
-    ]
-    noise = pooled_noise([[one.error for one in outputs] for outputs in (ours, theirs)], evidence[1].loss)
-    return effect_of(*evidence, noise).interval
+    noise = pooled_noise([[one.error for one in outputs] for outputs in (ours, theirs)], _errors(theirs).loss)
+    return effect_of(_errors(ours), _errors(theirs), noise).interval
+
+
+def _errors(outputs: Sequence[Outputs]) -> Evidence:
+    """Errors in place of losses, seed by seed."""
+    wrong = np.stack([one.wrong for one in outputs])
+    return Evidence(wrong.astype(np.float64), wrong)
 
 
 def _points(interval: Interval) -> str:
@@ -132,4 +133,4 @@ def _points(interval: Interval) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

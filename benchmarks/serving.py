@@ -53,7 +53,7 @@ def main() -> None:
     seconds = 20.0 if arguments.full else 4.0
     with tempfile.TemporaryDirectory() as folder:
         bundle = made_bundle(Path(folder))
-        measured = {"JSON": {}, "raw binary": {}, "mlflow": {}}
+        measured: dict[str, dict[int, Measured]] = {"JSON": {}, "raw binary": {}, "mlflow": {}}
         with served(bundle) as port:
             for clients in CLIENTS:
                 measured["JSON"][clients] = measure(port, _json(), clients, seconds)
@@ -144,8 +144,13 @@ def _process(command: Callable[[int], list[str]], health: str) -> Iterator[int]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command(port), env=environment, start_new_session=True, **quiet)
+    process = subprocess.Popen(
+        command(port),
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         deadline = time.monotonic() + 120
         while not _answers(f"http://127.0.0.1:{port}{health}"):

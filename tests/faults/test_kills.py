@@ -1,6 +1,7 @@
 """Studies killed at the n-th thing that they ask of the disk: the same winner bit for bit, nothing lost or doubled."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -21,7 +22,13 @@ from tests.faults.faulty_disk import Fault
 from tests.integration.conftest import Runner
 
 KILLS = int(FAULTS_OF_A_KILL)
-KINDS = (("stop", "study"), ("stop", "process"), ("truncate", "study"), ("truncate", "process"), ("fail", "process"))
+KINDS: tuple[tuple[Literal["stop", "truncate", "fail"], Literal["study", "process"]], ...] = (
+    ("stop", "study"),
+    ("stop", "process"),
+    ("truncate", "study"),
+    ("truncate", "process"),
+    ("fail", "process"),
+)
 
 
 def fault_number(number: int, kills: int, operations: int, folder: Path) -> Fault:
