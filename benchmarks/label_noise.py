@@ -8,8 +8,8 @@ MNIST's labels become any other, Fashion-MNIST's that of the class they are most
 T-shirt, a coat for a pullover). `selection=clean` flags labels of the training part: precision and recall are against
 those that were made wrong, so that labels that were wrong before count against it. The gap is that of the test errors
 of the same recipe trained for as many samples on noisy and on clean labels; won back is the share of it by which
-training under the labels that the networks suggest is better; leaving the flagged out stands beside it. Each seed makes
-other labels wrong. Further arguments are overrides.
+training without what was flagged is better; training under the labels that the networks suggest stands beside it. Each
+seed makes other labels wrong. Further arguments are overrides.
 """
 
 import argparse
@@ -53,8 +53,8 @@ class Found(NamedTuple):
     recall: float
     clean: float
     noisy: float
-    relabelled: float
     left_out: float
+    relabelled: float
 
 
 def main() -> None:
@@ -94,12 +94,12 @@ def _found(
     )
     recipe = noisy.recipe("augmentation=none")
     workplace = noisy.workplace(recipe, seed)
-    found, without = (Clean(suspects=treatment).find(workplace) for treatment in ("relabelled", "left_out"))
+    found, renamed = (Clean(suspects=treatment).find(workplace) for treatment in ("left_out", "relabelled"))
     arrays, truth = workplace.arrays, clean.arrays()
     train = arrays.indices("train")
     assert (content_hashes(arrays.images[train[:9]]) == content_hashes(truth.images[train[:9]])).all()
     is_wrong = arrays.labels[train] != truth.labels[train]
-    flagged = arrays.labels[train] != arrays.under(found.selection)[0].labels[train]
+    flagged = arrays.labels[train] != arrays.under(renamed.selection)[0].labels[train]
     precision, recall = is_wrong[flagged].mean(), flagged[is_wrong].mean()
     say(
         f"{name}, seed {seed}: flagged {flagged.sum():,} of {len(train):,}, "
@@ -112,7 +112,7 @@ def _found(
             ("clean labels", clean, recipe.selection),
             ("noisy labels", noisy, recipe.selection),
             ("selection=clean", noisy, found.selection),
-            ("selection=clean, left out", noisy, without.selection),
+            ("selection=clean, relabelled", noisy, renamed.selection),
         )
     ]
     return Found(float(precision), float(recall), *errors)
@@ -163,14 +163,14 @@ def _rows(name: str, share: float, seeds: Sequence[int], epochs: float, found: S
                 details,
             )
         )
-    clean, noisy, relabelled, left_out = (
-        statistics.mean(getattr(one, what) for one in found) for what in ("clean", "noisy", "relabelled", "left_out")
+    clean, noisy, left_out, relabelled = (
+        statistics.mean(getattr(one, what) for one in found) for what in ("clean", "noisy", "left_out", "relabelled")
     )
     gap = noisy - clean
-    won = (noisy - relabelled) / gap if gap > 0 else float("nan")
+    won = (noisy - left_out) / gap if gap > 0 else float("nan")
     shown = (
-        f"{won:.0%} (test errors: clean {clean:.2%}, noisy {noisy:.2%}, flagged ones relabelled {relabelled:.2%}, "
-        f"left out {left_out:.2%})"
+        f"{won:.0%} (test errors: clean {clean:.2%}, noisy {noisy:.2%}, flagged ones left out {left_out:.2%}, "
+        f"relabelled {relabelled:.2%})"
     )
     rows.append(
         Row(

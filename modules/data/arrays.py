@@ -1,5 +1,6 @@
 """The arrays of a data set in the store, mapped into memory."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -12,6 +13,8 @@ from modules.data.parts import PARTS
 from modules.parts import build
 from modules.records import DataRecord, Part, PartName
 from modules.store import Store
+
+NAMES = "names.json"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,12 @@ class Arrays:
         labels = np.array(self.labels)
         labels[train] = select.relabelled(self.labels[train], self.identities[train])
         return replace(self, labels=labels), kept
+
+
+def image_names(home: Path, record: DataRecord) -> list[str] | None:
+    """Which file each image of a record's arrays comes from; None where they come from no files of their own."""
+    path = home / record.folder / NAMES
+    return list(json.loads(path.read_text())) if path.exists() else None
 
 
 def open_arrays(home: Path, record: DataRecord) -> Arrays:

@@ -19,7 +19,7 @@ from modules.digests import digest_of
 from modules.errors import DataError
 from modules.records import PartName, Record
 
-COLUMNS = ("identity", "index", "part", "given", "suggested", "confidence", "corrected")
+COLUMNS = ("identity", "index", "file", "part", "given", "suggested", "confidence", "corrected")
 _NEEDED = ("identity", "given", "corrected")
 _IDENTITY_DIGITS = 16
 
@@ -33,6 +33,7 @@ class SuspectedLabel(Record):
     given: str
     suggested: str
     confidence: float  # the probability of the suggested label
+    file: str = ""  # that the image comes from, where it has one of its own
 
 
 def identity_text(identity: np.uint64) -> str:
@@ -47,7 +48,7 @@ def corrections_text(suspects: Iterable[SuspectedLabel]) -> str:
     writer.writerow(COLUMNS)
     for one in suspects:
         writer.writerow(
-            [one.identity, one.index, one.part, one.given, one.suggested, f"{one.confidence:.4f}", ""],
+            [one.identity, one.index, one.file, one.part, one.given, one.suggested, f"{one.confidence:.4f}", ""],
         )
     return text.getvalue()
 

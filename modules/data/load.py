@@ -1,6 +1,7 @@
 """Reading a data set, splitting it by content and keeping it in the store."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from modules.data import parts as parts_module
 from modules.data.archive import Archive
+from modules.data.arrays import NAMES
 from modules.data.corrections import corrected_labels, corrections_digest
 from modules.data.decoded import read_files
 from modules.data.facts import Facts
@@ -26,7 +28,7 @@ from modules.parts import build, revisions_of
 from modules.records import DataRecord, Part, PartName
 from modules.store import Store
 
-REVISION = 1
+REVISION = 2  # 2: the names of files
 
 _UNGIVEN_TEST_FRACTION = 0.2  # of a set that brings no test set and for which none is asked
 
@@ -42,6 +44,7 @@ class _Split:
     parts: NDArray[np.uint8]
     left_out: tuple[tuple[str, str], ...]  # names of what is in no part, and why
     notes: tuple[str, ...]
+    names: tuple[str, ...]  # of the files that the images come from; () where they come from none
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -156,9 +159,12 @@ def _split(raw: RawImages, fractions: tuple[float, float, float], split_seed: in
     else:
         shares = {"train": (steer, confirm, test)}
     leaks = find_leaks(raw)
-    pieces, labels, identities, groups, parts = [], [], [], [], []
+    pieces, labels, identities, groups, parts, names = [], [], [], [], [], []
+    start = 0
     for given, images, piece_labels in raw.pieces():
         stays = leaks.stays[given]
+        names += [raw.names[start + row] for row in np.flatnonzero(stays)] if raw.names else []
+        start += len(stays)
         keys = group_keys(images)[stays]
         pieces.append((images, stays))
         labels.append(piece_labels[stays])
@@ -173,6 +179,7 @@ def _split(raw: RawImages, fractions: tuple[float, float, float], split_seed: in
         parts=np.concatenate(parts),
         left_out=(*raw.left_out, *leaks.left_out),
         notes=(*raw.notes, *_conflicts(leaks.identities["train"], raw.train_labels), *leaks.notes),
+        names=tuple(names),
     )
 
 
@@ -302,6 +309,8 @@ def _write(split: _Split, facts: Facts, file: Path | None, folder: Path) -> None
     if file is None or not all(stays.all() for _, stays in split.pieces) or not _linked(file, folder / "images.npy"):
         _write_array(folder / "images.npy", split.shape, np.dtype(np.uint8), split.chunks())
     (folder / "facts.json").write_text(facts.model_dump_json())
+    if split.names:
+        (folder / NAMES).write_text(json.dumps(split.names))
     for name in ("labels", "parts", "identities"):
         array = np.ascontiguousarray(getattr(split, name))
         _write_array(folder / f"{name}.npy", array.shape, array.dtype, iter([array]))

@@ -20,7 +20,13 @@ from tests.integration.test_bad_input import IMAGES, LABELS, assert_refused, lab
 NUM_IMAGES = 600
 WRONG = tuple(range(5, NUM_IMAGES, 12))
 SHORT = ("search=none", "training.max_epochs=1", "trainer.threads=1", "training.find_rate=false", "augmentation=none")
-CLEAN = ("selection=clean", "selection.folds=2", "selection.epochs=6", "selection.confidence=0.4")
+CLEAN = (
+    "selection=clean",
+    "selection.suspects=relabelled",
+    "selection.folds=2",
+    "selection.epochs=6",
+    "selection.confidence=0.4",
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +56,7 @@ def cleaned(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Runner:
     before = digests(folder)
     done = runner.run(*command(folder, *CLEAN, "study=clean"))
     assert (done.returncode, done.stderr) == (0, "")
-    assert "left out of training:" in done.stdout
+    assert "trained on under another label:" in done.stdout
     assert "suspected labels:" in done.stdout
     assert digests(folder) == before
     return runner
@@ -73,7 +79,7 @@ def truth() -> dict[str, str]:
     }
 
 
-def test_most_suspects_are_wrong_and_left_out(cleaned: Runner) -> None:
+def test_most_suspects_are_wrong_and_relabelled(cleaned: Runner) -> None:
     right = truth()
     rows = rows_of(suspects_file(cleaned, "clean"))
     wrong = [row for row in rows if right[row["identity"]] != row["given"]]
@@ -85,10 +91,11 @@ def test_most_suspects_are_wrong_and_left_out(cleaned: Runner) -> None:
     recipe = json.loads((cleaned.home / "studies/clean/champion/recipe.json").read_text())
     found = json.loads((cleaned.home / "studies/clean/selection.json").read_text())
     assert recipe["selection"] == found["selection"]
-    assert found["num_images"] - found["num_kept"] == sum(row["part"] == "train" for row in rows)
+    assert found["num_kept"] == found["num_images"]
+    assert found["num_suspects"]["train"] == sum(row["part"] == "train" for row in rows)
     assert summary["trials"] == {"count": 3, "reused": 0, "failed": 0}
     plan = json.loads((cleaned.home / "studies/clean/plan.json").read_text())
-    assert plan["baseline_samples"] == found["num_kept"]  # an epoch of what is kept
+    assert plan["baseline_samples"] == found["num_kept"]  # an epoch
 
 
 def test_the_report_shows_them_and_the_figures_for_both(cleaned: Runner) -> None:

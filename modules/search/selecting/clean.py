@@ -32,7 +32,7 @@ class Clean:
         epochs: float = 3.0,
         rule: Rule = "both",
         confidence: float = 0.6,
-        suspects: Treatment = "relabelled",
+        suspects: Treatment = "left_out",
     ) -> None:
         self.folds = folds
         self.epochs = epochs

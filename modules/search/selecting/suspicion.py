@@ -5,6 +5,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from modules.data.arrays import image_names
 from modules.data.corrections import SuspectedLabel, identity_text
 from modules.records import PartName
 from modules.search.selecting.cross_validation import CrossValidation
@@ -28,7 +29,9 @@ def suspects_by_part(validation: CrossValidation, rule: Rule, confidence: float)
 
 def listed(validation: CrossValidation, suspects: dict[PartName, Suspects]) -> tuple[SuspectedLabel, ...]:
     """All suspects as a person gets to see them, part by part, the surest first."""
-    arrays, classes = validation.workplace.arrays, validation.workplace.laboratory.data.classes
+    laboratory = validation.workplace.laboratory
+    arrays, classes = validation.workplace.arrays, laboratory.data.classes
+    names = image_names(laboratory.home, laboratory.data)
     rows = []
     for part, found in suspects.items():
         places = arrays.indices(part)[found.indices]
@@ -37,6 +40,7 @@ def listed(validation: CrossValidation, suspects: dict[PartName, Suspects]) -> t
                 SuspectedLabel(
                     identity=identity_text(arrays.identities[place]),
                     index=int(place),
+                    file=names[place] if names else "",
                     part=part,
                     given=classes[int(arrays.labels[place])],
                     suggested=classes[int(suggested)],

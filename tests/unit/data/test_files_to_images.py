@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from modules.data import decoded as decoded_module
-from modules.data.arrays import open_arrays
+from modules.data.arrays import image_names, open_arrays
 from modules.data.decoded import read_files
 from modules.data.facts import read_facts
 from modules.data.folder import read_folder
+from modules.data.image_file import Size, decode
 from modules.data.load import load_data
 from modules.data.look import look_at
 from modules.errors import ConfigError, DataError
@@ -57,6 +58,15 @@ def load(root: Path, home: Path, fractions=FRACTIONS, **arguments):
 @pytest.fixture(scope="module")
 def record(root, home):
     return load(root, home)
+
+
+def test_each_image_is_known_by_its_file(root, home, record):
+    arrays, names = open_arrays(home, record), image_names(home, record)
+    assert len(names) == len(set(names)) == len(arrays.labels)
+    for index in (0, 13, len(names) - 1):
+        expected, _ = decode((root / names[index]).read_bytes(), Size(*arrays.images.shape[1:]))
+        np.testing.assert_array_equal(arrays.images[index], expected)
+    assert "train/cat/copy of test.png" not in names
 
 
 def test_the_images_are_those_of_the_files(root, home):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from modules.data import load as load_module
-from modules.data.arrays import open_arrays
+from modules.data.arrays import image_names, open_arrays
 from modules.data.facts import read_facts
 from modules.data.images import RawImages
 from modules.data.load import load_data
@@ -124,6 +124,10 @@ def test_identical_images_share_a_part(load_raw, home):
     parts = open_arrays(home, record).parts
     np.testing.assert_array_equal(parts[:150], parts[150:])
     assert sum(record.num_groups.values()) == 150
+
+
+def test_images_that_come_from_no_files_have_no_names(load, home):
+    assert image_names(home, load(DIGITS, FRACTIONS)) is None
 
 
 def test_loading_again_writes_nothing_and_says_the_same(load, home):

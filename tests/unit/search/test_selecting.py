@@ -84,7 +84,7 @@ def test_what_they_say_together_is_their_mean(workplace):
 
 
 def test_clean_leaves_wrong_labels_out_and_says_whose_they_are(workplace):
-    found = Clean(folds=3, epochs=40.0, suspects="left_out").find(workplace)
+    found = Clean(folds=3, epochs=40.0).find(workplace)
     left_out = set(range(NUM_TRAIN)) - kept_by(workplace, found.selection)
     assert len(left_out & set(WRONG)) >= 4
     assert len(left_out) <= 9
@@ -104,7 +104,7 @@ def test_clean_leaves_wrong_labels_out_and_says_whose_they_are(workplace):
 
 
 def test_clean_trains_all_under_the_labels_that_are_thought_right(workplace):
-    found = Clean(folds=3, epochs=40.0).find(workplace)
+    found = Clean(folds=3, epochs=40.0, suspects="relabelled").find(workplace)
     arrays, selected = workplace.arrays.under(found.selection)
     assert len(selected) == found.num_kept == NUM_TRAIN
     changed = set(np.flatnonzero(arrays.labels != workplace.arrays.labels).tolist())
