@@ -63,6 +63,7 @@ def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
         learning_rate=training.learning_rate or training.default_learning_rate,
         batch_size=training.batch_size,
         label_smoothing=training.label_smoothing,
+        dropout=training.dropout,
         gradient_clip=training.gradient_clip,
     )
 

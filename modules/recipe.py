@@ -25,6 +25,7 @@ class Recipe(Record):
     selection: Part
     balance: Part | None = None  # of classes of unequal sizes
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None  # while training; None: as the architecture has it
     averaging: Part = Part(target="modules.training.averages.none.NoAverage")  # of the weights, which is what is judged
     gradient_clip: PositiveFloat | None = None  # largest norm of the gradient
 

@@ -79,6 +79,7 @@ class TrainingSettings(Section):
     # all: the training data; measured: what this machine trains fastest with
     batch_size: Annotated[int, Field(ge=1, le=65536)] | Literal["all", "measured"] | None
     label_smoothing: Fraction
+    dropout: Fraction | None
     gradient_clip: Positive | None
     patience: Count | None
     target_loss: Positive | None

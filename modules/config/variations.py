@@ -18,7 +18,13 @@ from modules.space import Parameter, Space
 # What a recipe is made of; the rest decides how a study goes about it and is not for a search to vary.
 _OF_A_RECIPE = (
     *("optimizer", "batching", "averaging", "augmentation", "mixing", "selection"),
-    *("training.learning_rate", "training.batch_size", "training.label_smoothing", "training.gradient_clip"),
+    *(
+        "training.learning_rate",
+        "training.batch_size",
+        "training.label_smoothing",
+        "training.dropout",
+        "training.gradient_clip",
+    ),
 )
 # While structure is searched the network is there already and trained at a constant rate.
 _OF_A_WHOLE_TRAINING = ("model", "initialisation", "schedule")

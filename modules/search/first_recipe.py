@@ -31,6 +31,7 @@ def first_recipe(
     batch_size: int | Literal["all", "measured"] | None,
     label_smoothing: float,
     gradient_clip: float | None,
+    dropout: float | None = None,
     balance: Part | None = None,
 ) -> Recipe:
     """The baseline's recipe on `data`; None leaves a choice to the rules below."""
@@ -45,6 +46,7 @@ def first_recipe(
         selection=selection,
         balance=balance,
         label_smoothing=label_smoothing,
+        dropout=dropout,
         batching=batching,
         averaging=averaging_of(averaging, num_train),
         mixing=mixing,

@@ -31,6 +31,7 @@ from modules.training.callbacks.steer_evaluation import SteerEvaluation
 from modules.training.callbacks.stopping import Stopping
 from modules.training.callbacks.weight_average import WeightAverage
 from modules.training.copies import with_copies
+from modules.training.dropout import set_dropout
 from modules.training.history import History
 from modules.training.module import TrialModule
 from modules.training.processes import Siblings, num_processes, this_rank, training_together
@@ -165,6 +166,7 @@ class Training:
             spec.most_at_once,
         )
         self.network = network_of(spec, self.start_state, "model")
+        set_dropout(self.network, recipe.dropout)
         if self.start_state is None:
             fit_initialisation(self.network, build(recipe.initialisation), self.data)
         self.module = TrialModule(
