@@ -27,6 +27,7 @@ def recipe_changes():
         "selection": Part(target="modules.selection.random_fraction.RandomFraction"),
         "balance": Part(target="modules.selection.balance.class_weights.ClassWeights"),
         "label_smoothing": 0.0,
+        "dropout": 0.2,
         "averaging": Part(target="modules.training.averages.none.NoAverage"),
         "gradient_clip": 1.0,
     }
