@@ -1,8 +1,8 @@
 """The recipe: all that determines a training, as frozen data with a digest. No code, no tensors."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from modules.architecture.description import Architecture
 from modules.records import Part, Record
@@ -28,6 +28,17 @@ class Recipe(Record):
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None  # while training; None: as the architecture has it
     averaging: Part = Part(target="modules.training.averages.none.NoAverage")  # of the weights, which is what is judged
     gradient_clip: PositiveFloat | None = None  # largest norm of the gradient
+    frozen_until: str | None = None  # the node up to whose output nothing is trained; all later ones go through it
+    first_layer_rate: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the last layer's; in between by equal ratios
+
+    @model_validator(mode="after")
+    def _freezes_at_a_cut(self) -> Self:
+        if self.frozen_until is not None and self.frozen_until not in self.architecture.cuts():
+            raise ValueError(
+                f"the network cannot be frozen up to {self.frozen_until!r}: not everything later goes through it; "
+                f"allowed are {', '.join(self.architecture.cuts())}"
+            )
+        return self
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -103,6 +103,36 @@ class Standardise(BaseNode):
         return 2 * _size(output)
 
 
+class Resize(BaseNode):
+    """Brings the image to another size by a triangle filter, as wide as a new pixel where it shrinks."""
+
+    op: Literal["resize"] = "resize"
+    height: PositiveInt
+    width: PositiveInt
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """The same channels."""
+        return (self._image(shapes[0])[0], self.height, self.width)
+
+    def element_flops(self, shape: Shape, output: Shape) -> int:
+        """A matrix product for the rows and one for the columns, as they are computed."""
+        channels, height, width = shape
+        return 2 * channels * self.height * width * (height + self.width)
+
+
+class Pad(BaseNode):
+    """Zeros around the planes: `before` above and to the left, `after` below and to the right."""
+
+    op: Literal["pad"] = "pad"
+    before: NonNegativeInt = 0
+    after: NonNegativeInt = 0
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """The same channels, larger planes."""
+        channels, height, width = self._image(shapes[0])
+        return (channels, height + self.before + self.after, width + self.before + self.after)
+
+
 class Conv(BaseNode):
     """A square two-dimensional convolution."""
 
@@ -188,7 +218,7 @@ class GroupNorm(BaseNode):
         return 7 * _size(output)
 
 
-ActivationKind = Literal["relu", "gelu", "silu"]
+ActivationKind = Literal["relu", "gelu", "silu", "relu6"]
 
 
 class Activation(BaseNode):
@@ -309,6 +339,8 @@ class Add(BaseNode):
 
 Node = Annotated[
     Standardise
+    | Resize
+    | Pad
     | Conv
     | Norm
     | GroupNorm
@@ -418,6 +450,16 @@ class Architecture(Record):
             if node.name in reached:
                 reached.update(node.inputs)
         return frozenset(reached)
+
+    def cuts(self) -> tuple[str, ...]:
+        """The nodes that everything later goes through: with their output alone the rest can be computed."""
+        found, read_later = [], {name: number for number, node in enumerate(self.nodes) for name in node.inputs}
+        furthest = read_later[IMAGE]  # the last node that reads anything from before
+        for number, node in enumerate(self.nodes[:-1]):
+            if furthest <= number:
+                found.append(node.name)
+            furthest = max(furthest, read_later[node.name])
+        return tuple(found)
 
     def fresh_name(self, stem: str) -> str:
         """`stem` with the first number above all that are taken."""

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,12 @@ NAMES = "names.json"
 class Arrays:
     """Images (uint8, N x H x W x C), labels (int64, N), parts (uint8, N) and identities (uint64, N).
 
+    In place of images there may be what frozen nodes made of them (float16, N x features or N x C x H x W).
+
     `store` is where selections that were found are listed.
     """
 
-    images: NDArray[np.uint8]
+    images: NDArray[Any]
     labels: NDArray[np.int64]
     parts: NDArray[np.uint8]
     identities: NDArray[np.uint64]

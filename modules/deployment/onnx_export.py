@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from modules.architecture import description
 from modules.architecture.description import IMAGE, Architecture, Node, Shape
+from modules.architecture.resampling import resampling_matrix
 
 REVISION = 1
 
@@ -93,6 +94,11 @@ class _Graph:
                 mean = self.constant(f"{name}.mean", np.reshape(node.mean, (-1, 1, 1)))
                 std = self.constant(f"{name}.std", np.reshape(node.std, (-1, 1, 1)))
                 return self.add("Div", name, [self.add("Sub", f"{name}.centred", [*inputs, mean]), std])
+            case description.Resize():
+                return self._resize(node, inputs)
+            case description.Pad():
+                sides = [0, 0, node.before, node.before, 0, 0, node.after, node.after]
+                return self.add("Pad", name, [*inputs, self.constant(f"{name}.sides", sides, np.int64)])
             case description.Conv():
                 return self.add(
                     "Conv",
@@ -125,6 +131,13 @@ class _Graph:
             case description.Add():
                 return self.add("Add", name, inputs)
 
+    def _resize(self, node: description.Resize, inputs: list[str]) -> str:
+        """The products that the network computes: runtimes differ in how they filter."""
+        name, (_, height, width) = node.name, self.shapes[node.inputs[0]]
+        rows = self.constant(f"{name}.rows", resampling_matrix(height, node.height))
+        columns = self.constant(f"{name}.columns", resampling_matrix(width, node.width).T)
+        return self.add("MatMul", name, [self.add("MatMul", f"{name}.resized_rows", [rows, *inputs]), columns])
+
     def _group_norm(self, node: description.GroupNorm, inputs: list[str]) -> str:
         """Groups as the channels of an instance normalisation: an operator of its own came with a later opset."""
         name, shape = node.name, self.shapes[node.name]
@@ -144,4 +157,7 @@ class _Graph:
     def _activation(self, node: description.Activation, inputs: list[str]) -> str:
         if node.kind == "silu":
             return self.add("Mul", node.name, [*inputs, self.add("Sigmoid", f"{node.name}.gate", inputs)])
+        if node.kind == "relu6":
+            limits = [self.constant(f"{node.name}.{name}", value) for name, value in (("least", 0), ("most", 6))]
+            return self.add("Clip", node.name, [*inputs, *limits])
         return self.add({"relu": "Relu", "gelu": "Gelu"}[node.kind], node.name, inputs)

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from modules.architecture.description import (
     IMAGE,
     Activation,
-    ActivationKind,
     Architecture,
     AvgPool,
     Conv,
@@ -43,7 +42,7 @@ Replacement = Literal[
 _GROUP = 8  # channels that are normalised together at most: groups of few are as good, and leave widths nearly free
 _FEWEST = 16  # elements that are normalised together at least: of two, little more than their order is left
 
-_ACTIVATIONS: tuple[ActivationKind, ...] = ("relu", "gelu", "silu")
+_ACTIVATIONS: tuple[Literal["relu", "gelu", "silu"], ...] = ("relu", "gelu", "silu")
 
 
 @dataclass(frozen=True)

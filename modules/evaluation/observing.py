@@ -1,6 +1,7 @@
 """Running a network over images: per-image cross-entropies and probabilities, in float32."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +15,13 @@ REVISION = 1
 _BATCH = 500
 
 
-def as_batch(images: NDArray[np.uint8]) -> Tensor:
-    """uint8 N x H x W x C to float32 N x C x H x W in [0, 1]; in memory it stays channels-last."""
+def as_batch(images: NDArray[Any]) -> Tensor:
+    """uint8 N x H x W x C to float32 N x C x H x W in [0, 1]; in memory it stays channels-last.
+
+    What frozen nodes made of images (float16, N x features or N x C x H x W) is passed on as it is.
+    """
+    if images.dtype == np.float16:
+        return torch.from_numpy(images).float()
     return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255.0)
 
 
@@ -25,9 +31,7 @@ def batches_of(indices: NDArray[np.int64], size: int = _BATCH) -> Iterator[NDArr
         yield indices[first : first + size]
 
 
-def observe(
-    network: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.int64], indices: NDArray[np.int64]
-) -> Outputs:
+def observe(network: nn.Module, images: NDArray[Any], labels: NDArray[np.int64], indices: NDArray[np.int64]) -> Outputs:
     """Run the network in evaluation mode and float32 over the images at `indices`."""
     training = network.training
     network.eval()

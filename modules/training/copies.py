@@ -1,6 +1,7 @@
 """Transformed copies of the training images, made once and kept, for recipes that do not draw anew each time."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -34,15 +35,31 @@ def with_copies(
     train, number = arrays.indices("train"), recipe.augmentation_copies
     assert number is not None
     images = np.load(_folder(arrays, train, recipe, data, store) / "images.npy", mmap_mode="c")
+    return enlarged(arrays, images, number), places_of_copies(arrays, selected, number)
+
+
+def enlarged(arrays: Arrays, images: NDArray[Any], number: int) -> Arrays:
+    """The arrays with `images` in place of theirs, behind which stand `number` copies of all training images."""
+    train = arrays.indices("train")
     identities = [words(arrays.identities[train], "copy", copy) for copy in range(number)]
-    enlarged = Arrays(
+    return Arrays(
         images,
         np.concatenate([arrays.labels, *[arrays.labels[train]] * number]),
         np.concatenate([arrays.parts, np.full(number * len(train), _NO_PART, dtype=arrays.parts.dtype)]),
         np.concatenate([arrays.identities, *identities]),
     )
+
+
+def places_of_copies(arrays: Arrays, selected: NDArray[np.int64], number: int) -> NDArray[np.int64]:
+    """Where the selected training images are, and behind them all their copies."""
+    train = arrays.indices("train")
     places = len(arrays.images) + np.searchsorted(train, selected)
-    return enlarged, np.concatenate([selected, *(places + copy * len(train) for copy in range(number))])
+    return np.concatenate([selected, *(places + copy * len(train) for copy in range(number))])
+
+
+def copy_draws(arrays: Arrays, copy: int, chosen: NDArray[np.int64]) -> Draws:
+    """What the transforms of a copy of these images draw."""
+    return Draws(_SEED, copy, arrays.identities[chosen])
 
 
 def _folder(arrays: Arrays, train: NDArray[np.int64], recipe: Recipe, data: DataRecord, store: Store) -> Path:
@@ -71,7 +88,7 @@ def _make(path: Path, arrays: Arrays, train: NDArray[np.int64], recipe: Recipe) 
     for copy in range(number):
         for batch in batches_of(np.arange(len(train))):
             chosen = train[batch]
-            changed = policy(as_batch(arrays.images[chosen]), Draws(_SEED, copy, arrays.identities[chosen]))
+            changed = policy(as_batch(arrays.images[chosen]), copy_draws(arrays, copy, chosen))
             images[originals + copy * len(train) + batch] = _as_pixels(changed)
     images.flush()
 

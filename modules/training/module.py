@@ -36,6 +36,7 @@ class TrialModule(pl.LightningModule):
         seed: int,
         first_sample: int,
         class_weights: NDArray[np.float64] | None = None,
+        first_layer_rate: float = 1.0,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -46,11 +47,12 @@ class TrialModule(pl.LightningModule):
         self.gradient_clip = gradient_clip
         self.seed = seed
         self.first_sample = first_sample
+        self.first_layer_rate = first_layer_rate
         self.class_weights = None if class_weights is None else torch.from_numpy(class_weights).float()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The recipe's optimiser; biases and normalisation are not decayed."""
-        return build_optimizer(self.optimizer_part, self.network)
+        return build_optimizer(self.optimizer_part, self.network, self.first_layer_rate)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Left to the step, which moves one piece at a time."""

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from modules.architecture.module import Network
+
 REVISION = 1
 
 
@@ -13,9 +15,10 @@ def refresh_statistics(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Set every normalisation's mean and unbiased variance to those of all batches of images taken together.
 
     While a batch passes, it is normalised by its own statistics, as in training; dropout is off. Nothing else of the
-    network changes. Without a batch, nothing does.
+    network changes, and nothing that is frozen. Without a batch, nothing does.
     """
-    moments = [_Moments(module) for module in network.modules() if _has_statistics(module)]
+    frozen = {module for part in network.modules() if isinstance(part, Network) for module in part.frozen_modules()}
+    moments = [_Moments(one) for one in network.modules() if _has_statistics(one) and one not in frozen]
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     hooks = [one.module.register_forward_pre_hook(one.measure) for one in moments]

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from modules.architecture.description import Architecture
 from modules.architecture.module import Network, build_module, initial_tensors
 from modules.augmentation.policy import build_policy
-from modules.data.arrays import open_arrays
+from modules.data.arrays import Arrays, open_arrays
 from modules.digests import sha256_of_file
 from modules.energy.meter import Meter, MeterChoice, metered
 from modules.errors import ConfigError
@@ -32,6 +34,7 @@ from modules.training.callbacks.stopping import Stopping
 from modules.training.callbacks.weight_average import WeightAverage
 from modules.training.copies import with_copies
 from modules.training.dropout import set_dropout
+from modules.training.features import Tail, can_be_kept, whole, with_features
 from modules.training.history import History
 from modules.training.module import TrialModule
 from modules.training.processes import Siblings, num_processes, this_rank, training_together
@@ -39,7 +42,7 @@ from modules.training.spec import Slice, TrialSpec
 from modules.training.states import State, collect_state, read_state, restore_optimizer, section, write_state
 from modules.workers.jobs import Report, job
 
-REVISION = 2
+REVISION = 3
 
 _CHECKPOINT_FLOPS = 1e12  # some 15 seconds on two cores
 _INITIALISING_IMAGES = 256
@@ -144,12 +147,17 @@ class Training:
                 f"allowed is {devices} or more"
             )
         arrays, selected = open_arrays(home, spec.data).under(recipe.selection)
-        policy = build_policy(recipe.augmentation, recipe.augmentation_mode)
-        if recipe.augmentation_copies is not None:
-            arrays, selected = with_copies(arrays, selected, recipe, spec.data, store)
-            policy = build_policy(())
         self.spec = spec
         self.start_state = _start_state(spec, store)
+        self.network = network_of(spec, self.start_state, "model")
+        self.trained: nn.Module = self.network
+        seen = self._frozen(arrays, selected, store, report) if recipe.frozen_until else None
+        policy = build_policy(recipe.augmentation if seen is None else (), recipe.augmentation_mode)
+        if seen is not None:
+            arrays, selected = seen
+        elif recipe.augmentation_copies is not None:
+            arrays, selected = with_copies(arrays, selected, recipe, spec.data, store)
+            policy = build_policy(())
         balance = build(recipe.balance) if recipe.balance else None
         counts = np.bincount(arrays.labels[selected], minlength=recipe.architecture.num_classes)
         if balance is not None:
@@ -165,12 +173,11 @@ class Training:
             piece.first_sample,
             spec.most_at_once,
         )
-        self.network = network_of(spec, self.start_state, "model")
         set_dropout(self.network, recipe.dropout)
         if self.start_state is None:
             fit_initialisation(self.network, build(recipe.initialisation), self.data)
         self.module = TrialModule(
-            self.network,
+            self.trained,
             recipe.optimizer,
             self.history,
             recipe.label_smoothing,
@@ -178,15 +185,35 @@ class Training:
             spec.seed,
             piece.first_sample,
             balance.weights(counts) if balance is not None else None,
+            recipe.first_layer_rate,
         )
         self._build_callbacks(store, report, pauses)
         self.found = find_checkpoint(store, spec.key)
 
+    def _frozen(
+        self, arrays: Arrays, selected: NDArray[np.int64], store: Store, report: Report
+    ) -> tuple[Arrays, NDArray[np.int64]] | None:
+        """Freeze the first nodes; what they make of the images, where that can be kept."""
+        spec, recipe = self.spec, self.spec.recipe
+        assert recipe.frozen_until is not None
+        if self.start_state is None:
+            raise ConfigError(
+                f"frozen_until={recipe.frozen_until} keeps weights that nothing has trained; allowed is a start from a "
+                "trained network"
+            )
+        self.network.freeze(recipe.frozen_until)
+        if not can_be_kept(recipe):
+            return None
+        seen = with_features(self.network, recipe, arrays, selected, spec.data, spec.numerics, store, report)
+        if seen is not None:
+            self.trained = Tail(self.network, recipe.frozen_until)
+        return seen
+
     def _build_callbacks(self, store: Store, report: Report, pauses: bool) -> None:
         spec, recipe, piece, history = self.spec, self.spec.recipe, self.spec.slice, self.history
-        self.average = WeightAverage(self.network, build(recipe.averaging), self.data, history, piece.first_sample)
+        self.average = WeightAverage(self.trained, build(recipe.averaging), self.data, history, piece.first_sample)
         if self.start_state:
-            self.average.network.load_state_dict(section(self.start_state, "ema"))
+            self.averaged.load_state_dict(section(self.start_state, "ema"))
         self.decay = LearningRateDecay(build(recipe.schedule), recipe.learning_rate, history)
         batching = build(recipe.batching)
         self.growth = BatchGrowth(batching, recipe.batch_size, self.data, history)
@@ -254,10 +281,15 @@ class Training:
         """Go back to a checkpoint."""
         self.history.restore(checkpoint.history)
         self.network.load_state_dict(section(checkpoint.tensors, "model"))
-        self.average.network.load_state_dict(section(checkpoint.tensors, "ema"))
+        self.averaged.load_state_dict(section(checkpoint.tensors, "ema"))
         restore_optimizer(checkpoint.tensors, self.network, self.optimizer)
         self.steer.best = section(checkpoint.tensors, "best") or None
         self.data.cursor = self.spec.slice.first_sample + self.history.samples
+
+    @property
+    def averaged(self) -> Network:
+        """The network with the averaged weights."""
+        return whole(self.average.network)
 
     @property
     def spent_before(self) -> float:
@@ -271,7 +303,7 @@ class Training:
 
     def state(self) -> State:
         """What the next slice starts from. With patience, the averaged weights are those of the best look."""
-        return collect_state(self.network, self.average.network, self.optimizer)
+        return collect_state(self.network, self.averaged, self.optimizer)
 
     def result(self, started_at: float, seconds: float, folder: Path) -> TrialResult:
         """The record of this training, whose files are in `folder`."""
@@ -332,8 +364,12 @@ def fit_initialisation(network: Network, initialiser: Any, data: TrainingData) -
 def _start_state(spec: TrialSpec, store: Store) -> State | None:
     if spec.start is None:
         return None
-    path = store.folder(spec.start.kind, spec.start.key) / "state.safetensors"
-    return read_state(path)
+    state = read_state(store.folder(spec.start.kind, spec.start.key) / "state.safetensors")
+    if spec.recipe.frozen_until is not None:  # what is not trained is one network
+        frozen = spec.recipe.architecture.upstream(spec.recipe.frozen_until)
+        averaged = section(state, "ema").items()
+        state |= {f"model.{name}": tensor for name, tensor in averaged if name.partition(".")[0] in frozen}
+    return state
 
 
 def network_of(spec: TrialSpec, state: State | None, name: str) -> Network:

@@ -35,7 +35,7 @@ class _Sketch:
         self.last = name
 
 
-_KINDS = st.sampled_from(["relu", "gelu", "silu"])
+_KINDS = st.sampled_from(["relu", "gelu", "silu", "relu6"])
 
 
 def _put_conv(draw: st.DrawFn, sketch: _Sketch) -> None:
@@ -85,7 +85,9 @@ def architectures(draw: st.DrawFn) -> Architecture:
     sketch = _Sketch((channels, draw(st.integers(4, 8)), draw(st.integers(4, 8))))
     if draw(st.booleans()):
         sketch.put(description.Standardise, mean=(0.3,) * channels, std=(0.5,) * channels)
-    for step in draw(st.lists(st.sampled_from("cccnnaaprdg"), max_size=7)):
+    if draw(st.integers(0, 3)) == 0:
+        sketch.put(description.Resize, height=draw(st.integers(4, 10)), width=draw(st.integers(4, 10)))
+    for step in draw(st.lists(st.sampled_from("cccnnaaprdgz"), max_size=7)):
         _put(draw, sketch, step)
     if draw(st.booleans()):
         sketch.put(description.Flatten)
@@ -111,6 +113,8 @@ def _put(draw: st.DrawFn, sketch: _Sketch, step: str) -> None:
             _put_pool(draw, sketch)
         case "r":
             _put_residual(draw, sketch)
+        case "z":
+            sketch.put(description.Pad, before=draw(st.integers(0, 1)), after=draw(st.integers(0, 2)))
         case "d":
             sketch.put(description.Dropout, rate=0.25)
         case "u":

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import pytorch_lightning as pl
 
 from modules.training.history import History
+from modules.training.optimizer import RATE_FACTOR
 from modules.training.progress import Progress
 
 REVISION = 2
@@ -34,4 +35,4 @@ class LearningRateDecay(pl.Callback):
         self.current = self.learning_rate * self.schedule.factor(history.progress) * history.rate_factor
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = self.current
+                group["lr"] = self.current * group.get(RATE_FACTOR, 1.0)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from modules.training.batches import Batch, TrainingData
+from modules.training.features import whole
 from modules.training.history import History
 from modules.training.progress import Progress
 from modules.training.statistics import refresh_statistics
@@ -78,6 +79,7 @@ class WeightAverage(pl.Callback):
 
 
 def _floating_pairs(average: nn.Module, network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    ours, theirs = average.state_dict(), network.state_dict()
-    names = [name for name, tensor in ours.items() if tensor.is_floating_point()]
+    ours, theirs = whole(average).state_dict(), whole(network).state_dict()
+    trained = [name for name in ours if name.partition(".")[0] not in whole(network).frozen]
+    names = [name for name in trained if ours[name].is_floating_point()]
     return [ours[name] for name in names], [theirs[name] for name in names]

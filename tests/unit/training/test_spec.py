@@ -30,6 +30,8 @@ def recipe_changes():
         "dropout": 0.2,
         "averaging": Part(target="modules.training.averages.none.NoAverage"),
         "gradient_clip": 1.0,
+        "frozen_until": tiny_architecture().cuts()[0],
+        "first_layer_rate": 0.1,
     }
 
 
