@@ -165,15 +165,15 @@ def differences(studies: Sequence[ComparedStudy]) -> list[str]:
 
 def _difference(first: ComparedStudy, other: ComparedStudy, part: PartName, z: float) -> str:
     pair, where = f"{other.name} against {first.name} on {_WHERE[part]}", _ERRORS[part]
-    errors = first.champion.get(where), other.champion.get(where)
-    if None in errors:
+    before, after = first.champion.get(where), other.champion.get(where)
+    if before is None or after is None:
         return f"{pair}: nothing to compare, since not both have ended."
     if part in first.seen and part in other.seen and first.seen[part].are_those_of(other.seen[part]):
         return f"{pair}: {_paired(first.seen[part].wrong, other.seen[part].wrong, first.name, other.name, z)}"
     if not _same_images(first, other, part):
         return f"{pair}: nothing to compare, since they have other images there."
-    interval = unpaired_interval(*errors, _num_images(first, part), z)
-    said = _said(errors[1] - errors[0], interval)
+    interval = unpaired_interval(before, after, _num_images(first, part), z)
+    said = _said(after - before, interval)
     return f"{pair}: {said} As what each said image by image is not stored, this is the interval of two proportions."
 
 
