@@ -10,9 +10,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+INSTALLED_DOCS := $(VENV)/.installed-docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test test-full test-faults check format bench clean
+.PHONY: run test test-full test-faults check format bench docs clean
 
 run: $(INSTALLED)
 	$(BIN)/espalier run $(ARGS)
@@ -41,6 +42,9 @@ bench: $(INSTALLED_DEV)
 	$(BIN)/python -m benchmarks.lightning_overhead
 	$(BIN)/python -m benchmarks.digits
 
+docs: $(INSTALLED_DOCS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict $(ARGS)
+
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Espalier needs Python 3.11 or newer, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
@@ -55,5 +59,9 @@ $(INSTALLED_DEV): $(INSTALLED)
 	$(PIP) -e '.[dev]'
 	@touch $@
 
+$(INSTALLED_DOCS): $(INSTALLED)
+	$(PIP) -e '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

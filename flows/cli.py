@@ -31,6 +31,7 @@ examples:
   espalier config training.batch_size=64               what that resolves to, and every key there is
   espalier data data=folder data.root=DIR              a look at the images
   espalier plan data=mnist data.root=DIR               what it would cost
+  espalier compare STUDY STUDY                         two of them side by side
   espalier predict STUDY a.png b.png > predictions.csv
   espalier promote STUDY                               its bundle goes live, if it passes the gate
   espalier serve digits                                what is live of a model, over HTTP
@@ -285,6 +286,26 @@ def _studies(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _declare_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", metavar="STUDY", help="what the others are compared with")
+    parser.add_argument("others", nargs="+", metavar="STUDY", help="another one; `espalier studies` lists them")
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    names = [arguments.study, *arguments.others]
+    for name in names:
+        _check_study(name)
+        if names.count(name) > 1:
+            raise StudyError(f"study {name!r} is named {names.count(name)} times; allowed are studies that differ")
+    from rich.console import Console
+
+    from flows.comparing import read_studies
+    from modules.report.comparison import comparison
+
+    Console(highlight=False).print(comparison(read_studies(names, _home())))
+    return 0
+
+
 def _ui(arguments: argparse.Namespace) -> int:
     from flows.server import serve_ui
 
@@ -363,11 +384,22 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return int(any(finding.is_wrong for finding in findings))
 
 
+def _declare_report(parser: argparse.ArgumentParser) -> None:
+    _declare_study(parser)
+    parser.add_argument("--open", action="store_true", help="and show it in a browser")
+
+
 def _report(arguments: argparse.Namespace) -> int:
     _check_study(arguments.study)
     from flows.reporting import rewrite_report
 
-    print(rewrite_report(arguments.study, _home()))
+    page = rewrite_report(arguments.study, _home())
+    print(page)
+    if arguments.open:
+        import webbrowser
+
+        if not webbrowser.open(page.absolute().as_uri()):
+            _say("no browser is to be had here; the report is one file, which any browser opens")
     return 0
 
 
@@ -481,8 +513,12 @@ def _check_study(name: str) -> None:
 
     known = study_names(_home())
     if name not in known:
+        import difflib
+
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
         listed = ", ".join(known[-10:]) or "none yet"
-        raise StudyError(f"unknown study {name!r} under {_home()}; allowed: {listed}")
+        raise StudyError(f"unknown study {name!r} under {_home()}: {hint}allowed: {listed}")
 
 
 def _home() -> Path:
@@ -543,6 +579,7 @@ COMMANDS = {
     "data": Command("look at the images before anything is trained", _data, _declare_overrides),
     "config": Command("what a configuration resolves to", _config, _declare_overrides),
     "studies": Command("the studies there are", _studies, lambda parser: None),
+    "compare": Command("studies side by side, and whether chance explains the difference", _compare, _declare_compare),
     "server": Command("Prefect's server, with schedules, until a Ctrl-C", _server, _declare_server),
     "schedule": Command("run a study whenever it is due", _schedule, _declare_schedule),
     "ui": Command("show Prefect's and MLflow's pages", _ui, lambda parser: None),
@@ -551,7 +588,7 @@ COMMANDS = {
     ),
     "gc": Command("remove what no ledger and no study under way needs; asks first", _gc, _declare_gc),
     "sync": Command("write studies into MLflow again, from the store", _sync, _declare_sync),
-    "report": Command("write a study's report again", _report, _declare_study),
+    "report": Command("write a study's report again", _report, _declare_report),
     "credit": Command("what each automation of a study bought, by leaving it out", _credit, _declare_credit),
     "replay": Command("rebuild a study's winner from its ledger, to the same bits", _replay, _declare_study),
     "predict": Command("the classes of images, as CSV", _predict, _declare_predict),

@@ -24,6 +24,7 @@ from modules.report.report import write_report as write_html
 from modules.report.summary import Champion, Counts, FrontModel, summary_of
 from modules.report.table import study_table
 from modules.report.view import LayerView, StudyView
+from modules.report.wording import headline
 from modules.search.augmentation import FoundPolicy
 from modules.search.final import Final
 from modules.search.generation import Trunk
@@ -184,7 +185,7 @@ def _write_study(
     write_html(folder / "report.html", view, drawings)
     write_text(folder / "view.json", view.model_dump_json(indent=1))
     study.folder.write("summary.json", summary)
-    _track_end(study, final, test, (*figures, folder / "data" / SHEET), summary)
+    _track_end(study, final, test, (*figures, folder / "data" / SHEET), view)
     _track_bundle(study, deployed)
     study.progress.console.print(study_table(view))
     return view
@@ -347,7 +348,7 @@ def _layers(recipe: Recipe) -> tuple[LayerView, ...]:
     )
 
 
-def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, ...], summary: dict[str, Any]) -> None:
+def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, ...], view: StudyView) -> None:
     winner = final.winner
     champion = study.runs[winner.trial.key].updated(
         confirm_loss=winner.seen.loss, confirm_error=winner.seen.error, test_loss=test.loss, test_error=test.error
@@ -360,8 +361,9 @@ def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, .
         state="completed",
         finished_at=time.time(),
         seconds=study.clock.seconds,
-        metrics=_energy_metrics(summary),
+        metrics=_energy_metrics(view.summary),
         champion=champion,
+        description=f"{headline(view)}\n\nThe whole of it is `report.html` under *Artifacts*.",
         artifacts={"": _relative(study, top), "figures": _relative(study, figures)},
     )
     _end(study, end)

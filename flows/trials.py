@@ -9,11 +9,19 @@ from modules.search.stopping import used_up
 from modules.training.spec import Slice, TrialSpec
 
 
-@task("train {role}, seed {spec.seed}")
 def train_trial(
     study: Study, spec: TrialSpec, role: str, generation: int | None = None, edit: str | None = None
 ) -> TrialResult:
     """One trial: found in the store, or trained in a worker process."""
+    place = "" if generation is None else f", generation {generation}"
+    return run_trial(study, spec, role, generation, edit, f"{edit or role}{place}")
+
+
+@task("train {called}, seed {spec.seed}")
+def run_trial(
+    study: Study, spec: TrialSpec, role: str, generation: int | None, edit: str | None, called: str
+) -> TrialResult:
+    """One trial under the name that Prefect's page shows."""
     return study.trial(spec, role, generation, edit)
 
 

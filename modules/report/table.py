@@ -45,15 +45,15 @@ def study_table(study: StudyView) -> RenderableType:
 
 
 def study_markdown(study: StudyView) -> str:
-    """The same for Prefect's and MLflow's pages."""
+    """The same for Prefect's page; what is longest comes last, since its tables are wider than a window."""
     lines = [f"# {_cell(str(study.summary.get('study', '')))}", "", _cell(headline(study)), ""]
     for heading, rows in _sections(study):
         lines += [
             f"## {heading}",
             "",
-            "| edit | what and why | effect on steer | effect on confirm | parameters | outcome |",
+            "| edit | effect on steer | effect on confirm | parameters | outcome | what and why |",
         ]
-        lines += ["| --- | --- | --- | --- | ---: | --- |", *(_markdown_row(row) for row in rows), ""]
+        lines += ["| --- | --- | --- | ---: | --- | --- |", *(_markdown_row(row) for row in rows), ""]
     lines += ["| figure | value | |", "| --- | ---: | --- |"]
     lines += [f"| {name} | {_cell(value)} | {_cell(remark)} |" for name, value, remark in key_figures(study)]
     lines += ["", *(f"- {name}: `{text}`" for name, text in _places(study))]
@@ -139,9 +139,9 @@ def _places(study: StudyView) -> list[tuple[str, str]]:
 
 def _markdown_row(row: LedgerRow) -> str:
     name = f"**{row.edit}**" if row.kept else row.edit
-    what = " ".join(filter(None, (row.description, row.reason)))
+    what = ": ".join(filter(None, (row.description, row.reason)))
     effects = (effect(row.steer_effect), effect(row.confirm_effect))
-    cells = (name, what, *effects, number(row.params), judgement(row))
+    cells = (name, *effects, number(row.params), judgement(row), what)
     return f"| {' | '.join(map(_cell, cells))} |"
 
 

@@ -11,6 +11,7 @@ from modules.architecture.description import Architecture
 from modules.data.arrays import open_arrays
 from modules.digests import digest_of
 from modules.energy.meter import MeterChoice
+from modules.evaluation.openings import opening
 from modules.evaluation.outputs import Outputs
 from modules.parts import revisions_of
 from modules.recipe import Recipe
@@ -261,11 +262,7 @@ class Laboratory:
 
     def opening(self, trial: TrialResult, part: PartName) -> tuple[str, str]:
         """Where the store keeps what a trial's weights said about a part: its kind and key."""
-        kind, digest = (
-            ("test_openings", self.data.test_digest) if part == "test" else ("observations", self.data.digest)
-        )
-        revisions = revisions_of("modules.evaluation.jobs")
-        return kind, digest_of({"weights": trial.weights_sha256, "part": part, "data": digest, "revisions": revisions})
+        return opening(trial.weights_sha256, self.data, part)
 
     def _judged(self, outputs: Outputs) -> Outputs:
         return outputs.balanced() if self.balanced else outputs

@@ -85,7 +85,9 @@ def test_a_refusal_is_fast():
     assert processor_seconds_of("run", "training.learning_rat=3") < 1.5
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["run", "seed=-1"], ["studies"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["run", "--help"], ["run", "seed=-1"], ["studies"], ["compare", "a"]]
+)
 def test_nothing_heavy_is_imported(arguments):
     code = (
         "import sys; from flows.cli import main; main(sys.argv[1:]);"
@@ -126,6 +128,8 @@ def test_help_of_run_lists_the_choices(capsys):
         (["promote", "mine"], "no bundle 'mine'"),
         (["rollback", "mine"], "nothing to go back to for 'mine'"),
         (["report", "mine"], "unknown study 'mine'"),
+        (["compare", "mine"], "STUDY"),
+        (["compare", "mine", "yours"], "unknown study 'mine'"),
         (["explain", "mine"], "IMAGE"),
         (["explain", "mine", "a.png"], "unknown study 'mine'"),
         (["run", "energy.country=DUE"], "unknown energy.country 'DUE': did you mean DEU?"),
@@ -216,6 +220,49 @@ def test_studies_are_listed_whatever_state_they_are_in(capsys, home):
     assert " 61 " in rows["good"]
     assert "unreadable" in rows["broken"]
     assert "unfinished" in rows["begun"]
+
+
+def test_studies_are_compared_as_far_as_they_came(capsys, home):
+    for name in ("mine", "yours"):
+        write_summary(home, name, json.dumps({"state": "completed", "champion": None, "seconds": 61.2}))
+        (home / "studies" / name / "settings.json").write_text(json.dumps({"seed": len(name)}))
+    assert main(["compare", "mine", "yours"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["mine", "yours"] in rows
+    assert ["seed", "4", "5"] in rows
+    assert ["state", "completed", "completed"] in rows
+
+
+def test_comparing_refuses_what_it_cannot_read(capsys, home):
+    write_summary(home, "mine", "{}")
+    write_summary(home, "yours", "{")
+    for arguments, said in (
+        (["mine", "your"], "unknown study 'your' under"),
+        (["mine", "your"], "did you mean yours? allowed: mine, yours"),
+        (["mine", "mine"], "named 2 times"),
+        (["mine", "yours"], "summary.json"),
+    ):
+        assert main(["compare", *arguments]) == 2
+        captured = capsys.readouterr()
+        assert said in captured.err
+        assert (captured.out, captured.err.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize("there_is_one", [True, False])
+def test_a_report_is_opened_if_there_is_a_browser(there_is_one, capsys, home, monkeypatch):
+    write_summary(home, "mine", "{}")
+    page, opened = home / "studies" / "mine" / "report.html", []
+    stand_in = types.ModuleType("flows.reporting")
+    stand_in.rewrite_report = lambda study, home: page
+    monkeypatch.setitem(sys.modules, "flows.reporting", stand_in)
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or there_is_one)
+    assert main(["report", "mine"]) == 0
+    assert opened == []
+    assert main(["report", "mine", "--open"]) == 0
+    assert opened == [page.as_uri()]
+    captured = capsys.readouterr()
+    assert captured.out == f"{page}\n" * 2
+    assert ("no browser" in captured.err) is not there_is_one
 
 
 def test_predictions_are_csv(capsys, home, tmp_path, monkeypatch):

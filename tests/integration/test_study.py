@@ -178,9 +178,15 @@ def test_through_prefect_and_mlflow_the_bits_are_the_same(undisturbed: Runner, r
     with sqlite3.connect(runner.home / "mlflow.db") as database:
         runs = database.execute("select name, status from runs").fetchall()
         models = database.execute("select name from model_versions").fetchall()
+        notes = database.execute("select value from tags where key = 'mlflow.note.content'").fetchall()
+    with sqlite3.connect(runner.home / "prefect" / "prefect.db") as database:
+        tasks = {name for (name,) in database.execute("select name from task_run")}
     assert len(runs) == 1 + runner.summary("tiny")["trials"]["count"]
     assert {status for _, status in runs} == {"FINISHED"}
     assert models == [("digits",)]
+    assert sum(note.startswith("A network of ") for (note,) in notes) == 1
+    (generation, *_) = json.loads((runner.home / "studies" / "tiny" / "ledger.json").read_text())["generations"]
+    assert {f"train {row['edit']}, generation 1, seed 0" for row in generation["rows"]} <= tasks
     bundle = runner.home / runner.summary("tiny")["bundle"]
     assert json.loads((bundle / "bundle.json").read_text())["parity"]["images"] == 376
     promoted = runner.run("promote", "tiny")
