@@ -28,6 +28,7 @@ from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
 from flows.selection import find_selection, say_cost, say_imbalance
 from flows.study import Study
+from flows.transfer import Planted, plan_transfer, plant_pretrained, thaw, train_planted
 from flows.translation import configured_data, configured_recipe, configured_wishes
 from flows.trials import first_step, piece_of, train_trial
 from flows.tuning import sweep, swept
@@ -109,6 +110,9 @@ def find_winner(study: Study) -> Found:
     data = load_data(study)
     remember_studies(study)
     recipe = augment_data(study, select_data(study, data))
+    planted = plant_pretrained(study, recipe)
+    if planted is not None:
+        return transfer(study, planted)
     earlier = find_earlier_winner(study)
     recipe = tune_recipe(study, size_network(study, recipe, earlier))
     plan = make_plan(study, recipe)
@@ -117,15 +121,30 @@ def find_winner(study: Study) -> Found:
     trunk = train_baseline(study, recipe, plan, earlier.start if earlier else None)
     trunk = race_optimizers(study, plan, trunk)
     trunk = tune_hyperparameters(study, plan, trunk, "before")
+    trunk, front = run_generations(study, plan, trunk)
+    if not study.settings.objective.is_pareto:
+        trunk = tune_hyperparameters(study, plan, trunk, "after")
+    return Found(plan, trunk, train_final(study, plan, trunk, front, recipe))
+
+
+def transfer(study: Study, planted: Planted) -> Found:
+    """From pretrained weights to the network that the study ends with: a head, more of the network, perhaps smaller."""
+    reporting.track_start(study, planted.first)
+    plan = plan_transfer(study, planted)
+    trunk = thaw(study, plan, train_planted(study, plan, planted), planted)
+    trunk, front = run_generations(study, plan, trunk)
+    return Found(plan, trunk, train_final(study, plan, trunk, front, planted.first))
+
+
+def run_generations(study: Study, plan: Plan, trunk: Trunk) -> tuple[Trunk, tuple[Member, ...]]:
+    """As many generations as the plan has, unless there is a reason to stop before."""
     front: tuple[Member, ...] = (Member(trunk.trained, trunk.position, trunk.lineage),)
     contests = len(trunk.generations)
     for number in range(contests + 1, contests + plan.generations + 1):
         if stop_reason(study, plan, trunk, number) is not None:
             break
         trunk, front = run_generation(study, plan, trunk, front, number)
-    if not study.settings.objective.is_pareto:
-        trunk = tune_hyperparameters(study, plan, trunk, "after")
-    return Found(plan, trunk, train_final(study, plan, trunk, front, recipe))
+    return trunk, front
 
 
 @task("load data", retries=2)

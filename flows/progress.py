@@ -89,6 +89,8 @@ class _News:
         return float((report["samples"] - self._first_samples) / max(1e-9, time.monotonic() - self._started))
 
     def _words(self, report: dict[str, Any], rate: float) -> str:
+        if "epoch" not in report:  # of images that are looked at before the training
+            return f"features · {rate:,.0f}/s"
         if report["retreats"] > self._retreats:
             self._retreats = report["retreats"]
             self.progress.say(f"{self.label}: the loss exploded; went back with half the rate", "yellow")

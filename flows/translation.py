@@ -7,6 +7,7 @@ from typing import Any
 from modules.config import Settings
 from modules.data.load import load_data
 from modules.energy.meter import MeterChoice
+from modules.pretrained.backbone import Backbone
 from modules.recipe import Recipe
 from modules.records import DataRecord, Numerics
 from modules.search.first_recipe import averaging_of, batch_size_of, first_recipe, model_of
@@ -39,6 +40,11 @@ def configured_laboratory(settings: Settings, home: Path, pool: Workers, data: D
 def configured_meter(settings: Settings) -> MeterChoice:
     """What counts the energy of a study and of its trials."""
     return MeterChoice(kind=settings.energy.meter, watts=settings.energy.watts_per_core)
+
+
+def configured_backbones(settings: Settings) -> tuple[Backbone, ...]:
+    """The networks whose pretrained weights a study may start from."""
+    return tuple(Backbone(**choice.model_dump()) for choice in settings.backbones)
 
 
 def finds_selection(settings: Settings) -> bool:

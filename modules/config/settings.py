@@ -316,8 +316,8 @@ class Settings(Section):
             return self
         if self.model.name != _DEFAULT_MODEL:
             raise ValueError(
-                f"pretrained={self.pretrained} contradicts model={self.model.name}, as the weights are those of a network "
-                "of their own; allowed is one of the two"
+                f"pretrained={self.pretrained} contradicts model={self.model.name}, as the weights are those of "
+                "another network; allowed is one of the two"
             )
         if self.search.start is not None:
             raise ValueError(

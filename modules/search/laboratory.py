@@ -9,11 +9,12 @@ import numpy as np
 
 from modules.architecture.description import Architecture
 from modules.data.arrays import open_arrays
-from modules.digests import digest_of
+from modules.digests import digest_of, sha256_of_file
 from modules.energy.meter import MeterChoice
 from modules.evaluation.openings import opening
 from modules.evaluation.outputs import Outputs
 from modules.parts import revisions_of
+from modules.pretrained.backbone import Backbone, Source
 from modules.recipe import Recipe
 from modules.records import Certificate, CurvePoint, DataRecord, Numerics, Part, PartName, RangeTest, TrialResult
 from modules.search.augmentation import Looks
@@ -180,6 +181,54 @@ class Laboratory:
             Certificate.model_validate(record["certificate"]),
             record["description"],
         )
+
+    def identify_weights(self, source: Source) -> str:
+        """Which of the networks that it may be for a file of weights fits."""
+        backbones = [backbone.model_dump(mode="json") for backbone in source.backbones]
+        job = "modules.training.pretrained.identify_weights"
+        return str(self.pool.call(job, {"file": str(source.file), "backbones": backbones})["backbone"])
+
+    def plant_weights(self, source: Source, backbone: Backbone, architecture: Architecture) -> Start:
+        """The state of a network with a file's weights and a last layer that has learnt nothing."""
+        described = architecture.model_dump(mode="json")
+        made_of = {
+            "file": sha256_of_file(source.file),
+            "backbone": backbone.model_dump(mode="json"),
+            "tensors": {name: list(spec.shape) for name, spec in architecture.tensors().items()},
+            "revisions": revisions_of("modules.training.pretrained"),
+        }
+        arguments = {
+            "file": str(source.file),
+            "backbone": backbone.model_dump(mode="json"),
+            "architecture": described,
+        }
+        key, job = digest_of(made_of), "modules.training.pretrained.plant_weights"
+        record = self._found_or_called("pretrained", key, job, arguments)
+        return Start(kind="pretrained", key=key, state_sha256=record["state_sha256"])
+
+    def fit_head(
+        self, recipe: Recipe, start: Start, num_folds: int, seed: int, report: Report
+    ) -> tuple[dict[str, Any], str]:
+        """What the last layer comes to on the frozen features before it; its record and its key in the store."""
+        arguments = {
+            "recipe": recipe.model_dump(mode="json"),
+            "start": start.model_dump(mode="json"),
+            "numerics": self.numerics.model_dump(mode="json"),
+            "num_folds": num_folds,
+            "seed": seed,
+            "curve": num_folds > 0,
+            **self._on_data,
+        }
+        parts = [recipe.selection, *recipe.augmentation]
+        revisions = _revisions("modules.training.pretrained", parts)
+        key = digest_of({**arguments, "data": self.data.digest, "revisions": revisions})
+        entry = self.store.find("heads", key)
+        if entry is None:
+            whole = {**arguments, "key": key, "home": str(self.home)}
+            self.pool.call("modules.training.pretrained.fit_head", whole, report)
+            entry = self.store.find("heads", key)
+            assert entry is not None
+        return dict(entry.record), key
 
     def latency_ms(self, architecture: Architecture) -> float:
         """Of one image, exported, on one thread; measured once, so that what it decides stays decided."""

@@ -31,7 +31,10 @@ class CurveFit(Record):
         now = self.points[-1][1]
         if high >= now:
             return f"more images: {twice:,} would bring a head from {now:.1%} to {low:.1%} to {high:.1%}: maybe nothing"
-        return f"more images would help: {twice:,} would bring a head from {now:.1%} to about {error:.1%} ({low:.1%} to {high:.1%})"
+        return (
+            f"more images would help: {twice:,} would bring a head from {now:.1%} to about {error:.1%} "
+            f"({low:.1%} to {high:.1%})"
+        )
 
 
 def fit_curve(measured: Sequence[tuple[int, float]]) -> CurveFit:

@@ -56,6 +56,7 @@ class Plan(Record):
     scratch_samples: int
     evaluate_every: int  # samples between two looks at *steer* in baseline and final training
     race_samples: int = 0  # for a race of optimisers
+    thaw_samples: int = 0  # for training more of a pretrained network than its last layer
     tuning_before_samples: int = 0  # for hyper-parameters, before the generations and after them
     tuning_after_samples: int = 0
     tries: int | None = None  # of a sweep; None: as many as its samples pay for
@@ -92,7 +93,13 @@ class Plan(Record):
     @property
     def total_samples(self) -> int:
         """All that is trained if every generation runs."""
-        searched = self.race_samples + self.tuning_before_samples + self.tuning_after_samples + self.sweep_samples
+        searched = (
+            self.race_samples
+            + self.thaw_samples
+            + self.tuning_before_samples
+            + self.tuning_after_samples
+            + self.sweep_samples
+        )
         finals = self.continued_samples + self.scratch_samples
         return self.baseline_samples + searched + self.generations * self.generation_samples + finals
 
@@ -115,6 +122,7 @@ class Wishes(Record):
     samples: int | None
     tries: int | None = None
     races: int = 0  # optimisers
+    thaws: int = 0  # gears of a pretrained network beside its last layer
     space_share: float = 0.0  # of what the search trains; 0: no space
     wh: float | None = None
 
@@ -234,12 +242,13 @@ def race_samples(entrants: int, slice_samples: int) -> int:
 def _with_recipe_search(plan: Plan, wishes: Wishes, room: float | None = None) -> Plan:
     """The plan with what its race and its hyper-parameters take: of `room`, or in proportion to the generations."""
     race = race_samples(wishes.races, plan.slice_samples)
-    plan = plan.updated(race_samples=race)
+    thaw = (wishes.thaws + 1) * plan.slice_samples if wishes.thaws else 0  # the favourite with two seeds
+    plan = plan.updated(race_samples=race, thaw_samples=thaw)
     share = wishes.space_share
     if not share:
         return plan
     generation = plan.generation_samples
-    searched = max(1, plan.generations) * generation / (1 - share) if room is None else max(0.0, room - race)
+    searched = max(1, plan.generations) * generation / (1 - share) if room is None else max(0.0, room - race - thaw)
     least = (CONTROL_SEEDS + 1 + _LEAST_TRIES) * cost(rungs_of(plan.slice_samples, RACE_RUNGS))
     tuning = int(share * searched)
     if tuning >= 2 * least:
@@ -295,7 +304,7 @@ def _within_seconds(plan: Plan, wishes: Wishes, num_train: int, calibration: Cal
         final_room = 2 * final if from_scratch else final
     pace = _pace(plan.slice_samples / _LEGS, calibration)
     plan = _with_recipe_search(plan, wishes, (room - final_room) * pace)
-    room -= (plan.race_samples + plan.tuning_before_samples + plan.tuning_after_samples) / pace
+    room -= (plan.race_samples + plan.thaw_samples + plan.tuning_before_samples + plan.tuning_after_samples) / pace
     generations = max(0, int((room - final_room) / generation))
     if wishes.generations is not None:
         generations = min(generations, wishes.generations)
@@ -346,6 +355,7 @@ def _note(plan: Plan, num_train: int) -> str:
         return f"one training of up to {plan.baseline_samples:,} samples ({epochs:.1f} epochs)"
     generations = "1 generation" if plan.generations == 1 else f"{plan.generations} generations"
     race = f", a race of optimisers of {plan.race_samples:,}" if plan.race_samples else ""
+    race += f", more of the network for {plan.thaw_samples:,}" if plan.thaw_samples else ""
     tuning = [f"{each:,}" for each in (plan.tuning_before_samples, plan.tuning_after_samples) if each]
     race += f", hyper-parameters for {' and '.join(tuning)}" if tuning else ""
     finals = "two final trainings" if plan.scratch_samples else "a final training"
@@ -419,7 +429,7 @@ def _within_samples(plan: Plan, samples: int) -> Plan:
         return plan
     names = (
         *("baseline_samples", "slice_samples", "continued_samples", "scratch_samples"),
-        *("race_samples", "tuning_before_samples", "tuning_after_samples"),
+        *("race_samples", "thaw_samples", "tuning_before_samples", "tuning_after_samples"),
     )
     amounts = {name: getattr(plan, name) for name in names if getattr(plan, name)}
     smallest = {"slice_samples": _SMALLEST_SLICE // 8}

@@ -12,6 +12,7 @@ from modules.errors import ConfigError
 from modules.pretrained.backbone import Backbone, Source
 from modules.recipe import Recipe
 from modules.records import DataRecord, Record
+from modules.search.plan import Wishes
 
 Gear = Literal["upper", "all"]
 
@@ -22,6 +23,7 @@ _FINE_TUNED = 20_000  # samples, in between
 _GAIN = 1.0  # standard errors by which larger images have to be better
 _SHARE = 0.1  # of the time, that looking at a size may take
 _PATIENCE_SECONDS = 90.0  # that it may take without a clock
+_PIECES = 8  # of a short budget, one of which a gear is judged after
 _HEAD_RATE = 1e-4  # at which a fitted head is trained on: it is there already
 
 
@@ -87,8 +89,8 @@ def check_classes(data: DataRecord, counts: Sequence[int]) -> None:
     least = min(range(len(counts)), key=lambda label: counts[label])
     if counts[least] < 2:
         raise ConfigError(
-            f"class {data.classes[least]!r} has {counts[least]} training image(s), and of fewer than 2 nothing can be said "
-            "of images that were not trained on; allowed are more images of it, or pretrained=none"
+            f"class {data.classes[least]!r} has {counts[least]} training image(s), and of fewer than 2 nothing can be "
+            "said of images that were not trained on; allowed are more images of it, or pretrained=none"
         )
 
 
@@ -162,3 +164,25 @@ def may_train(samples_per_second: float, measured_at: int, side: int, num_train:
         return True
     epochs = seconds * samples_per_second * (measured_at / side) ** 2 / num_train
     return epochs >= (_EPOCHS[0] if num_train <= FEW_IMAGES else 2)
+
+
+def transfer_wishes(wishes: Wishes, num_train: int, affordable: float | None, limited: bool) -> Wishes:
+    """What the plan of a study is asked for that starts from pretrained weights.
+
+    Generations only shrink such a network, so there are none unless limits or the configuration ask for them; a short
+    budget makes its slices shorter.
+    """
+    samples = fine_tuning_samples(num_train)
+    piece = samples // 2 if affordable is None else min(samples // 2, int(affordable / _PIECES))
+    generations = wishes.generations if wishes.generations is not None or limited else 0
+    timed = affordable is not None
+    return wishes.updated(
+        generations=generations,
+        from_scratch=False,
+        slice_samples=wishes.slice_samples or max(1, piece),
+        baseline_samples=num_train,
+        final_samples=wishes.final_samples or (None if timed else samples),
+        max_epochs=wishes.max_epochs or max(1.0, samples / num_train),
+        least_images=0,
+        thaws=wishes.thaws,
+    )

@@ -1,0 +1,292 @@
+"""A study that starts from pretrained weights: a head on frozen features, then more of the network, each judged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from flows import reporting
+from flows.evidence import confirmation_of, trained_of
+from flows.orchestration import task
+from flows.study import Study
+from flows.translation import configured_backbones, configured_limits, configured_wishes
+from flows.trials import first_step, piece_of, train_trial
+from modules.data.arrays import open_arrays
+from modules.errors import TrainingError
+from modules.pretrained.backbone import Backbone, Source, find_source
+from modules.recipe import Recipe
+from modules.records import TrialResult
+from modules.search.contest import change
+from modules.search.generation import Child, Trunk, favourite, judge_generation, next_trunk, record_generation
+from modules.search.laboratory import Inherited
+from modules.search.learning_curve import fit_curve
+from modules.search.plan import Calibration, Plan, make_plan, training_seconds
+from modules.search.proposal import Proposal
+from modules.search.rungs import cooling
+from modules.search.transfer import (
+    Fitted,
+    Gear,
+    check_classes,
+    choose_source,
+    geared,
+    head_recipe,
+    is_worth_it,
+    may_look,
+    may_train,
+    transfer_wishes,
+)
+from modules.training.spec import Slice, Start
+from modules.workers.pool import WorkerDiedError
+
+_TITLE = "gears"
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A pretrained network with a head for the study's classes, and what was found out on the way."""
+
+    first: Recipe  # everything trained, augmentation drawn anew
+    head: Recipe  # the last layer alone
+    start: Start
+    fitted: Fitted
+    calibration: Calibration | None
+
+
+def plant_pretrained(study: Study, recipe: Recipe) -> Planted | None:
+    """The network to start from, where there are weights at hand that suit the images; says why, or why not."""
+    found = find_weights(study)
+    if found is None:
+        return None
+    backbone, source = found
+    calibration, seconds = _time_for(study, recipe, backbone)
+    sides, num_train = study.settings.transfer.sides, study.laboratory.num_selected(recipe)
+    if calibration is not None and not may_train(
+        calibration.samples_per_second, sides[0], sides[0], num_train, seconds
+    ):
+        study.progress.say("from scratch: the budget does not pay for fine-tuning on so many images")
+        return None
+    fitted = choose_side(study, recipe, backbone, source, calibration, seconds)
+    first = _first(study, recipe, backbone, fitted.side)
+    scale = (sides[0] / fitted.side) ** 2
+    scaled = calibration and calibration.updated(
+        samples_per_second=calibration.samples_per_second * scale,
+        evaluation_seconds=calibration.evaluation_seconds / scale,
+    )
+    start = Start(kind="heads", key=fitted.key, state_sha256=fitted.state_sha256)
+    return Planted(first, head_recipe(first, study.settings.transfer.copies), start, fitted, scaled)
+
+
+@task("look for pretrained weights")
+def find_weights(study: Study) -> tuple[Backbone, Source] | None:
+    """Weights that suit the data; ConfigError where they were asked for and do not."""
+    settings, data = study.settings, study.laboratory.data
+    wish, backbones = settings.pretrained, configured_backbones(settings)
+    if wish == "none" or (wish == "auto" and not _leaves_it_open(study)):
+        return None
+    source = find_source(wish, backbones)
+    if source is not None and len(source.backbones) > 1:
+        name = study.laboratory.identify_weights(source)
+        source = source.updated(backbones=tuple(one for one in source.backbones if one.name == name))
+    choice = choose_source(wish, source, data, [backbone.distribution for backbone in backbones])
+    if choice.backbone is None or source is None:
+        if data.image_shape[0] > 1:
+            study.progress.say(f"from scratch: {choice.reason}")
+        return None
+    study.progress.say(f"from pretrained weights: {choice.reason}")
+    arrays = open_arrays(study.home, data)
+    counts = np.bincount(arrays.labels[arrays.indices("train")], minlength=len(data.classes))
+    check_classes(data, counts.tolist())
+    return choice.backbone, source
+
+
+def _leaves_it_open(study: Study) -> bool:
+    """Whether nothing in the configuration asks for a network or for weights of another kind."""
+    settings = study.settings
+    return (
+        settings.model.arguments.get("width", 0.0) is None
+        and settings.model.name == "first_architecture"
+        and settings.search.start is None
+        and settings.search.kind != "sweep"
+        and not settings.objective.is_pareto
+    )
+
+
+def _time_for(study: Study, recipe: Recipe, backbone: Backbone) -> tuple[Calibration | None, float | None]:
+    wishes = configured_wishes(study.settings)
+    if not wishes.needs_calibration:
+        return None, None
+    measured = study.decided(
+        "pace of the pretrained network",
+        lambda: study.laboratory.calibrate(
+            _first(study, recipe, backbone, study.settings.transfer.sides[0])
+        ).model_dump(mode="json"),
+    )
+    calibration = Calibration.model_validate(measured)
+    seconds = study.decided(
+        "seconds for fine-tuning",
+        lambda: training_seconds(wishes, calibration, study.clock.seconds, study.energy.wh),
+    )
+    return calibration, seconds
+
+
+def _first(study: Study, recipe: Recipe, backbone: Backbone, side: int) -> Recipe:
+    data, transfer = study.laboratory.data, study.settings.transfer
+    architecture = backbone.family.architecture(data.image_shape, len(data.classes), side)
+    rate = study.settings.training.learning_rate or transfer.learning_rate
+    return recipe.updated(architecture=architecture, learning_rate=rate, first_layer_rate=transfer.first_layer_rate)
+
+
+def choose_side(
+    study: Study,
+    recipe: Recipe,
+    backbone: Backbone,
+    source: Source,
+    calibration: Calibration | None,
+    seconds: float | None,
+) -> Fitted:
+    """Heads on images of growing size, for as long as that pays: the size is decided once."""
+    sides, num_train = study.settings.transfer.sides, study.laboratory.num_selected(recipe)
+    best: Fitted | None = None
+    for side in sides:
+        if best is not None and not _has_time(study, best, side, calibration, num_train, seconds):
+            study.progress.say(f"images of {side} pixels would take too long to look at")
+            break
+        fitted = fit_head(study, recipe, backbone, source, side)
+        how = "that it was not fitted to" if num_train < study.settings.transfer.fold_images else "of steer"
+        study.progress.say(
+            f"a head on features of {side} pixels: {fitted.error:.1%} ± {1.96 * fitted.standard_error:.1%} of "
+            f"{fitted.asked:,} images {how} wrong (features {fitted.feature_seconds:.1f} s, head "
+            f"{fitted.head_seconds:.1f} s)"
+        )
+        if best is not None and not is_worth_it(best, fitted):
+            break
+        best = fitted
+    assert best is not None
+    curve = [(images, error) for images, error, _ in best.curve]
+    curve += [(best.images, best.error)] if best.curve else []
+    if curve:
+        fit = fit_curve(curve)
+        study.folder.write("learning_curve.json", fit.model_dump(mode="json"))
+        study.learnt("more images", fit.sentence)
+    return best
+
+
+def _has_time(
+    study: Study, smaller: Fitted, side: int, calibration: Calibration | None, num_train: int, seconds: float | None
+) -> bool:
+    """Settled once, as it depends on how long smaller images took."""
+
+    def decide() -> bool:
+        smallest = study.settings.transfer.sides[0]
+        pays = calibration is None or may_train(calibration.samples_per_second, smallest, side, num_train, seconds)
+        return pays and may_look(smaller, side, seconds)
+
+    return bool(study.decided(f"look at {side} pixels", decide))
+
+
+@task("fit a head on {side} pixels")
+def fit_head(study: Study, recipe: Recipe, backbone: Backbone, source: Source, side: int) -> Fitted:
+    """The last layer, fitted to features of images of a size."""
+    transfer = study.settings.transfer
+    head = head_recipe(_first(study, recipe, backbone, side), transfer.copies)
+    start = study.laboratory.plant_weights(source, backbone, head.architecture)
+    few = study.laboratory.num_selected(recipe) < transfer.fold_images
+    with study.progress.trial(f"head on {side} pixels") as report:
+        record, key = study.laboratory.fit_head(head, start, transfer.folds if few else 0, study.settings.seed, report)
+    return Fitted(key=key, side=side, **record)
+
+
+@task("plan")
+def plan_transfer(study: Study, planted: Planted) -> Plan:
+    """Turn the budget into samples, once: a study that goes on keeps its plan."""
+    kept = study.folder.read("plan.json")
+    plan = Plan.model_validate(kept) if kept else _new_plan(study, planted)
+    study.folder.write("plan.json", plan.model_dump(mode="json"))
+    study.progress.say(f"plan: {plan.note}")
+    return plan
+
+
+def _new_plan(study: Study, planted: Planted) -> Plan:
+    wishes, calibration = configured_wishes(study.settings), planted.calibration
+    num_train = study.laboratory.num_selected(planted.first)
+    affordable = None
+    if calibration is not None:
+        seconds = training_seconds(wishes, calibration, study.clock.seconds, study.energy.wh)
+        affordable = seconds * calibration.samples_per_second
+    limited = any(configured_limits(study.settings).given())
+    wishes = wishes.updated(thaws=len(study.settings.transfer.gears), races=0)
+    wishes = transfer_wishes(wishes, num_train, affordable, limited)
+    return make_plan(wishes, num_train, calibration, study.clock.seconds, study.energy.wh)
+
+
+def train_planted(study: Study, plan: Plan, planted: Planted) -> Trunk:
+    """What the study begins with: everything fine-tuned where nothing is searched, else the head."""
+    searched = study.settings.search.kind != "none"
+    recipe = planted.head.updated(schedule=cooling()) if searched else planted.first
+    piece = piece_of(study, plan.baseline_samples, plan.evaluate_every)
+    spec = study.laboratory.spec(recipe, piece, study.seed(0), planted.start)
+    trial = train_trial(study, spec, "head" if searched else "baseline")
+    return Trunk(trained=trained_of(study, recipe, trial), position=trial.samples, lineage=(first_step(spec, trial),))
+
+
+def thaw(study: Study, plan: Plan, trunk: Trunk, planted: Planted) -> Trunk:
+    """More of the network trained than its last layer: each gear from the head, cooled down, judged against it."""
+    if not plan.thaw_samples:
+        return trunk
+    number = len(trunk.generations) + 1
+    study.progress.say(f"generation {number}: more of the network than its last layer", "bold")
+    piece = piece_of(study, plan.slice_samples, plan.slice_samples, trunk.position)
+    children = [_geared_child(study, trunk, planted, gear, piece, number) for gear in study.settings.transfer.gears]
+    margin = study.settings.objective.margin
+    chosen = favourite(children, trunk.trained, trunk, margin)
+    if chosen is not None:
+        children[chosen] = _again(study, trunk, children[chosen], piece, number)
+    return judge_gears(study, trunk, children, piece, number)
+
+
+def _geared_child(study: Study, trunk: Trunk, planted: Planted, gear: Gear, piece: Slice, number: int) -> Child:
+    transfer, head = study.settings.transfer, trunk.trained.recipe
+    recipe = geared(head, planted.first, gear, planted.first.learning_rate, transfer.first_layer_rate)
+    proposal = change(head, recipe, "thaw", f"gear {gear}")
+    child = Child(proposal, f"train {'the upper blocks' if gear == 'upper' else 'everything'}")
+    try:
+        inherited, trial = _trained(study, trunk, proposal, piece, 0, number)
+    except (TrainingError, WorkerDiedError) as error:
+        study.count_failure()
+        return replace(child, refused=str(error))
+    trained = trained_of(study, inherited.recipe, trial)
+    return replace(child, trained=trained, certificate=inherited.certificate)
+
+
+def _trained(
+    study: Study, trunk: Trunk, proposal: Proposal, piece: Slice, replicate: int, number: int
+) -> tuple[Inherited, TrialResult]:
+    head, parent = trunk.trained.recipe, trunk.trained.first
+    inherited = study.laboratory.inherit(proposal.edit, head, parent, study.seed(replicate))
+    assert isinstance(inherited, Inherited), inherited  # a recipe that was checked fits any network
+    spec = study.laboratory.spec(inherited.recipe, piece, study.seed(replicate), inherited.start)
+    return inherited, train_trial(study, spec, "edit", number, proposal.name)
+
+
+def _again(study: Study, trunk: Trunk, child: Child, piece: Slice, number: int) -> Child:
+    assert child.trained is not None
+    _, second = _trained(study, trunk, child.proposal, piece, 1, number)
+    return replace(child, trained=trained_of(study, child.trained.recipe, child.trained.first, second))
+
+
+@task("judge gears, generation {number}")
+def judge_gears(study: Study, trunk: Trunk, children: Sequence[Child], piece: Slice, number: int) -> Trunk:
+    """Judge on *steer*, open *confirm* for what is kept, write the ledger."""
+    control, margin = trunk.trained, study.settings.objective.margin
+    judged = judge_generation(children, control, trunk, margin)
+    kept = None if judged.kept is None else children[judged.kept].trained
+    record = record_generation(
+        number, children, control, judged, confirmation_of(study, kept, control), margin
+    ).updated(contest=_TITLE)
+    if kept is None:
+        trunk = replace(trunk, generations=(*trunk.generations, record))
+    else:
+        trunk = next_trunk(trunk, children, control, judged, record, piece.model_dump(mode="json"))
+    reporting.write_ledger(study, trunk)
+    reporting.say_generation(study, record)
+    return trunk
