@@ -131,9 +131,13 @@ def _time_for(study: Study, recipe: Recipe, backbone: Backbone) -> tuple[Calibra
 
 def _first(study: Study, recipe: Recipe, backbone: Backbone, side: int) -> Recipe:
     data, transfer = study.laboratory.data, study.settings.transfer
-    architecture = backbone.family.architecture(data.image_shape, len(data.classes), side)
-    rate = study.settings.training.learning_rate or transfer.learning_rate
-    return recipe.updated(architecture=architecture, learning_rate=rate, first_layer_rate=transfer.first_layer_rate)
+    training = study.settings.training
+    return recipe.updated(
+        architecture=backbone.family.architecture(data.image_shape, len(data.classes), side),
+        learning_rate=training.learning_rate or transfer.learning_rate,
+        first_layer_rate=transfer.first_layer_rate,
+        label_smoothing=training.label_smoothing or transfer.label_smoothing,
+    )
 
 
 def choose_side(

@@ -69,6 +69,7 @@ class Network(nn.Module):
         self.frozen = self.architecture.upstream(until)
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name.partition(".")[0] not in self.frozen)
+        self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
         """As every module's, but frozen nodes go on as when they are evaluated."""

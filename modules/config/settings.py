@@ -120,6 +120,7 @@ class TransferSettings(Section):
     gears: Annotated[tuple[Literal["upper", "all"], ...], Field(strict=False)]
     learning_rate: Positive
     first_layer_rate: Annotated[float, Field(gt=0.0, le=1.0)]
+    label_smoothing: Fraction
 
 
 class OptimizerChoice(Section):

@@ -1,6 +1,7 @@
 """Reading published weights: tensors alone, whatever the file claims to be, under the names of our description."""
 
 import pickle
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         except safetensors.SafetensorError as error:
             raise ConfigError(f"pretrained={path} is no whole safetensors file ({error}); allowed is another") from None
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of other pickles than its own, which are refused below
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise ConfigError(
             f"pretrained={path} holds pickled objects, which could run code, so it was not opened; allowed are "

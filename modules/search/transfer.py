@@ -120,6 +120,7 @@ def head_recipe(recipe: Recipe, copies: int) -> Recipe:
         augmentation_copies=copies if recipe.augmentation and copies else None,
         augmentation=recipe.augmentation if copies else (),
         mixing=None,
+        label_smoothing=0.0,
         learning_rate=_HEAD_RATE,
     )
 
@@ -136,6 +137,7 @@ def geared(recipe: Recipe, first: Recipe, gear: Gear, rate: float, first_layer_r
         augmentation=recipe.augmentation if kept else first.augmentation,
         augmentation_copies=recipe.augmentation_copies if kept else first.augmentation_copies,
         mixing=None if kept else first.mixing,
+        label_smoothing=first.label_smoothing,
         learning_rate=rate,
         first_layer_rate=math.sqrt(first_layer_rate) if kept else first_layer_rate,
     )

