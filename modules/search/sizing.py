@@ -11,7 +11,29 @@ from modules.errors import ConfigError
 from modules.search.limits import Cost, Limits
 from modules.search.plan import Calibration
 
-_WIDTHS = (4.0, 3.0, 2.5, 2.0, 1.5, 1.25, 1.0, 0.85, 0.7, 0.6, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1)
+_WIDTHS = (
+    4.0,
+    3.0,
+    2.5,
+    2.0,
+    1.5,
+    1.25,
+    1.0,
+    0.85,
+    0.7,
+    0.6,
+    0.5,
+    0.45,
+    0.4,
+    0.35,
+    0.3,
+    0.25,
+    0.2,
+    0.175,
+    0.15,
+    0.125,
+    0.1,
+)
 _USUAL = 1.0
 _EPOCHS = 30
 _MOST_PARAMS = 400_000  # a search starts from no more; what it grows has to earn it
