@@ -11,29 +11,8 @@ from modules.errors import ConfigError
 from modules.search.limits import Cost, Limits
 from modules.search.plan import Calibration
 
-_WIDTHS = (
-    4.0,
-    3.0,
-    2.5,
-    2.0,
-    1.5,
-    1.25,
-    1.0,
-    0.85,
-    0.7,
-    0.6,
-    0.5,
-    0.45,
-    0.4,
-    0.35,
-    0.3,
-    0.25,
-    0.2,
-    0.175,
-    0.15,
-    0.125,
-    0.1,
-)
+_PERCENT = (400, 300, 250, 200, 150, 125, 100, 85, 70, 60, 50, 45, 40, 35, 30, 25, 20, 17.5, 15, 12.5, 10)
+_WIDTHS = tuple(percent / 100 for percent in _PERCENT)
 _USUAL = 1.0
 _EPOCHS = 30
 _MOST_PARAMS = 400_000  # a search starts from no more; what it grows has to earn it
