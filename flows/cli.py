@@ -425,6 +425,7 @@ def _credit(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.seeds <= 100:
         raise ConfigError(f"--seeds {arguments.seeds} is out of range; allowed is 1 to 100")
     from flows.credit import AUTOMATIONS, credit_study
+    from flows.reporting import rewrite_report
     from modules.report.credit import credit_headline, credit_table
 
     only = [name.strip() for name in arguments.without.split(",") if name.strip()]
@@ -438,6 +439,7 @@ def _credit(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False)
     console.print(credit_table(credits))
     console.print(credit_headline(credits))
+    console.print(f"also in {rewrite_report(arguments.study, _home())}", soft_wrap=True)
     return 0
 
 

@@ -26,6 +26,7 @@ from modules.report.table import study_table
 from modules.report.view import LayerView, StudyView
 from modules.report.wording import headline
 from modules.search.augmentation import FoundPolicy
+from modules.search.contributions import Credits
 from modules.search.final import Final
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
@@ -416,5 +417,8 @@ def rewrite_report(study: str, home: Path) -> Path:
     view_path = folder / "view.json"
     if not view_path.exists():
         raise StudyError(f"study {study!r} has not ended yet, so there is nothing to report; run it to its end first")
-    write_html(folder / "report.html", StudyView.model_validate_json(view_path.read_text()))
+    view, credit_path = StudyView.model_validate_json(view_path.read_text()), folder / "credit.json"
+    if credit_path.exists():
+        view = view.updated(credits=Credits.model_validate_json(credit_path.read_text()))
+    write_html(folder / "report.html", view)
     return folder / "report.html"

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modules.energy.summary import UNKNOWN
 from modules.explanation.records import OneImage
 from modules.report import figures
 from modules.report.augmentation import policy_view
+from modules.report.credit import COLUMNS, credit_cells, credit_figure, credit_headline
 from modules.report.family_tree import family_tree
 from modules.report.palette import DARK, LIGHT, themed, variables
 from modules.report.reliability import reliability, reliability_caption
@@ -54,6 +55,8 @@ def draw_figures(study: StudyView) -> dict[str, str]:
     drawings |= {
         f"{tuning.when}_{name}": svg for tuning in study.tunings for name, svg in tuning_figures(tuning).items()
     }
+    if study.credits is not None and study.credits.contributions:
+        drawings["credit"] = credit_figure(study.credits)
     return {name: svg for name, svg in drawings.items() if svg is not None}
 
 
@@ -97,6 +100,7 @@ def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str
         figures=pictures,
         captions={**figures.captions(study), "reliability": reliability_caption(study)},
         tuning_captions={tuning.when: tuning_captions(tuning) for tuning in study.tunings},
+        credit=_credit_section(study),
         worst_classes=_worst_classes(study),
         plan=flattened(study.plan),
     )
@@ -131,6 +135,14 @@ def template_environment() -> "Environment":
         "significant": significant,
     }
     return environment
+
+
+def _credit_section(study: StudyView) -> dict[str, Any] | None:
+    """Headline, columns and cells of the account by `espalier credit`; None where there is none."""
+    if study.credits is None:
+        return None
+    rows = [credit_cells(one) for one in study.credits.contributions]
+    return {"headline": credit_headline(study.credits), "columns": COLUMNS, "rows": rows}
 
 
 def _worst_classes(study: StudyView) -> list[tuple[str, float, int, str]]:

@@ -9,6 +9,7 @@ from modules.explanation.records import Explanation
 from modules.records import DataRecord, Interval, Ledger, PartName, RangeTest, Record, TrialResult
 from modules.report.contact_sheet import Picture
 from modules.search.augmentation import FoundPolicy
+from modules.search.contributions import Credits
 from modules.search.selecting.found import Compared
 from modules.search.tries import Tuning
 
@@ -64,6 +65,7 @@ class StudyView(Record):
     report: str | None = None  # where the report is, and where MLflow's database is: as a person should read them
     tracking: str | None = None
     explanation: Explanation | None = None  # of the winner; None where none was asked for
+    credits: Credits | None = None  # what each automation bought; None until `espalier credit` has asked
 
     @property
     def class_errors(self) -> tuple[float | None, ...]:

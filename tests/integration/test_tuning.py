@@ -122,6 +122,7 @@ def test_credit_leaves_out_what_was_used_and_opens_no_test_set(raced: Runner) ->
     assert found["optimiser"]["error"] > credits["error"]
     assert list((raced.home / "store/test_openings").glob("??/*")) == openings
     assert "<svg" in (raced.home / "studies/raced/figures/credit.svg").read_text()
+    assert "What each automation bought" in (raced.home / "studies/raced/report.html").read_text()
     again = raced.run("credit", "raced", "--seeds", "1", "--without", "optimiser,structure,averaging,batch growth")
     assert done.stdout.endswith(again.stdout)
     assert raced.run("studies").stdout.count("raced") == 1

@@ -17,6 +17,7 @@ from modules.report.contact_sheet import Picture, pictures_of, write_contact_she
 from modules.report.palette import LIGHT
 from modules.report.report import draw_figures, one_image_html, report_html, write_figures, write_report
 from modules.report.view import SelectionView, StudyView
+from modules.search.contributions import Contribution, Credits
 from modules.search.selecting.found import Compared
 
 
@@ -345,3 +346,36 @@ def test_energy_says_how_it_is_known(view: StudyView, html: str) -> None:
     page = Page(report_html(view.updated(summary={**view.summary, "energy": measured})))
     assert "4.19 Wh" in page.text
     assert "factor of two" not in page.text
+
+
+def test_what_each_automation_bought_is_shown_once_it_is_known(view: StudyView, html: str) -> None:
+    bought = [("structure", 0.01, 0.004, 0.016), ("<averaging>", -0.002, -0.006, 0.002)]
+    credits = Credits(
+        study="made up",
+        seeds=(0, 1),
+        samples=100_000,
+        num_images=2_000,
+        error=0.05,
+        seconds=60.0,
+        contributions=tuple(
+            Contribution(
+                name=name,
+                what="nothing",
+                error=0.05 + estimate,
+                bought_error=Interval(estimate=estimate, low=low, high=high, standard_error=0.003),
+                bought_seconds=-3.0,
+                bought_wh=None,
+                params=1_000.0,
+            )
+            for name, estimate, low, high in bought
+        ),
+        unused=("selection",),
+    )
+    page = Page(report_html(view.updated(credits=credits)))
+    assert "What each automation bought" not in html
+    assert "clearly bought something: structure." in page.text
+    assert "+1.00 (+0.40 to +1.60)" in page.text
+    assert "<averaging>" in page.text
+    assert "Not used by the study: selection." in page.text
+    none = Page(report_html(view.updated(credits=credits.updated(contributions=()))))
+    assert "clearly bought something: none." in none.text
