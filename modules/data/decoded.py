@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ _KIND = "decoded"
 _SAMPLE = 1_000  # files whose headers decide about the size
 _AT_ONCE = 500  # files of one job
 _MOST_WORKERS = 16
+_SECONDS_BETWEEN_LINES = 5.0
 _NAMED = 3  # files that a note names; all are in the table of what was left out
 
 Found = Header | str  # a header, or why there is none
@@ -149,7 +151,14 @@ class _Decoders:
             return [one if isinstance(one, str) else Header(one[0], one[1], one[2], tuple(one[3])) for one in found]
 
         pieces = [(first, min(first + _AT_ONCE, len(files))) for first in range(0, len(files), _AT_ONCE)]
-        return [one for piece in self._threads.map(lambda piece: some(*piece), pieces) for one in piece]
+        found: list[Found] = []
+        said_at = time.monotonic()
+        for piece in self._threads.map(lambda piece: some(*piece), pieces):
+            found += piece
+            if time.monotonic() - said_at >= _SECONDS_BETWEEN_LINES and len(found) < len(files):
+                print(f"reading images: {len(found):,} of {len(files):,} files", flush=True)
+                said_at = time.monotonic()
+        return found
 
 
 def _allocate(path: Path, shape: tuple[int, ...]) -> None:

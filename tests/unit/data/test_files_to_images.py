@@ -146,6 +146,15 @@ def test_a_file_that_ends_its_process_is_found_and_left_out(tmp_path, monkeypatc
     assert raw.left_out == (("b/002.png", "reading it ended the process: the worker process was killed (signal 9)"),)
 
 
+def test_a_long_reading_says_how_far_it_is(tmp_path, monkeypatch, capsys):
+    write_pictures(tmp_path / "set", {"a": 12, "b": 12})
+    monkeypatch.setattr(decoded_module, "_AT_ONCE", 10)
+    monkeypatch.setattr(decoded_module, "_SECONDS_BETWEEN_LINES", 0.0)
+    read_files(read_folder(str(tmp_path / "set")), Store(tmp_path / "home" / "store"))
+    decoding = capsys.readouterr().out.splitlines()[-2:]
+    assert decoding == ["reading images: 10 of 24 files", "reading images: 20 of 24 files"]
+
+
 def test_a_colour_image_that_the_sample_did_not_show(tmp_path, monkeypatch):
     monkeypatch.setattr(decoded_module, "_SAMPLE", 2)
     root = write_pictures(tmp_path / "set", {"a": 4, "b": 4}, mode="L")
