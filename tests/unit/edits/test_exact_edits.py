@@ -11,6 +11,7 @@ from modules.edits.add_layer import AddLayer
 from modules.edits.narrow_layer import NarrowLayer
 from modules.edits.remove_layer import RemoveLayer
 from modules.edits.widen_layer import WidenLayer
+from modules.edits.widen_network import WidenNetwork
 
 START = first_architecture((1, 8, 8), 10, 50_000, (0.2,), (0.3,))
 CLASSIC = classic_architecture((1, 16, 16), 10, 1000, (0.2,), (0.3,))
@@ -70,6 +71,20 @@ def test_a_residual_group_is_widened_as_a_whole():
     assert wider.recipe.architecture.tensors()["conv5.weight"].shape == (48, 48, 3, 3)
 
 
+def test_all_groups_are_widened_at_once_and_each_new_weight_learns_or_is_about_to():
+    added = applied(AddLayer, START, node="activation2")
+    wider = applied(WidenNetwork, added.recipe.architecture, added.state)
+    widths = {name: shape[0] for name, shape in wider.recipe.architecture.shapes().items() if name.startswith("conv")}
+    assert widths == {"conv1": 24, "conv2": 48, "conv5": 48, "conv3": 96, "conv4": 96}
+    assert wider.description == "widen all 4 groups of channels by 1.5"
+    consumed = network_of(wider).get_parameter("conv3.weight").detach()
+    assert (consumed[:64, 32:] == 0).all()  # nothing new reaches what was there
+    assert float(consumed[64:, 32:].std()) > 0  # but all of it the new channels
+    network = network_of(wider).train()
+    F.cross_entropy(network(random_images(START, 16)), torch.arange(16) % 10).backward()
+    assert float(network.get_parameter("conv3.weight").grad[:64, 32:].abs().sum()) > 0
+
+
 def test_removing_an_added_layer_undoes_it():
     added = applied(AddLayer, START, node="activation2")
     back = applied(RemoveLayer, added.recipe.architecture, added.state, node="add1")
@@ -101,6 +116,7 @@ def test_widths_are_what_processors_like(size, factor, expected):
     [
         (WidenLayer, {"node": "conv1", "factor": 1.0}, "factor must be above 1 to widen, got 1.0"),
         (WidenLayer, {"node": "dense1"}, "they are the classes"),
+        (WidenNetwork, {"factor": 1.0}, "factor must be above 1 to widen, got 1.0"),
         (NarrowLayer, {"node": "conv1", "factor": 1.0}, "factor must lie between 0 and 1 to narrow, got 1.0"),
         (AddLayer, {"node": "conv1"}, "behind an activation, and 'conv1' is none; there are: activation1"),
         (AddLayer, {"node": "activation1", "kernel": 2}, "kernel must be odd"),
