@@ -16,7 +16,8 @@ from modules.config import Settings, resolve
 from modules.errors import ConfigError, StudyError
 from modules.report.credit import credit_figure
 from modules.report.report import on_white
-from modules.search.contributions import Credits, Outcome, contributions
+from modules.search.contributions import Outcome, contributions
+from modules.search.credits import Credits
 from modules.search.plan import Plan
 from modules.store import write_text
 

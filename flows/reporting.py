@@ -26,7 +26,7 @@ from modules.report.table import study_table
 from modules.report.view import LayerView, StudyView
 from modules.report.wording import headline
 from modules.search.augmentation import FoundPolicy
-from modules.search.contributions import Credits
+from modules.search.credits import Credits
 from modules.search.final import Final
 from modules.search.generation import Trunk
 from modules.search.plan import Plan

@@ -6,7 +6,7 @@ from rich.text import Text
 from modules.report.figures import figure_of, svg_of
 from modules.report.palette import LIGHT
 from modules.report.wording import NOTHING, number, percent, signed
-from modules.search.contributions import Contribution, Credits
+from modules.search.credits import Contribution, Credits
 
 COLUMNS = ("without", "instead", "error", "bought in error (95 %)", "bought in seconds", "bought in Wh", "params")
 

@@ -9,7 +9,7 @@ from modules.explanation.records import Explanation
 from modules.records import DataRecord, Interval, Ledger, PartName, RangeTest, Record, TrialResult
 from modules.report.contact_sheet import Picture
 from modules.search.augmentation import FoundPolicy
-from modules.search.contributions import Credits
+from modules.search.credits import Credits
 from modules.search.selecting.found import Compared
 from modules.search.tries import Tuning
 

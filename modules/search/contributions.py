@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from modules.records import Interval, Record
+from modules.search.credits import Contribution, Credits
 from modules.search.judging import Evidence, effect_of, pooled_noise
 
 
@@ -25,31 +25,6 @@ class Outcome(NamedTuple):
     def error(self) -> float:
         """The misclassified fraction over seeds and images."""
         return float(self.wrong.mean())
-
-
-class Contribution(Record):
-    """An automation: what the study comes to without it, and what it bought."""
-
-    name: str
-    what: str  # was put in its place
-    error: float  # without it
-    bought_error: Interval  # without minus with, a fraction
-    bought_seconds: float  # of training; below zero: it cost so many
-    bought_wh: float | None
-    params: float  # of the winner without it, a mean
-
-
-class Credits(Record):
-    """The account of `espalier credit`."""
-
-    study: str
-    seeds: tuple[int, ...]
-    samples: int  # of the plan, the same for all
-    num_images: int  # of *confirm*
-    error: float  # with all automations
-    seconds: float
-    contributions: tuple[Contribution, ...]
-    unused: tuple[str, ...] = ()  # automations that the study did without anyway
 
 
 def contributions(

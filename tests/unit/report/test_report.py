@@ -17,7 +17,7 @@ from modules.report.contact_sheet import Picture, pictures_of, write_contact_she
 from modules.report.palette import LIGHT
 from modules.report.report import draw_figures, one_image_html, report_html, write_figures, write_report
 from modules.report.view import SelectionView, StudyView
-from modules.search.contributions import Contribution, Credits
+from modules.search.credits import Contribution, Credits
 from modules.search.selecting.found import Compared
 
 

@@ -5,7 +5,7 @@ import pytest
 from modules.records import Interval
 from modules.report.credit import credit_cells, credit_figure, credit_headline
 from modules.report.tuning_figures import tuning_captions, tuning_figures
-from modules.search.contributions import Contribution, Credits
+from modules.search.credits import Contribution, Credits
 from modules.search.tries import Try, Tuning
 from modules.space import Choice, Condition, Real, Space
 

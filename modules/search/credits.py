@@ -1,0 +1,28 @@
+"""The account of what each automation of a study bought, as it is kept and shown."""
+
+from modules.records import Interval, Record
+
+
+class Contribution(Record):
+    """An automation: what the study comes to without it, and what it bought."""
+
+    name: str
+    what: str  # was put in its place
+    error: float  # without it
+    bought_error: Interval  # without minus with, a fraction
+    bought_seconds: float  # of training; below zero: it cost so many
+    bought_wh: float | None
+    params: float  # of the winner without it, a mean
+
+
+class Credits(Record):
+    """The account of `espalier credit`."""
+
+    study: str
+    seeds: tuple[int, ...]
+    samples: int  # of the plan, the same for all
+    num_images: int  # of *confirm*
+    error: float  # with all automations
+    seconds: float
+    contributions: tuple[Contribution, ...]
+    unused: tuple[str, ...] = ()  # automations that the study did without anyway
