@@ -9,13 +9,11 @@ from modules.architecture.description import (
     IMAGE,
     Add,
     Architecture,
-    Dense,
-    GlobalPool,
     MaxPool,
     Node,
     Standardise,
 )
-from modules.architecture.stages import append_activation, append_layer, scaled, stem
+from modules.architecture.stages import append_activation, append_layer, classified, scaled, stem
 
 _STEM_CHANNELS = 32
 _STAGE_CHANNELS = 56  # of the first stage; each further one has twice as many
@@ -41,9 +39,7 @@ def residual_architecture(
     while side > _LAST_SIDE:
         side, channels = side // 2, 2 * channels
         _append_stage(nodes, scaled(channels, width), pooled=True)
-    nodes.append(GlobalPool(name="global1", inputs=(nodes[-1].name,), kind="max"))
-    nodes.append(Dense(name="dense1", inputs=(nodes[-1].name,), units=num_classes))
-    return Architecture(image_shape=image_shape, num_classes=num_classes, nodes=tuple(nodes))
+    return classified(nodes, image_shape, num_classes)
 
 
 def _append_stage(nodes: list[Node], channels: int, pooled: bool) -> None:

@@ -1,8 +1,7 @@
 """A network for the fewest parameters: one convolution, then depthwise-separable ones and pools.
 
 A depthwise and a pointwise convolution with nothing but a normalisation between them (Chollet 2017, arXiv:1610.02357)
-need about a ninth of the weights of a full one. Under `objective.max_params` those buy depth and channels; a processor
-is slow at the depthwise half, so that without such a limit another network learns more in the same time.
+need about a ninth of the weights of a full one. Under `objective.max_params` what is saved buys depth and channels.
 """
 
 from itertools import chain, repeat
@@ -11,14 +10,12 @@ from modules.architecture.description import (
     IMAGE,
     Architecture,
     Conv,
-    Dense,
-    GlobalPool,
     MaxPool,
     Node,
     Norm,
     Standardise,
 )
-from modules.architecture.stages import append_activation, append_layer, scaled, stem
+from modules.architecture.stages import append_activation, append_layer, classified, scaled, stem
 
 _FIRST_CHANNELS = 64
 _STAGES = ((96,), (96, 128), (128, 128))  # channels of the layers of each; the last is repeated on large images
@@ -50,9 +47,7 @@ def separable_architecture(
         for channels in stage:
             _append_separable(nodes, scaled(before, width), scaled(channels, width))
             before = channels
-    nodes.append(GlobalPool(name="global1", inputs=(nodes[-1].name,), kind="max"))
-    nodes.append(Dense(name="dense1", inputs=(nodes[-1].name,), units=num_classes))
-    return Architecture(image_shape=image_shape, num_classes=num_classes, nodes=tuple(nodes))
+    return classified(nodes, image_shape, num_classes)
 
 
 def _append_separable(nodes: list[Node], before: int, channels: int) -> None:

@@ -1,6 +1,8 @@
-"""What the rules for a first network share: its stem, its widths, and a layer behind what is there."""
+"""What the rules for a first network share: its stem, its widths, a layer behind what is there, and its end."""
 
-from modules.architecture.description import Activation, Conv, Node, Norm
+from collections.abc import Sequence
+
+from modules.architecture.description import Activation, Architecture, Conv, Dense, GlobalPool, Node, Norm
 
 _LARGE_SIDE = 16  # images from this side on are halved by the stem
 _HUGE_SIDE = 96  # … and from this side on quartered
@@ -45,3 +47,10 @@ def append_activation(nodes: list[Node]) -> None:
     """A ReLU."""
     number = 1 + sum(isinstance(node, Activation) for node in nodes)
     nodes.append(Activation(name=f"activation{number}", inputs=(nodes[-1].name,)))
+
+
+def classified(nodes: Sequence[Node], image_shape: tuple[int, int, int], num_classes: int) -> Architecture:
+    """The whole network: behind `nodes` the maximum over the planes of each channel and a layer of classes."""
+    pool = GlobalPool(name="global1", inputs=(nodes[-1].name,), kind="max")
+    classes = Dense(name="dense1", inputs=(pool.name,), units=num_classes)
+    return Architecture(image_shape=image_shape, num_classes=num_classes, nodes=(*nodes, pool, classes))

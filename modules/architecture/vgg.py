@@ -9,14 +9,12 @@ from modules.architecture.description import (
     Activation,
     Architecture,
     Conv,
-    Dense,
-    GlobalPool,
     MaxPool,
     Node,
     Norm,
     Standardise,
 )
-from modules.architecture.stages import scaled
+from modules.architecture.stages import classified, scaled
 
 _FIRST_KERNEL = 2
 _STAGE_CHANNELS = (64, 256, 256)
@@ -46,9 +44,7 @@ def vgg_architecture(
         pooled = side >= _SMALLEST_SIDE
         _append_stage(nodes, number, scaled(channels, width), pooled)
         side = side // 2 if pooled else side
-    nodes.append(GlobalPool(name="global1", inputs=(nodes[-1].name,), kind="max"))
-    nodes.append(Dense(name="dense1", inputs=(nodes[-1].name,), units=num_classes))
-    return Architecture(image_shape=image_shape, num_classes=num_classes, nodes=tuple(nodes))
+    return classified(nodes, image_shape, num_classes)
 
 
 def _append_stage(nodes: list[Node], number: int, channels: int, pooled: bool) -> None:
