@@ -12,10 +12,12 @@ is fixed beforehand: 95 % of what the default network ends with.
 - edits: an `espalier run` of so many generations, and cooled down after each of some numbers of them: only the training
   that leads there and one cooling down count, as in a study that had stopped there;
 - random: networks drawn evenly from the space, each trained to the end;
-- TPE with Hyperband: Optuna's, which stops the worse ones before they are cooled down.
+- TPE with Hyperband: Optuna's, which stops the worse ones before they are cooled down;
+- longer: no search at all, the default network trained for longer before it is cooled down. What edits reach that it
+  does not is theirs; what both reach is the trunk's, which trains on while it is searched.
 
-The other two get --patience times the operations that edits needed in all. A fifth of the images unless overrides say
-otherwise.
+The others get up to --patience times the operations that edits needed in all. A fifth of the images unless overrides
+say otherwise.
 """
 
 import argparse
@@ -42,9 +44,10 @@ _SHARE_OF_DEFAULT = 0.95  # of the default network's loss: the target
 _GOAL = 3.0  # times fewer operations than the better of the others
 _SEGMENT = 8_000  # samples between two looks, and a slice of the study
 _SEGMENTS = 4  # at a constant rate, then
+_LONGER = (6, 8, 12, 16, 24, 32)  # segments of the default network without a search
 _COOLING = 40_000  # samples
 _GENERATIONS = (1, 2, 3, 4, 6, 8)
-_EDITS = "[add_layer,widen_layer,narrow_layer,remove_layer]"
+_EDITS = "[add_layer,widen_layer,widen_network,narrow_layer,remove_layer]"
 _WIDTHS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 _MOST_BRANCHES = 2
 _CONSTANT = Part(target="modules.training.schedules.constant.Constant", arguments={"warmup_fraction": 0.1})
@@ -60,6 +63,8 @@ class Point(NamedTuple):
 
 
 Arm = list[Point]
+
+_NO_SEARCH = "longer"
 
 
 def main() -> None:
@@ -87,6 +92,7 @@ def _compare(bench: Bench, seeds: Sequence[int], arguments: argparse.Namespace) 
         edits = [default, *_edits(bench, recipe, seed, arguments.threads)]
         most = arguments.patience * edits[-1].flops
         arms = {"edits": edits, "random": scratch.random(most), "TPE and Hyperband": scratch.hyperband(most)}
+        arms[_NO_SEARCH] = [default, *scratch.longer(most)]
         runs.append((_SHARE_OF_DEFAULT * default.loss, arms))
         _print_arms(bench, seed, *runs[-1])
     return _row(bench, seeds, runs)
@@ -156,6 +162,17 @@ class Scratch:
         flops, loss = self._train(self.recipe.architecture, lambda step, loss: False)
         return Point(flops, loss, self.recipe.architecture.params)
 
+    def longer(self, most_flops: float) -> Iterator[Point]:
+        """The first network, trained for longer and longer and then cooled down: as if each had been planned so."""
+        architecture = self.recipe.architecture
+        for segments in _LONGER:
+            flops, loss = self._train(architecture, lambda step, loss: False, segments)
+            if flops > most_flops:
+                return
+            point = Point(flops, loss, architecture.params)
+            say(f"{self.bench.name}, longer, seed {self.seed}: {segments} segments, {_said(point)}")
+            yield point
+
     def random(self, most_flops: float) -> Arm:
         """Networks drawn evenly, after the default one."""
         return self._search(optuna.samplers.RandomSampler(self.seed), optuna.pruners.NopPruner(), most_flops, "random")
@@ -204,18 +221,20 @@ class Scratch:
                 architecture = AddLayer(node=name).apply(architecture, {}).architecture
         return architecture
 
-    def _train(self, architecture: Architecture, stops: Callable[[int, float], bool]) -> tuple[float, float]:
+    def _train(
+        self, architecture: Architecture, stops: Callable[[int, float], bool], segments: int = _SEGMENTS
+    ) -> tuple[float, float]:
         """The operations and the loss at the end; infinite where `stops` said after a look that this is enough."""
         laboratory, recipe, spent = self.bench.laboratory, self.recipe.updated(architecture=architecture), 0.0
         start, position = None, 0
-        lengths = [_SEGMENT] * _SEGMENTS + [_COOLING]
+        lengths = [_SEGMENT] * segments + [_COOLING]
         for step, samples in enumerate(lengths, start=1):
-            schedule = _LINEAR if step > _SEGMENTS else _CONSTANT if step == 1 else _CONSTANT.updated(arguments={})
+            schedule = _LINEAR if step > segments else _CONSTANT if step == 1 else _CONSTANT.updated(arguments={})
             piece = Slice(samples=samples, evaluate_every=samples, first_sample=position)
             spec = laboratory.spec(recipe.updated(schedule=schedule), piece, self.seed, start)
             result = laboratory.found(spec) or laboratory.train(spec, lambda progress: None)
             spent += _flops(result)
-            if step <= _SEGMENTS and stops(step, result.steer_loss):
+            if step <= segments and stops(step, result.steer_loss):
                 return spent, math.inf
             start = Start(kind="trials", key=result.key, state_sha256=result.state_sha256)
             position += samples
@@ -245,12 +264,17 @@ def _print_arms(bench: Bench, seed: int, target: float, arms: dict[str, Arm]) ->
     print_table(f"Inheriting weights against starting over: {bench.name}, seed {seed}", columns, lines)
 
 
+def _ratio(others: float, ours: float) -> float:
+    return others / ours if math.isfinite(others) or math.isfinite(ours) else math.nan
+
+
 def _row(bench: Bench, seeds: Sequence[int], runs: Sequence[tuple[float, dict[str, Arm]]]) -> Row:
-    ratios = []
+    ratios, unsearched = [], []
     for target, arms in runs:
         ours = flops_to(target, arms["edits"])
-        others = min(flops_to(target, arm) for name, arm in arms.items() if name != "edits")
-        ratios.append(others / ours if math.isfinite(others) or math.isfinite(ours) else math.nan)
+        others = min(flops_to(target, arm) for name, arm in arms.items() if name not in ("edits", _NO_SEARCH))
+        ratios.append(_ratio(others, ours))
+        unsearched.append(_ratio(flops_to(target, arms[_NO_SEARCH]), ours))
     ratio = statistics.median(ratios)
     said = ", ".join(f"{each:.2f}" for each in ratios)
     return Row(
@@ -258,7 +282,8 @@ def _row(bench: Bench, seeds: Sequence[int], runs: Sequence[tuple[float, dict[st
         "over ours",
         target=f"≥ {_GOAL:g}×",
         value=ratio if math.isfinite(ratio) else 0.0,
-        shown=f"{ratio:.2f}× ({said}; inf: only edits came there, 0: only the others)",
+        shown=f"{ratio:.2f}× ({said}; inf: only edits came there, 0: only the others); of the default network trained "
+        f"for longer, without a search: {', '.join(f'{each:.2f}' for each in unsearched)}",
         met=ratio >= _GOAL,
         seeds=f"seeds {', '.join(map(str, seeds))}",
         details={"runs": [{"target": target, "arms": arms} for target, arms in runs]},
