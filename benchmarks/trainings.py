@@ -23,7 +23,7 @@ from modules.training.spec import Slice, TrialSpec
 from modules.training.trial import Training
 from modules.workers.pool import WorkerPool
 
-_DATA = {"mnist": "mnist", "fashion": "fashion_mnist"}  # what the command line says, and the yaml
+_DATA = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}  # what the command line says, and the yaml
 
 
 @dataclass(frozen=True)
