@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LEAST_BYTES = 256 * 2**20  # what is smaller may as well stay in memory
-_FAULT_BYTES = 64 * 2**10  # what the kernel maps around a page that is asked for
+_FAULT_BYTES = 2 * 2**20  # what a kernel with large folios maps around a page that is asked for (Linux 6.18)
 
 
 class Mapped(np.memmap):
