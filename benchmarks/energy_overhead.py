@@ -38,7 +38,7 @@ def main() -> None:
         settings, home, stopwatch = resolve(arguments.overrides), Path(folder), Stopwatch()
         stopwatch.watch_meters()
         data = configured_data(settings, Store(home / "store"))
-        recipe = configured_recipe(settings, data).updated(augmentation=settings.augmentation)
+        recipe = configured_recipe(settings, data).updated(augmentation=settings.augmentation.transforms)
         numerics, piece = numerics_of_this_process(), Slice(samples=_SAMPLES, evaluate_every=_SAMPLES)
         shares = []
         for seed in range(15 if arguments.full else 3):
