@@ -16,10 +16,13 @@ from modules import randomness
 from modules.architecture.description import neutral_value
 from modules.records import Record
 
-REVISION = 1
+REVISION = 2  # 2: new entries start with a mean of squared gradients
 
 Array = NDArray[np.float32]
 Tensors = dict[str, Array]
+
+# The slots in which torch's optimisers keep means or sums of squared gradients, by which they divide.
+SQUARES = frozenset({"exp_avg_sq", "square_avg", "sum"})
 # neutral: changes nothing, e.g. a scale of 1; identity: a layer that gives back what it gets
 Fill = Literal["zero", "neutral", "normal", "window_mean", "identity"]
 
@@ -42,14 +45,22 @@ def _filled(fill: Fill, shape: tuple[int, ...], std: float, seed: int, tensor: s
             return np.zeros(shape, dtype=np.float32)
 
 
+def _moment_of_new(old: Array, squares: bool) -> float:
+    return float(old.mean(dtype=np.float64)) if squares else 0.0
+
+
 class _Change(Record):
     tensor: str
 
     def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
         """Change weights; what is computed from weights is computed from the `judged` ones, for every copy alike."""
 
-    def apply_to_moments(self, moments: Tensors) -> None:
-        """Change an optimiser's moments: what is new or was rewritten starts without any."""
+    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
+        """Change an optimiser's moments: what is new or was rewritten starts without any.
+
+        But new entries of a tensor start with the mean of its squared gradients. With zero, and the tensor's count of
+        steps, the first steps of theirs would be many times as long as the learning rate.
+        """
 
 
 class Create(_Change):
@@ -80,15 +91,62 @@ class Append(_Change):
         new = _filled(self.fill, self._shape(old), self.std, seed, self.tensor, old.shape[self.dim])
         tensors[self.tensor] = np.concatenate([old, new], axis=self.dim)
 
-    def apply_to_moments(self, moments: Tensors) -> None:
-        """Zeros."""
+    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
+        """Zeros, or the mean of squares."""
         old = moments.get(self.tensor)
         if old is not None and old.ndim:
-            zeros = np.zeros(self._shape(old), dtype=old.dtype)
-            moments[self.tensor] = np.concatenate([old, zeros], axis=self.dim)
+            new = np.full(self._shape(old), _moment_of_new(old, squares), dtype=old.dtype)
+            moments[self.tensor] = np.concatenate([old, new], axis=self.dim)
 
     def _shape(self, old: Array) -> tuple[int, ...]:
         return (*old.shape[: self.dim], self.count, *old.shape[self.dim + 1 :])
+
+
+class Copy(_Change):
+    """Copies of some entries at the end of a dimension, in their order."""
+
+    op: Literal["copy"] = "copy"
+    dim: int
+    indices: tuple[int, ...]
+
+    def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
+        """Append them."""
+        tensors[self.tensor] = self._copied(tensors[self.tensor])
+
+    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
+        """Those of what was copied."""
+        old = moments.get(self.tensor)
+        if old is not None and old.ndim:
+            moments[self.tensor] = self._copied(old)
+
+    def _copied(self, old: Array) -> Array:
+        return np.concatenate([old, np.take(old, self.indices, axis=self.dim)], axis=self.dim)
+
+
+class Divide(Copy):
+    """Weights of copied inputs: each stays where it was or goes to one of the copies, drawn; elsewhere is zero.
+
+    The copies then weigh together what one did, and have gradients of their own.
+    """
+
+    op: Literal["divide"] = "divide"  # type: ignore[assignment]
+
+    def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
+        """Draw where each goes."""
+        old = tensors[self.tensor]
+        size, first = old.shape[self.dim], np.moveaxis(old, self.dim, 0)
+        origins = np.concatenate([np.arange(size), self.indices]).astype(np.int64)
+        places = np.bincount(origins, minlength=size)[origins]  # among which each entry's weights are divided
+        counters = np.arange(first.size, dtype=np.uint64).reshape(first.shape)
+        luck = randomness.uniform(seed, "edit", self.tensor, size, counters)[origins]
+        turn = np.asarray([np.count_nonzero(origins[:index] == origin) for index, origin in enumerate(origins)])
+        chosen = np.floor(luck * _beside(places, luck)) == _beside(turn, luck)
+        divided = np.where(chosen, first[origins], np.float32(0))
+        tensors[self.tensor] = np.ascontiguousarray(np.moveaxis(divided, 0, self.dim))
+
+
+def _beside(numbers: NDArray[np.int64], like: NDArray[np.float64]) -> NDArray[np.int64]:
+    return numbers.reshape(-1, *[1] * (like.ndim - 1))
 
 
 class Select(_Change):
@@ -102,7 +160,7 @@ class Select(_Change):
         """Keep those."""
         tensors[self.tensor] = np.take(tensors[self.tensor], self.indices, axis=self.dim)
 
-    def apply_to_moments(self, moments: Tensors) -> None:
+    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
         """Keep those."""
         old = moments.get(self.tensor)
         if old is not None and old.ndim:
@@ -117,16 +175,16 @@ class Pad(_Change):
 
     def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
         """Put it around."""
-        tensors[self.tensor] = self._padded(tensors[self.tensor])
+        tensors[self.tensor] = self._padded(tensors[self.tensor], 0.0)
 
-    def apply_to_moments(self, moments: Tensors) -> None:
-        """Zeros."""
+    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
+        """Zeros, or the mean of squares."""
         old = moments.get(self.tensor)
         if old is not None and old.ndim:
-            moments[self.tensor] = self._padded(old)
+            moments[self.tensor] = self._padded(old, _moment_of_new(old, squares))
 
-    def _padded(self, old: Array) -> Array:
-        return np.pad(old, [(0, 0)] * (old.ndim - 2) + [(self.width, self.width)] * 2)
+    def _padded(self, old: Array, value: float) -> Array:
+        return np.pad(old, [(0, 0)] * (old.ndim - 2) + [(self.width, self.width)] * 2, constant_values=value)
 
 
 class Crop(_Change):
@@ -139,7 +197,7 @@ class Crop(_Change):
         """Take it off."""
         tensors[self.tensor] = self._cropped(tensors[self.tensor])
 
-    def apply_to_moments(self, moments: Tensors) -> None:
+    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
         """Take it off."""
         old = moments.get(self.tensor)
         if old is not None and old.ndim:
@@ -158,7 +216,7 @@ class Drop(_Change):
         """Forget it."""
         del tensors[self.tensor]
 
-    def apply_to_moments(self, moments: Tensors) -> None:
+    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
         """Forget it."""
         moments.pop(self.tensor, None)
 
@@ -173,7 +231,7 @@ class Rename(_Change):
         """Move it."""
         tensors[self.to] = tensors.pop(self.tensor)
 
-    def apply_to_moments(self, moments: Tensors) -> None:
+    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
         """Move it."""
         if self.tensor in moments:
             moments[self.to] = moments.pop(self.tensor)
@@ -197,7 +255,7 @@ class Factorise(_Change):
         tensors[self.depthwise] = depthwise.reshape(inputs, 1, *window).astype(np.float32)
         tensors[self.pointwise] = np.ascontiguousarray(pointwise.T.reshape(outputs, inputs, 1, 1), dtype=np.float32)
 
-    def apply_to_moments(self, moments: Tensors) -> None:
+    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
         """Start without."""
         moments.pop(self.tensor, None)
 
@@ -215,7 +273,7 @@ class SumBlocks(_Change):
         shape = (*old.shape[: self.dim], -1, self.block, *old.shape[self.dim + 1 :])
         tensors[self.tensor] = old.reshape(shape).sum(axis=self.dim + 1)
 
-    def apply_to_moments(self, moments: Tensors) -> None:
+    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
         """Start without."""
         moments.pop(self.tensor, None)
 
@@ -255,7 +313,7 @@ class Scale(_Change):
         """Multiply by them."""
         tensors[self.tensor] = tensors[self.tensor] * np.asarray(self.values, dtype=np.float32)
 
-    def apply_to_moments(self, moments: Tensors) -> None:
+    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
         """Start without."""
         moments.pop(self.tensor, None)
 
@@ -281,7 +339,7 @@ class FoldNorm(_Change):
         tensors[self.tensor] = (old * scale.reshape(-1, *[1] * (old.ndim - 1))).astype(np.float32)
         tensors[self._bias] = (bias + (tensors.get(self._bias, 0.0) - mean) * scale).astype(np.float32)
 
-    def apply_to_moments(self, moments: Tensors) -> None:
+    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
         """Start without, but for the shift: the bias takes its place and has the same gradient."""
         for name in (self.tensor, self._bias, f"{self.norm}.weight"):
             moments.pop(name, None)
@@ -294,7 +352,21 @@ class FoldNorm(_Change):
 
 
 TensorChange = Annotated[
-    Create | Append | Select | Pad | Crop | Drop | Rename | Factorise | SumBlocks | Assign | Shift | Scale | FoldNorm,
+    Create
+    | Append
+    | Copy
+    | Divide
+    | Select
+    | Pad
+    | Crop
+    | Drop
+    | Rename
+    | Factorise
+    | SumBlocks
+    | Assign
+    | Shift
+    | Scale
+    | FoldNorm,
     Field(discriminator="op"),
 ]
 
@@ -312,9 +384,9 @@ def apply_changes(
     return result
 
 
-def apply_changes_to_moments(changes: Iterable[TensorChange], moments: Mapping[str, Array]) -> Tensors:
+def apply_changes_to_moments(changes: Iterable[TensorChange], moments: Mapping[str, Array], slot: str) -> Tensors:
     """The moments of one slot of an optimiser after the changes; a tensor that is new has none."""
     result = dict(moments)
     for change in changes:
-        change.apply_to_moments(result)
+        change.apply_to_moments(result, slot in SQUARES)
     return result

@@ -1,4 +1,8 @@
-"""Give a layer more channels: random on the way in, zero on the way out, so that the function stays and they learn."""
+"""Give a layer more channels: copies of those that are used most, among whose readers the weights are divided.
+
+The function stays, as in Net2Net (Chen et al. 2016, arXiv:1511.05641). But there copies share each weight by halves, so
+that they get the same gradients and stay alike; here each weight goes to one of them, and they part at once.
+"""
 
 import math
 from collections.abc import Mapping
@@ -9,10 +13,10 @@ import numpy as np
 
 from modules.architecture.channels import ChannelGroup, Slot, group_made_by, resizable_groups, resized
 from modules.architecture.description import Architecture
-from modules.edits.changes import Append, Array
-from modules.edits.edit import Edited, EditKind, SetNorm
+from modules.edits.changes import Array, Copy, Divide
+from modules.edits.edit import Edited, EditKind
 
-REVISION = 1
+REVISION = 2
 
 _BLOCK = 4  # numbers of channels are multiples of this, from twice this on: what processors are quick at
 
@@ -33,21 +37,21 @@ class WidenLayer:
         return tuple({"node": group.makers[0]} for group in resizable_groups(architecture))
 
     def apply(self, architecture: Architecture, weights: Mapping[str, Array]) -> Edited:
-        """Append channels to every tensor of the group."""
+        """Append copies of channels to every tensor of the group."""
         if self.factor <= 1:
             raise ValueError(f"factor must be above 1 to widen, got {self.factor}")
         group = group_made_by(architecture, self.node)
         size = math.ceil(_widened(group.size, self.factor) / group.block) * group.block
-        extra = size - group.size
-        changes = [_entering(slot, extra, weights) for slot in (*group.made, *group.carried)]
-        changes += [
-            Append(tensor=slot.tensor, dim=slot.dim, count=extra * slot.repeat, fill="zero") for slot in group.consumed
+        copied = _most_used(group, size - group.size, weights)
+        changes = [
+            *(Copy(tensor=slot.tensor, dim=slot.dim, indices=_entries(copied, slot)) for slot in group.made),
+            *(Copy(tensor=slot.tensor, dim=slot.dim, indices=_entries(copied, slot)) for slot in group.carried),
+            *(Divide(tensor=slot.tensor, dim=slot.dim, indices=_entries(copied, slot)) for slot in group.consumed),
         ]
         return Edited(
             resized(architecture, group, size),
             tuple(changes),
             f"widen {' and '.join(group.makers)} from {group.size} to {size} channels",
-            _new_statistics(group),
         )
 
 
@@ -57,20 +61,17 @@ def _widened(size: int, factor: float) -> int:
     return max(size // _BLOCK + 1, round(size * factor / _BLOCK)) * _BLOCK
 
 
-def _entering(slot: Slot, extra: int, weights: Mapping[str, Array]) -> Append:
-    """New entries on the way in: weights spread like those that are there, vectors neutral."""
-    old, count = weights[slot.tensor], extra * slot.repeat
-    if old.ndim == 1:
-        return Append(tensor=slot.tensor, dim=0, count=count, fill="neutral")
-    spread = float(old.std()) or float(1 / np.sqrt(old[0].size))
-    return Append(tensor=slot.tensor, dim=0, count=count, fill="normal", std=spread)
+def _most_used(group: ChannelGroup, extra: int, weights: Mapping[str, Array]) -> list[int]:
+    """So many channels, in blocks of those that are normalised together: the ones whose readers weigh them most."""
+    used = np.zeros(group.size)
+    for slot in group.consumed:
+        squares = np.moveaxis(weights[slot.tensor].astype(np.float64) ** 2, slot.dim, 0)
+        used += squares.reshape(group.size, -1).sum(axis=1)
+    order = np.argsort(-used.reshape(-1, group.block).sum(axis=1), kind="stable")
+    blocks = np.resize(order, extra // group.block)
+    return [int(block) * group.block + place for block in blocks for place in range(group.block)]
 
 
-def _new_statistics(group: ChannelGroup) -> tuple[SetNorm, ...]:
-    """The normalisations that the new channels pass, in their order."""
-    found = []
-    for slot in group.carried:
-        node, _, parameter = slot.tensor.rpartition(".")
-        if parameter == "running_mean":
-            found.append(SetNorm(node, group.size * slot.repeat))
-    return tuple(found)
+def _entries(channels: list[int], slot: Slot) -> tuple[int, ...]:
+    """The entries of some channels in a tensor's dimension."""
+    return tuple(channel * slot.repeat + place for channel in channels for place in range(slot.repeat))

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 from modules.architecture.channels import resizable_groups
 from modules.architecture.description import Architecture
 from modules.edits.changes import Array, TensorChange
-from modules.edits.edit import Calibration, Edited, EditKind
+from modules.edits.edit import Edited, EditKind
 from modules.edits.widen_layer import WidenLayer
 
-REVISION = 1
+REVISION = 2
 
 
 @dataclass(frozen=True)
@@ -28,19 +28,15 @@ class WidenNetwork:
         return ({},) if len(resizable_groups(architecture)) > 1 else ()
 
     def apply(self, architecture: Architecture, weights: Mapping[str, Array]) -> Edited:
-        """Widen one group after the other: what the later ones read then has the new channels already."""
+        """Widen one group after the other: each has tensors' dimensions of its own."""
         groups = resizable_groups(architecture)
         if not groups:
             raise ValueError("no layer of this network can be widened: the numbers of their channels are not free")
         changes: list[TensorChange] = []
-        calibrations: list[Calibration] = []
         after = architecture
         for group in groups:
             widened = WidenLayer(group.makers[0], self.factor).apply(after, weights)
             after = widened.architecture
             changes += widened.changes
-            calibrations += widened.calibrations
-        order = [node.name for node in after.nodes]
-        calibrations.sort(key=lambda calibration: order.index(calibration.node))
         description = f"widen all {len(groups)} groups of channels by {self.factor:g}"
-        return Edited(after, tuple(changes), description, tuple(calibrations))
+        return Edited(after, tuple(changes), description)

@@ -2,10 +2,13 @@ import numpy as np
 import pytest
 
 from modules.edits.changes import (
+    SQUARES,
     Append,
     Assign,
+    Copy,
     Create,
     Crop,
+    Divide,
     Drop,
     Factorise,
     Pad,
@@ -112,7 +115,7 @@ def test_moments_of_what_is_new_or_rewritten_are_none_or_zero():
         Assign(tensor="b.bias", start=0, values=(3.0, 3.0, 3.0)),
         Append(tensor="elsewhere.weight", dim=0, count=1, fill="zero"),
     )
-    result = apply_changes_to_moments(changes, moments)
+    result = apply_changes_to_moments(changes, moments, "exp_avg")
     assert set(result) == {"b.bias"}
     np.testing.assert_array_equal(result["b.bias"], [1, 1, 0])
 
@@ -123,4 +126,36 @@ def test_counts_of_steps_are_left_alone():
         Append(tensor="a.weight", dim=1, count=1, fill="zero"),
         Select(tensor="a.weight", dim=0, indices=(0,)),
     )
-    assert apply_changes_to_moments(changes, steps)["a.weight"] == 7
+    assert apply_changes_to_moments(changes, steps, "step")["a.weight"] == 7
+
+
+@pytest.mark.parametrize("slot", sorted(SQUARES))
+def test_new_entries_start_with_the_mean_of_squared_gradients(slot):
+    squares = {"a.weight": np.asarray([[1.0, 3.0]], np.float32), "b.weight": np.full((1, 1, 1, 1), 2.0, np.float32)}
+    changes = (
+        Append(tensor="a.weight", dim=1, count=2, fill="zero"),
+        Pad(tensor="b.weight", width=1),
+    )
+    result = apply_changes_to_moments(changes, squares, slot)
+    np.testing.assert_array_equal(result["a.weight"], [[1, 3, 2, 2]])
+    np.testing.assert_array_equal(result["b.weight"], np.full((1, 1, 3, 3), 2.0))
+
+
+def test_copies_and_divided_weights():
+    copied = after(Copy(tensor="a.weight", dim=0, indices=(1, 1)))["a.weight"]
+    np.testing.assert_array_equal(copied, WEIGHT[[0, 1, 1, 1]])
+    weights = {"a.weight": np.arange(1, 301, dtype=np.float32).reshape(100, 3)}
+    divided = after(Divide(tensor="a.weight", dim=1, indices=(2, 0, 2)), weights=weights)["a.weight"]
+    before = weights["a.weight"]
+    np.testing.assert_array_equal(divided[:, 1], before[:, 1])
+    np.testing.assert_array_equal(divided[:, [2, 3, 5]].sum(axis=1), before[:, 2])
+    np.testing.assert_array_equal(divided[:, [0, 4]].sum(axis=1), before[:, 0])
+    assert ((divided[:, [2, 3, 5]] != 0).sum(axis=1) == 1).all()
+    shares = (divided[:, [2, 3, 5]] != 0).mean(axis=0)
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.15)
+
+
+def test_copies_take_their_moments_along():
+    moments = {"a.weight": WEIGHT}
+    result = apply_changes_to_moments([Divide(tensor="a.weight", dim=1, indices=(3,))], moments, "exp_avg")
+    np.testing.assert_array_equal(result["a.weight"], np.concatenate([WEIGHT, WEIGHT[:, 3:4]], axis=1))
