@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="three seeds")
     parser.add_argument("--seeds", type=int, nargs="+")
     parser.add_argument("--patience", type=float, default=3.0, help="how often the operations of edits the others get")
+    parser.add_argument("--segment", type=int, default=_SEGMENT, help="samples between two looks, and a slice of edits")
     arguments = parser.parse_intermixed_args()
     seeds = arguments.seeds or list(range(3 if arguments.full else 1))
     if not any(argument.startswith("selection") for argument in arguments.arguments):
@@ -87,9 +88,9 @@ def _compare(bench: Bench, seeds: Sequence[int], arguments: argparse.Namespace) 
     for seed in seeds:
         recipe = bench.recipe()
         recipe = recipe.updated(learning_rate=bench.range_test(recipe, seed).picked)
-        scratch = Scratch(bench, recipe, seed)
+        scratch = Scratch(bench, recipe, seed, arguments.segment)
         default = scratch.default()
-        edits = [default, *_edits(bench, recipe, seed, arguments.threads)]
+        edits = [default, *_edits(bench, recipe, seed, arguments)]
         most = arguments.patience * edits[-1].flops
         arms = {"edits": edits, "random": scratch.random(most), "TPE and Hyperband": scratch.hyperband(most)}
         arms[_NO_SEARCH] = [default, *scratch.longer(most)]
@@ -98,7 +99,7 @@ def _compare(bench: Bench, seeds: Sequence[int], arguments: argparse.Namespace) 
     return _row(bench, seeds, runs)
 
 
-def _edits(bench: Bench, recipe: Recipe, seed: int, threads: int) -> Iterator[Point]:
+def _edits(bench: Bench, recipe: Recipe, seed: int, arguments: argparse.Namespace) -> Iterator[Point]:
     """Studies of more and more generations in one home, so that each goes on from what the others trained."""
     home = bench.laboratory.home / f"edits-{bench.name}-{seed}"
     for generations in _GENERATIONS:
@@ -108,11 +109,11 @@ def _edits(bench: Bench, recipe: Recipe, seed: int, threads: int) -> Iterator[Po
             f"search.generations={generations}",
             "search.patience=null",
             "search.from_scratch=false",
-            f"search.slice_samples={_SEGMENT}",
-            f"search.baseline_samples={_SEGMENTS * _SEGMENT}",
+            f"search.slice_samples={arguments.segment}",
+            f"search.baseline_samples={_SEGMENTS * arguments.segment}",
             f"search.final_samples={_COOLING}",
             f"training.learning_rate={recipe.learning_rate}",
-            f"trainer.threads={threads}",
+            f"trainer.threads={arguments.threads}",
             f"seed={seed}",
             f"study=after-{generations}",
             "prior=none",
@@ -151,8 +152,8 @@ def _said(point: Point) -> str:
 class Scratch:
     """Searches whose every network starts from nothing."""
 
-    def __init__(self, bench: Bench, recipe: Recipe, seed: int) -> None:
-        self.bench, self.recipe, self.seed = bench, recipe, seed
+    def __init__(self, bench: Bench, recipe: Recipe, seed: int, segment: int) -> None:
+        self.bench, self.recipe, self.seed, self.segment = bench, recipe, seed, segment
         architecture = recipe.architecture
         self.convolutions = [node.name for node in architecture.nodes if isinstance(node, Conv)]
         self.activations = [node.name for node in architecture.nodes if isinstance(node, Activation)]
@@ -227,7 +228,7 @@ class Scratch:
         """The operations and the loss at the end; infinite where `stops` said after a look that this is enough."""
         laboratory, recipe, spent = self.bench.laboratory, self.recipe.updated(architecture=architecture), 0.0
         start, position = None, 0
-        lengths = [_SEGMENT] * segments + [_COOLING]
+        lengths = [self.segment] * segments + [_COOLING]
         for step, samples in enumerate(lengths, start=1):
             schedule = _LINEAR if step > segments else _CONSTANT if step == 1 else _CONSTANT.updated(arguments={})
             piece = Slice(samples=samples, evaluate_every=samples, first_sample=position)
