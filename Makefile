@@ -10,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+INSTALLED_FULL := $(VENV)/.installed-full
 INSTALLED_DOCS := $(VENV)/.installed-docs
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -21,10 +22,10 @@ run: $(INSTALLED)
 test: $(INSTALLED_DEV)
 	$(BIN)/python -m pytest $(ARGS)
 
-test-full: $(INSTALLED_DEV)
+test-full: $(INSTALLED_FULL)
 	$(BIN)/python -m pytest -m full $(ARGS)
 
-test-faults: $(INSTALLED_DEV)
+test-faults: $(INSTALLED_FULL)
 	$(BIN)/python -m pytest -m faults $(ARGS)
 
 check: $(INSTALLED_DEV)
@@ -57,6 +58,10 @@ $(INSTALLED): $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(INSTALLED_DEV): $(INSTALLED)
 	$(PIP) -e '.[dev]'
+	@touch $@
+
+$(INSTALLED_FULL): $(INSTALLED_DEV)
+	$(PIP) -e '.[full,dask,ray,postgresql]'
 	@touch $@
 
 $(INSTALLED_DOCS): $(INSTALLED)

@@ -1,6 +1,5 @@
 """`espalier credit`: a study again without each of its automations in turn, under the same plan."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -202,7 +201,7 @@ def _ablation_flow(study: Study) -> None:
         "seconds": sum(run.result.seconds for run in study.runs.values()),
         "params": winner.recipe.architecture.params,
         "energy_wh": sum(filter(None, energies)) if energies and None not in energies else None,
-        "finished_at": time.time(),
+        "finished_at": study.clock.now,
     }
     study.folder.write("ended.json", ended)
 

@@ -87,6 +87,8 @@ def _winner(study: Study, trunk: Trunk, final: Final, test: Outputs, latency_ms:
         test_error=test.error,
         latency_ms=latency_ms,
         seconds=study.clock.seconds,
+        energy=study.energy.summary(study.laboratory.numerics.device, latency_ms),
+        training_wh=finalist.trial.energy_wh,
         kept_edits=tuple(f"{row.description}: {row.verdict}" for row in kept),
         versions=versions(),
     )

@@ -1,10 +1,11 @@
 """The energy that a study has used, summed over its resumptions."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modules.energy.grids import Grid
 from modules.energy.meter import Energy, Meter
+from modules.energy.summary import energy_summary
 
 if TYPE_CHECKING:
     from flows.study import StudyFolder
@@ -46,6 +47,10 @@ class EnergyAccount:
             return None
         caveat = self.meter.method_on(device).removeprefix(self.meter.method)
         return used.updated(method=used.method + caveat)
+
+    def summary(self, device: str, latency_ms: float | None) -> dict[str, Any]:
+        """So far, as summary.json and the bundle say it; `latency_ms` of the winner, None where there is none."""
+        return energy_summary(self.used_on(device), self.grid, latency_ms)
 
     @property
     def wh(self) -> float:

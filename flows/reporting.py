@@ -1,6 +1,5 @@
 """What a study says and leaves behind: lines on the console, its ledger, summary and report, its page in MLflow."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +11,6 @@ from flows.selection_reporting import selection_view
 from flows.study import Study
 from modules.data.look import look_at
 from modules.deployment.bundles import manifest_of
-from modules.energy.summary import energy_summary
 from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
 from modules.explanation.records import Explanation
@@ -199,7 +197,7 @@ def write_interrupted(study: Study, error: BaseException) -> None:
         return
     state: Literal["interrupted", "failed"] = "interrupted" if not isinstance(error, Exception) else "failed"
     study.folder.write("summary.json", _summary(study, state, None))
-    _end(study, StudyEnd(name=study.name, state=state, finished_at=time.time(), seconds=study.clock.seconds))
+    _end(study, StudyEnd(name=study.name, state=state, finished_at=study.clock.now, seconds=study.clock.seconds))
 
 
 def _end(study: Study, end: StudyEnd) -> None:
@@ -252,7 +250,7 @@ def _summary(
         seed=study.settings.seed,
         data=study.laboratory.data,
         seconds=study.clock.seconds,
-        energy=_energy(study, champion),
+        energy=study.energy.summary(study.laboratory.numerics.device, champion.latency_ms if champion else None),
         test_openings=1 if champion else 0,
         trials=Counts(count=len(study.runs), reused=study.reused, failed=study.failed),
         champion=champion,
@@ -260,15 +258,10 @@ def _summary(
         report=f"{relative}/report.html" if champion else None,
         command=study.command,
         versions=versions(),
-        finished_at=time.time(),
+        finished_at=study.clock.now,
         front=front,
         bundle=bundle,
     )
-
-
-def _energy(study: Study, champion: Champion | None) -> dict[str, Any]:
-    used = study.energy.used_on(study.laboratory.numerics.device)
-    return energy_summary(used, study.energy.grid, champion.latency_ms if champion else None)
 
 
 def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs, summary: dict[str, Any]) -> StudyView:
@@ -360,7 +353,7 @@ def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, .
     end = StudyEnd(
         name=study.name,
         state="completed",
-        finished_at=time.time(),
+        finished_at=study.clock.now,
         seconds=study.clock.seconds,
         metrics=_energy_metrics(view.summary),
         champion=champion,

@@ -165,6 +165,11 @@ class Clock:
         """Since this run of it began."""
         return time.monotonic() - self._since
 
+    @property
+    def now(self) -> float:
+        """Unix seconds; where the machine's clock was set back, what the study began with and has taken since."""
+        return max(time.time(), self.started_at + self.seconds)
+
     def keep(self) -> None:
         """Write the time down, so that a kill loses little of it."""
         self.folder.write("clock.json", {"seconds": self.seconds, "started_at": self.started_at})

@@ -8,6 +8,7 @@ import numpy as np
 from modules.deployment.calibration import expected_calibration_error
 from modules.deployment.manifest import Manifest
 from modules.deployment.winner import Winner
+from modules.energy.wording import emissions, millijoules, watt_hours
 from modules.evaluation.outputs import Outputs
 
 _Z = 1.959964  # of 95 %
@@ -31,11 +32,23 @@ def card_of(winner: Winner, manifest: Manifest, outputs: Outputs) -> dict[str, A
         "loss": f"{outputs.loss:.4f}",
         "calibration": f"{expected_calibration_error(outputs.probabilities, outputs.labels):.2%}",
         "latency_ms": f"{winner.latency_ms:.3f}",
-        "energy": "not measured" if winner.energy_wh is None else f"{winner.energy_wh:.2f} Wh",
+        **_energy(winner),
         "seconds": f"{winner.seconds:.0f}",
         "per_class": [_class_row(number, name, outputs) for number, name in enumerate(manifest.classes)],
         "architecture": winner.architecture,
         "kept_edits": winner.kept_edits,
+    }
+
+
+def _energy(winner: Winner) -> dict[str, Any]:
+    """Of the study, of the winner's last training and of an image, and how it is known: None where it is not."""
+    energy, wh, image = winner.energy, winner.training_wh, winner.energy["inference_mj"]
+    measured = bool(energy["measured"])
+    return {
+        "energy": None if energy["wh"] is None else f"{watt_hours(energy['wh'], measured)}, {emissions(energy)}",
+        "training_energy": None if wh is None else watt_hours(wh, measured),
+        "image_energy": None if image is None else millijoules(image, measured),
+        "energy_method": energy["method"],
     }
 
 

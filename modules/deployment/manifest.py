@@ -1,6 +1,11 @@
 """bundle.json: what a bundle is, for its server, for the gate, and for whoever opens it."""
 
+from typing import Any
+
+from pydantic import Field
+
 from modules.deployment.server.integrity import FORMAT
+from modules.energy.summary import UNKNOWN
 from modules.records import DataRecord, Record
 
 
@@ -57,6 +62,8 @@ class Manifest(Record):
     test_error: float
     latency_ms: float
     size_bytes: int  # of model.onnx
+    energy: dict[str, Any] = Field(default_factory=UNKNOWN.copy)  # as in summary.json
+    training_wh: float | None = None
     parity: Parity | None = None
     int8: Int8 | None = None
     gate: GateLimits

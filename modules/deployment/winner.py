@@ -1,9 +1,11 @@
 """The model that a study ends with, as a deploy target is handed it."""
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
+from modules.energy.summary import UNKNOWN
 from modules.records import DataRecord, Record
 
 
@@ -26,6 +28,7 @@ class Winner(Record):
     test_error: float
     latency_ms: float
     seconds: float  # of the study so far
-    energy_wh: float | None = None
+    energy: dict[str, Any] = Field(default_factory=UNKNOWN.copy)  # of the study so far: `energy_summary`
+    training_wh: float | None = None  # of the winner's last training alone
     kept_edits: tuple[str, ...] = ()  # of the ledger, in words
     versions: dict[str, str] = Field(default_factory=dict)

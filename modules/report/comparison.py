@@ -16,9 +16,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from modules.energy.wording import watt_hours
 from modules.evaluation.intervals import paired_interval, unpaired_interval, wilson_interval
 from modules.records import DataRecord, Ledger, PartName
-from modules.report.wording import NOTHING, duration, magnitude, number, outcome, percent, signed, watt_hours
+from modules.report.wording import NOTHING, duration, magnitude, number, outcome, percent, signed
 
 ALPHA = 0.05
 _ERRORS: dict[PartName, str] = {"test": "test_error", "confirm": "val_error"}
@@ -91,7 +92,7 @@ def _figures_of(study: ComparedStudy) -> dict[str, str]:
         "parameters": number(champion.get("params")),
         "FLOP an image": magnitude(champion.get("flops")),
         "latency": NOTHING if latency is None else f"{latency:.3f} ms",
-        "energy": watt_hours(energy.get("wh"), bool(energy.get("measured"))),
+        "energy": NOTHING if energy.get("wh") is None else watt_hours(energy["wh"], energy["measured"]),
         "time": duration(summary.get("seconds")),
         "trials": number(trials.get("count")),
     }

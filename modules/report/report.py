@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modules.energy.summary import UNKNOWN
+from modules.energy.wording import emissions, millijoules, watt_hours
 from modules.explanation.records import OneImage
 from modules.report import figures
 from modules.report.augmentation import policy_view
@@ -25,8 +26,6 @@ from modules.report.wording import (
     outcome,
     percent,
     signed,
-    significant,
-    watt_hours,
     why,
 )
 from modules.store import write_text
@@ -132,7 +131,8 @@ def template_environment() -> "Environment":
         "why": why,
         "signed": signed,
         "watt_hours": watt_hours,
-        "significant": significant,
+        "millijoules": millijoules,
+        "emissions": emissions,
     }
     return environment
 

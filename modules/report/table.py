@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from modules.energy.wording import watt_hours
 from modules.records import LedgerRow
 from modules.report.view import StudyView
 from modules.report.wording import (
@@ -14,7 +15,7 @@ from modules.report.wording import (
     champion_of,
     duration,
     effect,
-    emissions,
+    energy_remark,
     headline,
     judgement,
     key_figures,
@@ -23,7 +24,6 @@ from modules.report.wording import (
     outcome,
     percent,
     signed,
-    watt_hours,
 )
 
 
@@ -106,7 +106,7 @@ def _facts(study: StudyView) -> Table:
     energy = summary.get("energy") or {}
     if energy.get("wh") is not None:
         facts.append(
-            ("energy", f"{watt_hours(energy['wh'], energy['measured'])}, {emissions(energy)}; {energy['method']}")
+            ("energy", f"{watt_hours(energy['wh'], energy['measured'])}, {energy_remark(energy)}; {energy['method']}")
         )
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)

@@ -1,9 +1,9 @@
 """How figures are written for people, the same on the page, on the console and in Markdown."""
 
-import math
 import re
 from typing import Any
 
+from modules.energy.wording import emissions, millijoules, watt_hours
 from modules.evaluation.intervals import wilson_interval
 from modules.records import Interval, LedgerRow
 from modules.report.view import StudyView
@@ -41,30 +41,6 @@ def duration(seconds: float | None) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def significant(value: float, digits: int) -> str:
-    """0.0347 with 1 digit as `0.03`, 4183 as `4,000`."""
-    if value == 0:
-        return "0"
-    places = digits - 1 - math.floor(math.log10(abs(value)))
-    return f"{round(value, places):,.{max(0, places)}f}"
-
-
-def watt_hours(wh: float | None, measured: bool = False) -> str:
-    """Three digits of what was measured; one of what was estimated, which is good to a factor of two."""
-    if wh is None:
-        return NOTHING
-    value, unit = (wh, "Wh") if wh >= 0.1 else (1000 * wh, "mWh")
-    return f"{significant(value, 3)} {unit}" if measured else f"≈ {significant(value, 1)} {unit}"
-
-
-def emissions(energy: dict[str, Any]) -> str:
-    """What the energy emitted, and what an image costs."""
-    digits = 3 if energy["measured"] else 1
-    grid = f"{significant(energy['co2_g'], digits)} g of CO2 by {energy['grid']} ({energy['grams_per_kwh']:g} g/kWh)"
-    image = energy.get("inference_mj")
-    return grid if image is None else f"{grid}; {significant(image, digits)} mJ an image"
 
 
 def signed(value: float, digits: int = 4) -> str:
@@ -139,8 +115,15 @@ def key_figures(study: StudyView) -> list[tuple[str, str, str]]:
     if champion.get("latency_ms") is not None:
         figures.append(("Latency", f"{champion['latency_ms']:.2f} ms", "one image, one thread, median"))
     if energy.get("wh") is not None:
-        figures.append(("Energy", watt_hours(energy["wh"], energy["measured"]), emissions(energy)))
+        figures.append(("Energy", watt_hours(energy["wh"], energy["measured"]), energy_remark(energy)))
     return figures
+
+
+def energy_remark(energy: dict[str, Any]) -> str:
+    """What the energy emitted, and what an image costs."""
+    image = energy.get("inference_mj")
+    costs = "" if image is None else f"; {millijoules(image, energy['measured'])} an image"
+    return emissions(energy) + costs
 
 
 def _test_remark(study: StudyView) -> str:

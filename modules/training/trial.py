@@ -324,7 +324,7 @@ class Training:
             flops=architecture.flops,
             seconds=seconds,
             started_at=started_at,
-            finished_at=time.time(),
+            finished_at=started_at + seconds - self.spent_before,  # whatever becomes of the machine's clock
             peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             stopped_by=self.stopping.reason,
             retreats=history.retreats,

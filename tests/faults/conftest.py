@@ -2,14 +2,18 @@
 
 import json
 import os
+import shutil
 import sqlite3
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.faults.faulty_disk import Fault
+from tests.faults.postgres import INITDB, Postgres
 from tests.integration.conftest import INLINE, TINY, Runner
 
 RUN = ("run", *TINY, "study=tiny")
@@ -25,6 +29,22 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Runner:
     done = runner.run(*SERIAL)
     assert (done.returncode, done.stderr) == (0, "")
     return runner
+
+
+@pytest.fixture
+def postgres() -> Iterator[Postgres]:
+    """An empty one that runs."""
+    pytest.importorskip("psycopg2")
+    if INITDB is None:
+        pytest.skip("PostgreSQL is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="espalier-pg-"))
+    if os.getuid() == 0:
+        shutil.chown(folder, "postgres")
+    server = Postgres(folder)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def num_operations(undisturbed: Runner) -> int:

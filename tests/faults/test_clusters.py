@@ -1,13 +1,8 @@
 """A study on a real Dask cluster and on Ray, with a worker that is killed; and MLflow on a real PostgreSQL."""
 
 import os
-import shutil
 import signal
-import socket
-import subprocess
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +11,6 @@ from tests.faults.conftest import RUN, mlflow_runs, outcome, prefect_states, wei
 from tests.integration.conftest import PATIENCE, Runner
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
-
-INITDB = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
 
 
 @pytest.mark.parametrize("kind", ["dask", "ray"])
@@ -50,60 +43,6 @@ def _is_worker_of(pid: int, home: Path) -> bool:
         return b"modules.workers.main" in command and str(home).encode() in Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return False
-
-
-class Postgres:
-    """A server of its own in a folder, as the user that it wants to be."""
-
-    def __init__(self, folder: Path) -> None:
-        assert INITDB is not None
-        self.folder = folder
-        self.bin = INITDB.parent
-        self.user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port = listener.getsockname()[1]
-        self._run("initdb", "--pgdata", str(folder / "data"), "--username", "espalier", "--auth", "trust")
-
-    def start(self) -> None:
-        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1"
-        self._run(
-            "pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", str(self.folder / "log"), "-o", options, "start"
-        )
-
-    def stop(self) -> None:
-        self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", "immediate", "stop")
-
-    def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run(
-            [*self.user, str(self.bin / program), *arguments], check=True, stdout=subprocess.DEVNULL, cwd="/"
-        )
-
-    @property
-    def uri(self) -> str:
-        return f"postgresql+psycopg2://espalier@127.0.0.1:{self.port}/postgres"
-
-    def count(self, query: str) -> int:
-        import psycopg2
-
-        with psycopg2.connect(f"postgresql://espalier@127.0.0.1:{self.port}/postgres") as connection:
-            cursor = connection.cursor()
-            cursor.execute(query)
-            return int(cursor.fetchone()[0])
-
-
-@pytest.fixture
-def postgres() -> Iterator[Postgres]:
-    pytest.importorskip("psycopg2")
-    if INITDB is None:
-        pytest.skip("PostgreSQL is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="espalier-pg-"))
-    if os.getuid() == 0:
-        shutil.chown(folder, "postgres")
-    server = Postgres(folder)
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_mlflow_on_postgresql_that_is_stopped_and_started(undisturbed, tmp_path, postgres):

@@ -10,7 +10,8 @@ from flows.translation import configured_data
 from modules.config import Settings, resolve
 from modules.data.arrays import open_arrays
 from modules.data.corrections import identity_text
-from modules.deployment.promotions import live_promotion, promotions
+from modules.deployment.bundles import manifest_of
+from modules.deployment.promotions import bundle_of, live_promotion, promotions
 from modules.errors import ConfigError
 from modules.store import Store
 
@@ -45,6 +46,8 @@ def test_night_after_night(tmp_path, monkeypatch):
     assert "is live: nothing was live before" in said
     live = live_promotion("digits", home)
     assert live.study == "first"
+    manifest = manifest_of(bundle_of(live, home))
+    assert 0 < manifest.training_wh < manifest.energy["wh"]
 
     again = retrain(settings_of("second", "seed=0"), home, "run")
     assert again.startswith("the data has not changed since study first")

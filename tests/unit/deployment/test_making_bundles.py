@@ -9,7 +9,10 @@ import yaml
 from deployed import LIMITS, deploy, winner_of
 
 from modules.deployment.bundle import Bundle, is_whole
-from modules.deployment.bundles import find_bundle, load
+from modules.deployment.bundles import find_bundle, load, manifest_of
+from modules.energy.grids import find_grid
+from modules.energy.meter import Energy
+from modules.energy.summary import energy_summary
 from modules.errors import DataError, DeploymentError
 from modules.evaluation.outputs import Outputs
 
@@ -123,6 +126,22 @@ def test_the_card_says_what_it_is_good_for(good):
     card = (good / "MODEL_CARD.md").read_text()
     for words in ("| test error |", "| standing | 7 |", "Study `good`", "agree on all 20 test images", "## Limits"):
         assert words in card
+
+
+def test_the_card_and_the_manifest_say_what_energy_it_took(home, good):
+    assert "| energy of the study | not known |" in (good / "MODEL_CARD.md").read_text()
+    used = Energy(wh=0.0512, processor_seconds=46.0, method="estimate: 4 W a busy core", measured=False)
+    energy = energy_summary(used, find_grid("AUT"), latency_ms=0.02)
+    bundle = deploy(winner_of(home, "metered").updated(energy=energy, training_wh=0.0061), home)
+    card = (bundle / "MODEL_CARD.md").read_text()
+    for line in (
+        "| energy of the study | ≈ 50 mWh, 0.00",
+        "| energy of the last training of these weights | ≈ 6 mWh |",
+        "| energy of an image, one thread | ≈ 0.08 mJ |",
+        "How the energy is known: estimate: 4 W a busy core.",
+    ):
+        assert line in card
+    assert manifest_of(bundle).energy == energy
 
 
 def test_it_can_be_used_from_python(good, images):

@@ -341,7 +341,7 @@ def test_energy_says_how_it_is_known(view: StudyView, html: str) -> None:
     page = Page(html)
     assert "≈ 4 Wh" in page.text
     assert "good to a factor of two" in page.text
-    assert "2 g of CO2 by DEU (381 g for a kilowatt-hour)" in page.text
+    assert "2 g of CO2 by DEU (381 g/kWh)" in page.text
     measured = {**view.summary["energy"], "measured": True, "method": "counters", "wh": 4.19}
     page = Page(report_html(view.updated(summary={**view.summary, "energy": measured})))
     assert "4.19 Wh" in page.text

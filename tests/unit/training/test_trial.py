@@ -1,7 +1,9 @@
 """Whole trials, tiny ones: what they leave, that they repeat and go on bit for bit, that they stop, and in silence."""
 
+import itertools
 import json
 import logging
+import time
 
 import numpy as np
 import pytest
@@ -69,6 +71,14 @@ def test_what_is_stored_is_what_the_averaged_weights_say(home, data):
         np.testing.assert_array_equal(one, other)
     assert (result.steer_loss, result.steer_error) == (seen.loss, seen.error)
     assert (result.curve[-1].steer_loss, result.curve[-1].steer_error) == (seen.loss, seen.error)
+
+
+def test_a_trial_takes_as_long_as_it_takes_whatever_the_clock_is_set_to(home, data, monkeypatch):
+    readings = itertools.count()
+    monkeypatch.setattr(time, "time", lambda: 1e9 - 86400 * next(readings))
+    result = run(tiny_spec(data), home)
+    assert 0 < result.seconds < 60
+    assert result.finished_at - result.started_at == pytest.approx(result.seconds, abs=1e-3)
 
 
 def test_a_trial_learns(home, data):
