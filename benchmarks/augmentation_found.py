@@ -22,11 +22,13 @@ from scipy import stats
 
 from benchmarks.rows import Row, print_json, print_rows, print_table
 from benchmarks.trainings import Bench, add_arguments, opened_benches, say
+from flows.translation import configured_wishes
 from modules.config import resolve
 from modules.recipe import Recipe
 from modules.records import TrialResult
-from modules.search.augmentation import CONTROLS, FoundPolicy, effort
+from modules.search.augmentation import BUDGET_SHARE, CONTROLS, FoundPolicy, effort, most_trials
 from modules.search.finding import Finder
+from modules.search.plan import samples_within, training_seconds
 from modules.training.spec import TrialSpec
 
 _GIVEN = {
@@ -119,8 +121,10 @@ def _find(bench: Bench) -> FoundPolicy:
     if path.exists():
         return FoundPolicy.model_validate_json(path.read_text())
     laboratory, recipe = bench.laboratory, bench.recipe("augmentation=none")
-    candidates = resolve(["augmentation=auto", *bench.overrides]).augmentation.candidates
-    spend = effort(_MINUTES, laboratory.calibrate(recipe).samples_per_second, len(candidates))
+    settings = resolve(["augmentation=auto", f"budget.minutes={_MINUTES}", *bench.overrides])
+    candidates, calibration = settings.augmentation.candidates, laboratory.calibrate(recipe)
+    seconds = BUDGET_SHARE * training_seconds(configured_wishes(settings), calibration, 0.0, 0.0)
+    spend = effort(samples_within(seconds, calibration, most_trials(candidates)), candidates)
 
     def train(spec: TrialSpec, role: str) -> TrialResult:
         result = laboratory.found(spec) or laboratory.train(spec, lambda progress: None)

@@ -1,6 +1,6 @@
 """Do the groups behind the parts of the data hold near-duplicates together without growing huge?
 
-    python benchmarks/parts_by_content.py mnist=DIR fashion_mnist=DIR
+    python -m benchmarks.parts_by_content mnist=DIR fashion_mnist=DIR
 
 For each set: how many groups there are, the largest, the parts that came out, and how often an image keeps its group
 when it is recompressed, made noisy, dimmed or moved by a pixel (2,000 images, seed 0). Ten seconds on one core.
@@ -41,7 +41,7 @@ def variants(images: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
 
 def main(arguments: list[str]) -> None:
     for name, root in (argument.split("=", 1) for argument in arguments):
-        images = READERS[name](root).train_images
+        images = READERS[name](root).read().train_images
         keys = group_keys(images)
         sizes = np.unique(keys, return_counts=True)[1]
         alone = (sizes == 1).sum() / len(images)

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from flows import reporting
+from flows.allowance import affordable_samples
 from flows.orchestration import publish_table
 from flows.study import Study
 from modules.recipe import Recipe
 from modules.records import Part
 from modules.report.augmentation import policy_markdown
-from modules.search.augmentation import CONTROLS, Effort, FoundPolicy, effort
+from modules.search.augmentation import BUDGET_SHARE, CONTROLS, Effort, FoundPolicy, effort, most_trials
 from modules.search.finding import Finder
 
 
@@ -18,6 +19,7 @@ def augmented(study: Study, recipe: Recipe) -> Recipe:
     transforms = settings.transforms
     if settings.candidates:
         found = reporting.kept_policy(study) or find_policy(study, recipe, settings.candidates)
+        study.policy = found
         reporting.keep_policy(study, found)
         publish_table(f"augmentation-{study.name}", policy_markdown(found, study.laboratory.data.classes))
         transforms = found.transforms
@@ -27,7 +29,7 @@ def augmented(study: Study, recipe: Recipe) -> Recipe:
 
 def find_policy(study: Study, recipe: Recipe, candidates: Sequence[Part]) -> FoundPolicy:
     """By short trainings, which are trials like any other."""
-    decided = study.decided("effort of finding augmentation", lambda: _effort(study, recipe, len(candidates)))
+    decided = study.decided("effort of finding augmentation", lambda: _effort(study, recipe, candidates))
     finder = Finder(
         study.laboratory,
         Effort.model_validate(decided),
@@ -37,7 +39,7 @@ def find_policy(study: Study, recipe: Recipe, candidates: Sequence[Part]) -> Fou
     return finder.find(recipe, candidates)
 
 
-def _effort(study: Study, recipe: Recipe, num_candidates: int) -> dict[str, int]:
-    minutes = study.settings.budget.minutes
-    rate = study.laboratory.calibrate(recipe).samples_per_second if minutes is not None else 0.0
-    return dict(effort(minutes, rate, num_candidates))
+def _effort(study: Study, recipe: Recipe, candidates: Sequence[Part]) -> dict[str, int]:
+    num_trials = most_trials(candidates)
+    affordable = affordable_samples(study, recipe, BUDGET_SHARE, num_trials, "augmentation=auto")
+    return dict(effort(affordable, candidates))

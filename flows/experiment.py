@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from flows import deploying, reporting
+from flows.allowance import wishes_of
 from flows.augmentation import augmented
 from flows.contests import entrants_of, race_optimizers, tune_hyperparameters
 from flows.deploying import Deployed
@@ -29,7 +30,7 @@ from flows.orchestration import prepare, publish_table, run_flow, task
 from flows.selection import find_selection, say_cost, say_imbalance
 from flows.study import Study
 from flows.transfer import Planted, plan_transfer, plant_pretrained, thaw, train_planted
-from flows.translation import configured_data, configured_recipe, configured_wishes
+from flows.translation import configured_data, configured_recipe
 from flows.trials import first_step, piece_of, train_trial
 from flows.tuning import sweep, swept
 from modules.config import RunnerSettings, Settings, home_folder, resolve
@@ -210,9 +211,7 @@ def make_plan(study: Study, recipe: Recipe) -> Plan:
 
 
 def _new_plan(study: Study, recipe: Recipe) -> Plan:
-    wishes = configured_wishes(study.settings)
-    if study.found is not None:
-        wishes = study.found.left_of(wishes)
+    wishes = wishes_of(study)
     if wishes.races:
         wishes = wishes.updated(races=len(entrants_of(study, recipe)))
     calibration = study.laboratory.calibrate(recipe) if wishes.needs_calibration else None

@@ -5,16 +5,16 @@ from typing import Protocol
 
 import numpy as np
 
+from flows.allowance import affordable_samples
 from flows.orchestration import task
 from flows.selection_reporting import keep_selection as keep
 from flows.study import Study
-from flows.translation import configured_wishes, finds_selection
+from flows.translation import finds_selection
 from modules.data.arrays import open_arrays
 from modules.errors import ConfigError
 from modules.parts import build
 from modules.recipe import Recipe
 from modules.records import TrialResult
-from modules.search.plan import training_seconds
 from modules.search.selecting.found import FoundSelection
 from modules.search.selecting.workplace import Workplace
 from modules.training.spec import TrialSpec
@@ -22,7 +22,6 @@ from modules.training.spec import TrialSpec
 _SHARE = 0.25  # of a budget, which finding a selection may take
 _SMALLEST = 0.1  # of the epochs that were asked for; with fewer, networks say nothing of an image
 _IMBALANCED = 3  # times as many images in the largest class as in the smallest
-_FEWEST_TRIALS = 3  # that the study itself needs
 
 
 class Finder(Protocol):
@@ -86,27 +85,15 @@ def keep_selection(study: Study, recipe: Recipe, found: FoundSelection) -> Recip
 
 def _affordable(study: Study, recipe: Recipe, finder: Finder) -> float:
     """The share of the epochs asked for that a quarter of the budget pays for, at most all of them."""
-    budget, num_train = study.settings.budget, study.laboratory.data.num_images["train"]
     name = study.settings.selection.name.lower()
-    if budget.trials is not None and budget.trials < finder.num_trials + _FEWEST_TRIALS:
-        raise ConfigError(
-            f"budget.trials={budget.trials} is too small for selection={name}, which trains {finder.num_trials}; "
-            f"allowed is {finder.num_trials + _FEWEST_TRIALS} or more, or selection=none"
-        )
-    samples = finder.epochs_trained() * num_train
-    room = [samples]
-    if budget.samples is not None:
-        room.append(_SHARE * budget.samples)
-    wishes = configured_wishes(study.settings)
-    if wishes.needs_calibration:
-        calibration = study.laboratory.calibrate(recipe)
-        seconds = training_seconds(wishes, calibration, study.clock.seconds, study.energy.wh)
-        room.append(_SHARE * seconds * calibration.samples_per_second)
-    share = min(room) / samples
+    affordable = affordable_samples(study, recipe, _SHARE, finder.num_trials, f"selection={name}")
+    samples = finder.epochs_trained() * study.laboratory.data.num_images["train"]
+    room = samples if affordable is None else min(samples, affordable)
+    share = room / samples
     if share < _SMALLEST:
+        larger = f"{_SMALLEST / share:.1f} times as large" if share else "larger"
         raise ConfigError(
-            f"selection={name} trains {samples:,.0f} samples and a quarter of the budget pays for {min(room):,.0f}; "
-            f"allowed are a budget that is {_SMALLEST / share:.1f} times as large, fewer selection.epochs, or "
-            "selection=none"
+            f"selection={name} trains {samples:,.0f} samples and a quarter of the budget pays for {room:,.0f}; "
+            f"allowed are a budget that is {larger}, fewer selection.epochs, or selection=none"
         )
     return share

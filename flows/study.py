@@ -21,6 +21,7 @@ from flows.translation import configured_laboratory
 from modules.config import Settings
 from modules.errors import StudyError
 from modules.records import CurvePoint, DataRecord, TrialResult
+from modules.search.augmentation import FoundPolicy
 from modules.search.laboratory import Laboratory
 from modules.search.prior import Prior
 from modules.search.selecting.found import FoundSelection
@@ -192,6 +193,7 @@ class Study:
     reused: int = 0
     failed: int = 0
     found: FoundSelection | None = None  # the selection that trainings of this study found
+    policy: FoundPolicy | None = None  # the augmentation that trainings of this study found
     is_tracked: bool = False  # whether MLflow knows the study: trials wait until it does
     prior: Prior = field(default_factory=Prior)  # what earlier studies taught
     _laboratory: Laboratory | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flows import reporting
+from flows.allowance import wishes_of
 from flows.evidence import confirmation_of, trained_of
 from flows.orchestration import task
 from flows.study import Study
@@ -211,7 +212,7 @@ def plan_transfer(study: Study, planted: Planted) -> Plan:
 
 
 def _new_plan(study: Study, planted: Planted) -> Plan:
-    wishes, calibration = configured_wishes(study.settings), planted.calibration
+    wishes, calibration = wishes_of(study), planted.calibration
     num_train = study.laboratory.num_selected(planted.first)
     affordable = None
     if calibration is not None:

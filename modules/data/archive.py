@@ -34,7 +34,7 @@ class Archive:
         """What is known of it without reading it."""
         facts = self.path.stat()
         return digest_of(
-            [self.path.name, facts.st_size, facts.st_mtime_ns, self.classes, self.image_size, self.channels]
+            [self.path.name, facts.st_size, facts.st_ctime_ns, self.classes, self.image_size, self.channels]
         )
 
     @contextmanager
@@ -46,7 +46,7 @@ class Archive:
             yield self._members(plain)
 
     def _members(self, plain: Path) -> FileSet:
-        changed = self.path.stat().st_mtime_ns
+        changed = self.path.stat().st_ctime_ns
         found: list[tuple[str, str, tarfile.TarInfo]] = []
         passed_over: list[tuple[str, str]] = []
         try:

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ from numpy.typing import NDArray
 from modules.data.files import shown
 from modules.data.images import RawImages
 from modules.data.mapped import open_mapped
+from modules.data.packed import PackedSet
 from modules.errors import DataError
+
+REVISION = 1
 
 _NAMES = {  # how people call them: images and labels of each part
     "train": (("train_images", "train_labels"), ("x_train", "y_train"), ("images", "labels"), ("x", "y")),
@@ -27,11 +31,15 @@ _ALLOWED = "allowed are train_images and train_labels (or x_train and y_train), 
 Pair = tuple[NDArray[np.uint8], NDArray[Any]]
 
 
-def read_arrays(root: str | None = None) -> RawImages:
+def read_arrays(root: str | None = None) -> PackedSet:
     """Images (N x H x W, with channels last or first) and labels of one .npz or of a folder of .npy files."""
     if not root:
         raise DataError("data=arrays needs the .npz file, or the folder of .npy files: say data.root=PATH")
     arrays = _Arrays(Path(root).expanduser())
+    return PackedSet(arrays.paths, partial(_read, root, arrays))
+
+
+def _read(root: str, arrays: "_Arrays") -> RawImages:
     found = {part: pair for part, names in _NAMES.items() if (pair := _pair(arrays, names)) is not None}
     if "train" not in found:
         raise DataError(
@@ -69,6 +77,11 @@ class _Arrays(Mapping[str, NDArray[Any]]):
                 self._names = dict.fromkeys(archive.files, path)
         except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
             raise DataError(f"{shown(path)} is no sound .npz file ({error}); numpy.savez makes one") from error
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that they lie in."""
+        return tuple(dict.fromkeys(self._names.values()))
 
     def __iter__(self) -> Any:
         return iter(self._names)

@@ -5,6 +5,7 @@ The binary version is six files of records: a byte for the label and 3 x 32 x 32
 
 import tarfile
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,31 +16,35 @@ from modules.data.download import Remote, download_folder, fetch
 from modules.data.files import FileSet, shown
 from modules.data.folder import check_folder, read_class_folders
 from modules.data.images import RawImages
+from modules.data.packed import PackedSet
 from modules.errors import DataError
+
+REVISION = 1
 
 _CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _SHAPE = (3, 32, 32)
 _TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 _TEST = ("test_batch.bin",)
 _ARCHIVE = "cifar-10-binary.tar.gz"
+_UNSOUND = (tarfile.TarError, EOFError, OSError, zlib.error)  # what reading a damaged archive raises
 _REMOTE = Remote("https://www.cs.toronto.edu/~kriz/", ((_ARCHIVE, "c32a1d4ab5d03f1284b67883e8d87530"),))
 
 
-def read_cifar10(root: str | None = None, download: bool = False) -> FileSet | RawImages | Archive:
+def read_cifar10(root: str | None = None, download: bool = False) -> FileSet | PackedSet | Archive:
     """The images with the test set that they bring, from a folder or an archive of either kind."""
     path = Path(root).expanduser() if root else _at_hand(download)
     if path.is_file():
-        return _read_archive(path)
+        return _open_archive(path)
     check_folder(path, str(path))
     binary = path if (path / _TEST[0]).is_file() else path / "cifar-10-batches-bin"
     if binary.is_dir() and any((binary / name).is_file() for name in (*_TRAIN, *_TEST)):
-        return _from_records({name: _content(binary / name) for name in (*_TRAIN, *_TEST)}, binary)
+        return PackedSet(tuple(binary / name for name in (*_TRAIN, *_TEST)), partial(_read_records, binary))
     if (path / "train").is_dir() and (path / "test").is_dir():
         parts = {given: path / given for given in ("train", "test")}
         return read_class_folders(path, parts, image_size=_SHAPE[1], channels=_SHAPE[0], classes=_CLASSES)
     archives = sorted(inner for inner in path.iterdir() if inner.name.endswith(ENDINGS))
     if len(archives) == 1:
-        return _read_archive(archives[0])
+        return _open_archive(archives[0])
     raise DataError(
         f"data.root={shown(path)} holds no CIFAR-10; allowed are {_TRAIN[0]} and the other five files of its binary "
         "version, the folders train and test with a folder of image files for each class, or an archive of these"
@@ -57,24 +62,40 @@ def _at_hand(download: bool) -> Path:
     )
 
 
-def _read_archive(path: Path) -> RawImages | Archive:
+def _open_archive(path: Path) -> PackedSet | Archive:
     if not path.name.endswith(ENDINGS):
         raise DataError(f"data.root={shown(path)} is not a folder; allowed is a folder or one of {', '.join(ENDINGS)}")
     try:
         with tarfile.open(path) as tar:
             found = {Path(first.name).name for first in [tar.next(), tar.next()] if first is not None}
-            if not found & {"cifar-10-batches-bin", *_TRAIN, *_TEST, "batches.meta.txt"}:
-                return Archive(path, _CLASSES, image_size=_SHAPE[1], channels=_SHAPE[0])
+    except _UNSOUND as error:
+        raise _unsound(path, error) from error
+    if found & {"cifar-10-batches-bin", *_TRAIN, *_TEST, "batches.meta.txt"}:
+        return PackedSet((path,), partial(_read_archive, path))
+    return Archive(path, _CLASSES, image_size=_SHAPE[1], channels=_SHAPE[0])
+
+
+def _read_archive(path: Path) -> RawImages:
+    try:
+        with tarfile.open(path) as tar:
             contents = {
                 Path(member.name).name: file.read()
                 for member in tar.getmembers()
                 if Path(member.name).name in (*_TRAIN, *_TEST) and (file := tar.extractfile(member)) is not None
             }
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{shown(path)} is no sound archive ({error}); copy or download it again") from error
+    except _UNSOUND as error:
+        raise _unsound(path, error) from error
     if missing := sorted({*_TRAIN, *_TEST} - set(contents)):
         raise DataError(f"{shown(path)} has no {missing[0]}; all six files of the binary version must be in it")
     return _from_records(contents, path)
+
+
+def _unsound(path: Path, error: Exception) -> DataError:
+    return DataError(f"{shown(path)} is no sound archive ({error}); copy or download it again")
+
+
+def _read_records(folder: Path) -> RawImages:
+    return _from_records({name: _content(folder / name) for name in (*_TRAIN, *_TEST)}, folder)
 
 
 def _content(path: Path) -> bytes:

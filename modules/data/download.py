@@ -59,9 +59,12 @@ def _why(error: Exception) -> str:
     if response is not None:
         return f"the server said {response.status_code}"
     kind = type(error).__name__
-    return {"ConnectionError": "no connection", "ReadTimeout": "no answer", "ConnectTimeout": "no answer"}.get(
-        kind, f"the transfer broke off ({kind})"
-    )
+    return {
+        "ConnectionError": "no connection",
+        "ProxyError": "no connection",
+        "ReadTimeout": "no answer",
+        "ConnectTimeout": "no answer",
+    }.get(kind, f"the transfer broke off ({kind})")
 
 
 class _Progress:

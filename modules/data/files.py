@@ -28,7 +28,7 @@ class ImageFile:
     given: str  # one of GIVEN
     path: str
     bytes: int
-    changed: int  # when the file was, in nanoseconds
+    changed: int  # when anything about the file was, in nanoseconds, which nobody can set back
     offset: int | None = None  # where it begins, in an archive
 
 

@@ -66,7 +66,7 @@ def read_class_folders(
                         passed_over.append((below, reason))
                         continue
                     facts, label = entry.stat(), names.index(name)
-                    files.append(ImageFile(below, label, given, entry.path, facts.st_size, facts.st_mtime_ns))
+                    files.append(ImageFile(below, label, given, entry.path, facts.st_size, facts.st_ctime_ns))
     except OSError as error:
         raise DataError(
             f"{shown(error.filename or root)} cannot be read: {error.strerror or error}; allowed is a readable folder"

@@ -9,6 +9,7 @@ import math
 import re
 import struct
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,17 @@ from numpy.typing import NDArray
 
 from modules.data.files import shown
 from modules.data.images import RawImages
+from modules.data.packed import PackedSet
 from modules.errors import DataError
+
+REVISION = 1
 
 _UNSIGNED_BYTE = 8
 _PARTS = {"train": r"train", "validation": r"val", "test": r"test|t10k"}
+Pair = tuple[Path, Path]  # of images and labels
 
 
-def read_idx_folder(root: str | None = None) -> RawImages:
+def read_idx_folder(root: str | None = None) -> PackedSet:
     """A folder of IDX files: images and labels of train, perhaps of val and of test (or t10k), told by their names."""
     if not root:
         raise DataError("data=idx needs the folder with its IDX files: say data.root=DIR")
@@ -30,16 +35,21 @@ def read_idx_folder(root: str | None = None) -> RawImages:
     if not folder.is_dir():
         found = "is not a folder" if folder.exists() else "does not exist"
         raise DataError(f"data.root={shown(root)} {found}; it must be a folder with IDX files")
-    given = {part: _read_part(folder, pattern) for part, pattern in _PARTS.items()}
-    if given["train"] is None:
+    pairs = {part: pair for part, pattern in _PARTS.items() if (pair := _find_part(folder, pattern)) is not None}
+    if "train" not in pairs:
         raise DataError(
             f"{shown(root)} has no file of training images; allowed are names such as train-images-idx3-ubyte.gz "
             "and train-labels-idx1-ubyte.gz, the same with val and test"
         )
-    most = max(int(labels.max(initial=0)) for _, labels in filter(None, given.values()))
+    return PackedSet(tuple(path for pair in pairs.values() for path in pair), partial(_read, pairs))
+
+
+def _read(pairs: dict[str, Pair]) -> RawImages:
+    given = {part: read_pair(*pair) for part, pair in pairs.items()}
+    most = max(int(labels.max(initial=0)) for _, labels in given.values())
     none = (None, None)
-    test_images, test_labels = given["test"] or none
-    validation_images, validation_labels = given["validation"] or none
+    test_images, test_labels = given.get("test", none)
+    validation_images, validation_labels = given.get("validation", none)
     return RawImages(
         *given["train"],
         classes=tuple(map(str, range(most + 1))),
@@ -50,8 +60,8 @@ def read_idx_folder(root: str | None = None) -> RawImages:
     )
 
 
-def _read_part(folder: Path, pattern: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
-    """Images and labels of a part, where there are any."""
+def _find_part(folder: Path, pattern: str) -> Pair | None:
+    """The files of images and labels of a part, where there are any."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     mine = [path for path in files if re.match(pattern, path.name.lower())]
     paths = [[path for path in mine if kind in path.name.lower()] for kind in ("images", "labels")]
@@ -61,15 +71,16 @@ def _read_part(folder: Path, pattern: str) -> tuple[NDArray[np.uint8], NDArray[n
         if len(found) != 1:
             listed = ", ".join(shown(path.name) for path in found) or "none"
             raise DataError(f"{shown(folder)} must have one file of {kind} for {pattern}; it has {listed}")
-    return _paired(paths[0][0], paths[1][0])
+    return paths[0][0], paths[1][0]
 
 
-def read_pair(folder: Path, prefix: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Images and labels of one of the files' usual prefixes, train or t10k."""
-    return _paired(_find(folder, f"{prefix}-images-idx3-ubyte"), _find(folder, f"{prefix}-labels-idx1-ubyte"))
+def find_pair(folder: Path, prefix: str) -> Pair:
+    """The files of images and labels of one of the usual prefixes, train or t10k."""
+    return _find(folder, f"{prefix}-images-idx3-ubyte"), _find(folder, f"{prefix}-labels-idx1-ubyte")
 
 
-def _paired(images_path: Path, labels_path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def read_pair(images_path: Path, labels_path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images (N x H x W x C) and the label of each."""
     images, labels = read_idx(images_path, 3, 4), read_idx(labels_path, 1)
     if len(images) != len(labels):
         raise DataError(

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from modules.data.download import Remote, download_folder, fetch
 from modules.data.files import shown
-from modules.data.idx import read_pair
+from modules.data.idx import find_pair, read_pair
 from modules.data.images import RawImages
+from modules.data.packed import PackedSet
 from modules.errors import DataError
 
 _FILES = (
@@ -80,30 +81,30 @@ _KMNIST = _Known(
 )
 
 
-def read_mnist(root: str | None = None, download: bool = False) -> RawImages:
+def read_mnist(root: str | None = None, download: bool = False) -> PackedSet:
     """MNIST's handwritten digits, 28 x 28 (LeCun, Cortes, Burges 1998)."""
     return _read(_MNIST, root, download)
 
 
-def read_fashion_mnist(root: str | None = None, download: bool = False) -> RawImages:
+def read_fashion_mnist(root: str | None = None, download: bool = False) -> PackedSet:
     """Fashion-MNIST's articles, 28 x 28 (Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747)."""
     return _read(_FASHION_MNIST, root, download)
 
 
-def read_kmnist(root: str | None = None, download: bool = False) -> RawImages:
+def read_kmnist(root: str | None = None, download: bool = False) -> PackedSet:
     """Kuzushiji-MNIST's cursive syllables, 28 x 28 (Clanuwat et al. 2018, arXiv:1812.01718)."""
     return _read(_KMNIST, root, download)
 
 
-def _read(known: _Known, root: str | None, download: bool) -> RawImages:
+def _read(known: _Known, root: str | None, download: bool) -> PackedSet:
     folder = Path(root).expanduser() if root else _at_hand(known, download)
     if not folder.is_dir():
         found = "is not a folder" if folder.exists() else "does not exist"
         raise DataError(
             f"data.root={shown(folder)} {found}; it must be the folder with the four IDX files of {known.name}"
         )
-    train, test = read_pair(folder, "train"), read_pair(folder, "t10k")
-    return RawImages(*train, known.classes, *test)
+    train, test = find_pair(folder, "train"), find_pair(folder, "t10k")
+    return PackedSet((*train, *test), lambda: RawImages(*read_pair(*train), known.classes, *read_pair(*test)))
 
 
 def _at_hand(known: _Known, download: bool) -> Path:

@@ -21,6 +21,7 @@ from modules.data.facts import Facts
 from modules.data.files import FileSet
 from modules.data.images import RawImages
 from modules.data.leaks import find_leaks
+from modules.data.packed import PackedSet
 from modules.data.parts import PARTS, assign_parts, chunks, group_keys
 from modules.digests import digest_of
 from modules.errors import ConfigError, DataError
@@ -76,9 +77,9 @@ def load_data(
     source = build(reader)
     if isinstance(source, RawImages):
         return _loaded(source, name, fractions, split_seed, home, store, corrections)
-    revisions = revisions_of("modules.data.load", "modules.data.decoding")
+    revisions = revisions_of("modules.data.load", "modules.data.decoding", reader.target.rpartition(".")[0])
     corrected = None if corrections is None else corrections_digest(corrections)
-    known = [name, source.fingerprint, fractions, split_seed, corrected, revisions]
+    known = [name, reader.target, source.fingerprint, fractions, split_seed, corrected, revisions]
     key = digest_of(known)
     if (entry := store.find("sources", key)) and (found := store.find("data", entry.record["data"])):
         return _in_order(DataRecord.model_validate(found.record))
@@ -88,7 +89,9 @@ def load_data(
     return record
 
 
-def _read(source: FileSet | Archive, store: Store) -> RawImages:
+def _read(source: FileSet | Archive | PackedSet, store: Store) -> RawImages:
+    if isinstance(source, PackedSet):
+        return source.read()
     if isinstance(source, FileSet):
         return read_files(source, store)
     with source.opened(store.root.parent) as files:

@@ -46,7 +46,7 @@ def read_table(path: Path, image_size: int | None = None, channels: int | None =
             passed_over.append((shown(name), "not a file"))
             continue
         files.append(
-            ImageFile(shown(name), order[label], given, os.path.abspath(file), facts.st_size, facts.st_mtime_ns)
+            ImageFile(shown(name), order[label], given, os.path.abspath(file), facts.st_size, facts.st_ctime_ns)
         )
     if not files:
         raise DataError(f"{shown(path)} lists no file that is there; its paths are taken from its own folder")

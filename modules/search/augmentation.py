@@ -16,6 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from modules.augmentation.strength import strengths_of
+from modules.errors import ConfigError
 from modules.records import Part, Record
 
 MOST_COST = 0.75  # of the loss on steer: what a transform may add, once a network has learnt of it
@@ -89,6 +90,7 @@ class FoundPolicy(Record):
     cost: float
     noise: float  # between seeds of the slices that gains were measured in, as a fraction of the loss
     samples: int  # trained on, in all
+    num_trials: int = 0
     seconds: float
     unchanged: str = ""  # the strip of images as they are
 
@@ -196,19 +198,32 @@ class Effort(Record):
 
 _USUAL = Effort(brief_samples=24_000, slice_samples=4_000, images=1_000)
 _LEAST_SHARE = 0.1
-_MOST_TIME = 0.08  # of a study under a clock
+BUDGET_SHARE = 0.1  # of what a budget pays for, that finding a policy may take
+_BRIEF = 2  # networks
 _TRAINED_ON = 5_000  # images: few enough to leave a gap after so brief a training
 
 
-def effort(minutes: float | None, samples_per_second: float, num_candidates: int) -> Effort:
-    """The usual one, or less where it would take more than its part of a study under a clock."""
-    if minutes is None:
+def most_trials(candidates: Sequence[Part]) -> int:
+    """How many trainings finding a policy takes at most: one strength of each kind is trained with."""
+    return _BRIEF + CONTROLS + len({_kind(candidate) for candidate in candidates})
+
+
+def effort(affordable: float | None, candidates: Sequence[Part]) -> Effort:
+    """The usual one, or less where so many samples do not pay for it; ConfigError where less would say nothing."""
+    if affordable is None:
         return _USUAL
-    looks = num_candidates * _USUAL.images  # three of them, each a third of the work of a training
-    kinds = num_candidates / 3 + CONTROLS  # about as many strengths of each
-    usual = 2 * _USUAL.brief_samples + kinds * _USUAL.slice_samples + looks
-    share = min(1.0, max(_LEAST_SHARE, _MOST_TIME * 60 * minutes * samples_per_second / usual))
-    return Effort(**{name: max(1, round(share * amount)) for name, amount in _USUAL})
+    looks = len(candidates) * _USUAL.images  # three of them, each a third of the work of a training
+    slices = most_trials(candidates) - _BRIEF
+    usual = _BRIEF * _USUAL.brief_samples + slices * _USUAL.slice_samples + looks
+    share = min(1.0, affordable / usual)
+    if share < _LEAST_SHARE:
+        least, trainings = _LEAST_SHARE * usual, most_trials(candidates)
+        raise ConfigError(
+            f"augmentation=auto tries {len(candidates)} transforms and trains {least:,.0f} samples at least, and "
+            f"{BUDGET_SHARE:.0%} of the budget pays for {affordable:,.0f} beside the looks of {trainings} trainings; "
+            "allowed are a larger budget, fewer augmentation.candidates, or augmentation=none"
+        )
+    return Effort(**{name: max(1, int(share * amount)) for name, amount in _USUAL})
 
 
 def brief_selection(num_train: int) -> Part:

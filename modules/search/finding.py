@@ -65,6 +65,7 @@ class Finder:
             cost=cost,
             noise=noise,
             samples=2 * self.effort.brief_samples + tried * self.effort.slice_samples,
+            num_trials=2 + tried,
             seconds=time.monotonic() - since,
             unchanged=unchanged,
         )

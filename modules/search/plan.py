@@ -5,7 +5,7 @@ report reserved. From then on only samples count; a clock that runs ahead of the
 """
 
 import math
-from typing import Literal
+from typing import Literal, Self
 
 from modules.energy.meter import JOULES_PER_WH
 from modules.errors import ConfigError
@@ -120,6 +120,8 @@ class Wishes(Record):
     minutes: float | None
     trials: int | None
     samples: int | None
+    spent_samples: int = 0  # of these, before the plan: on finding a selection or an augmentation
+    spent_trials: int = 0
     tries: int | None = None
     races: int = 0  # optimisers
     thaws: int = 0  # gears of a pretrained network beside its last layer
@@ -130,6 +132,20 @@ class Wishes(Record):
     def needs_calibration(self) -> bool:
         """Whether it has to be known how fast this machine trains."""
         return self.minutes is not None or self.wh is not None
+
+    def spent(self, samples: int, trials: int) -> Self:
+        """After so many more were trained before the plan."""
+        return self.updated(spent_samples=self.spent_samples + samples, spent_trials=self.spent_trials + trials)
+
+    @property
+    def samples_left(self) -> int | None:
+        """Of a budget of samples."""
+        return None if self.samples is None else self.samples - self.spent_samples
+
+    @property
+    def trials_left(self) -> int | None:
+        """Of a budget of trials."""
+        return None if self.trials is None else self.trials - self.spent_trials
 
 
 def make_plan(
@@ -156,8 +172,8 @@ def make_plan(
         plan = _sweep(wishes, num_train, calibration, seconds)
     else:
         plan = _study(wishes, num_train, calibration, seconds)
-    if wishes.samples is not None and wishes.search != "sweep":
-        plan = _within_samples(plan, wishes.samples)
+    if wishes.samples_left is not None and wishes.search != "sweep":
+        plan = _within_samples(plan, wishes.samples_left, wishes.spent_samples)
     reason = _TOO_FEW.format(num_train, wishes.least_images) if too_few else ""
     return plan.updated(note=_note(plan, num_train) + _shortfall(plan, wishes.generations) + reason)
 
@@ -192,14 +208,14 @@ def _single(wishes: Wishes, num_train: int, calibration: Calibration | None, sec
 def _sweep(wishes: Wishes, num_train: int, calibration: Calibration | None, seconds: float | None) -> Plan:
     """Whole trainings of one length: as many as were asked for, or as there is time for."""
     slice_samples = wishes.slice_samples or slice_rule(num_train)
-    tries, sweep = wishes.tries or wishes.trials or _TRIES, 0
+    tries, sweep = wishes.tries or wishes.trials_left or _TRIES, 0
     each = _samples(wishes.max_epochs, num_train) if wishes.max_epochs else _FINAL_SLICES * slice_samples
     if seconds is not None and calibration is not None:
         sweep = int(seconds * calibration.samples_per_second)
         each = each if wishes.max_epochs else max(slice_samples, sweep // _TRIES_A_BUDGET)
         sweep = int(sweep * _pace(each / HALVING ** (SWEEP_RUNGS - 1), calibration))
-    elif wishes.samples is not None:
-        sweep = wishes.samples
+    elif wishes.samples_left is not None:
+        sweep = wishes.samples_left
     plan = Plan(
         baseline_samples=0,
         generations=0,
@@ -222,13 +238,19 @@ def _sweep(wishes: Wishes, num_train: int, calibration: Calibration | None, seco
         if seconds is not None:
             what = f"budget.minutes={wishes.minutes:g}" if wishes.wh is None else f"budget.wh={wishes.wh:g}"
         raise ConfigError(f"{what} does not pay for one try of {whole:,} samples; allowed is more, or shorter tries")
-    return plan.updated(tries=wishes.tries or wishes.trials, sweep_samples=sweep)
+    return plan.updated(tries=wishes.tries or wishes.trials_left, sweep_samples=sweep)
 
 
 def _pace(samples: float, calibration: Calibration) -> float:
     """How much of the time of a training of so many samples is training, and not the looks and what is around it."""
     around = (calibration.evaluation_seconds + _TRIAL_OVERHEAD_SECONDS) * calibration.samples_per_second
     return samples / (samples + around)
+
+
+def samples_within(seconds: float, calibration: Calibration, num_trials: int) -> float:
+    """What so many trainings can see in that time, each with a look at *steer* and what is around it."""
+    around = num_trials * (calibration.evaluation_seconds + _TRIAL_OVERHEAD_SECONDS)
+    return max(0.0, seconds - around) * calibration.samples_per_second
 
 
 def race_samples(entrants: int, slice_samples: int) -> int:
@@ -281,7 +303,7 @@ def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, seco
         plan = _within_seconds(plan, wishes, num_train, calibration, seconds)
     else:
         plan = _with_recipe_search(plan, wishes)
-    return plan if wishes.trials is None else _within_trials(plan, wishes.trials)
+    return plan if wishes.trials_left is None else _within_trials(plan, wishes.trials_left, wishes.spent_trials)
 
 
 def _between_looks(num_train: int, final_samples: int) -> int:
@@ -336,12 +358,12 @@ def _too_short(plan: Plan, wishes: Wishes, calibration: Calibration, seconds: fl
     )
 
 
-def _within_trials(plan: Plan, trials: int) -> Plan:
+def _within_trials(plan: Plan, trials: int, spent: int) -> Plan:
     num_finals = 2 if plan.scratch_samples else 1
     if trials <= num_finals:
         raise ConfigError(
-            f"budget.trials={trials} is smaller than a study; allowed is {1 + num_finals} or more (a baseline and the "
-            "final training), or search=none for a single one"
+            f"budget.trials={spent + trials} is smaller than a study; allowed is {spent + 1 + num_finals} or more (a "
+            f"baseline and the final training{_after(spent)}), or search=none for a single one"
         )
     return plan.updated(generations=min(plan.generations, (trials - 1 - num_finals) // plan.trials_per_generation))
 
@@ -421,7 +443,11 @@ def _least(wishes: Wishes, calibration: Calibration, missing_seconds: float) -> 
     return " with ".join(budgets), " and ".join(least)
 
 
-def _within_samples(plan: Plan, samples: int) -> Plan:
+def _after(spent: int) -> str:
+    return f", and {spent:,} for finding a selection or an augmentation" if spent else ""
+
+
+def _within_samples(plan: Plan, samples: int, spent: int) -> Plan:
     """Shorten a plan to at most `samples`: first generations go, then everything shrinks alike."""
     while plan.total_samples > samples and plan.generations > 1:
         plan = plan.updated(generations=plan.generations - 1)
@@ -436,5 +462,8 @@ def _within_samples(plan: Plan, samples: int) -> Plan:
     total = plan.total_samples
     least = min(total, max(math.ceil(smallest.get(name, 1) * total / amount) for name, amount in amounts.items()))
     if samples < least:
-        raise ConfigError(f"budget.samples={samples} is smaller than a study; allowed is {least} or more on this data")
+        raise ConfigError(
+            f"budget.samples={spent + samples} is smaller than a study{_after(spent)}; allowed is {spent + least} or "
+            "more on this data"
+        )
     return plan.updated(**{name: amount * samples // total for name, amount in amounts.items()})

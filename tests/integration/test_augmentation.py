@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.integration.conftest import INLINE, Runner, kill
+from tests.integration.test_bad_input import assert_refused
 
 RUN = (
     "run",
@@ -62,6 +63,22 @@ def test_it_is_found_once(found: Runner) -> None:
     before, trials = policy(found), found.trials()
     assert found.run(*RUN).returncode == 0
     assert (policy(found), found.trials()) == (before, trials)
+
+
+def test_a_budget_pays_for_finding_it_too(runner: Runner) -> None:
+    few = ("augmentation.candidates=[flip,noise]", "search=none", "training.find_rate=false", "trainer.threads=1")
+    done = runner.run("run", *INLINE, "study=paid", "augmentation=auto", *few, "budget.samples=90000")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((runner.home / "studies/paid/augmentation.json").read_text())
+    plan = json.loads((runner.home / "studies/paid/plan.json").read_text())
+    assert 0 < found["samples"] <= 9_000
+    assert found["samples"] + plan["baseline_samples"] == 90_000
+    assert found["num_trials"] + 1 == runner.summary("paid")["trials"]["count"]
+
+
+def test_a_budget_of_trials_that_does_not_pay_for_it(runner: Runner) -> None:
+    done = runner.run("run", *INLINE, "augmentation=auto", "augmentation.candidates=[flip]", "budget.trials=8")
+    assert_refused(done, "budget.trials=8", "augmentation=auto, which trains 6", "allowed is 9 or more")
 
 
 @pytest.mark.faults

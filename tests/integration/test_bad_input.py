@@ -185,6 +185,17 @@ def test_data_without_its_folder(shared: Runner, in_process: InProcess) -> None:
     assert_nothing_half_written(shared.home)
 
 
+def test_a_download_where_there_is_no_network(
+    shared: Runner, in_process: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # where nobody answers
+    download = ("data=mnist", "data.download=true")
+    done = in_process(shared).run("run", *INLINE, *SHORT, "study=spoiled", *download)
+    assert_refused(done, "cannot download", IMAGES, "no connection", "data.root=DIR")
+    assert_nothing_half_written(shared.home)
+
+
 def test_an_override_that_is_not_allowed(runner: Runner) -> None:
     assert_refused(runner.run("run", *INLINE, "data=cats"), "data", "cats", "digits, fashion_mnist, folder")
     assert not runner.home.exists()

@@ -7,7 +7,6 @@ from pydantic import Field
 
 from modules.data.corrections import SuspectedLabel
 from modules.records import Interval, Part, PartName, Record, TrialResult
-from modules.search.plan import Wishes
 
 
 class Compared(Record):
@@ -48,12 +47,6 @@ class FoundSelection(Record):
     num_trials: int = 0
     samples: int = 0  # of all its trainings
     seconds: float = 0.0
-
-    def left_of(self, wishes: Wishes) -> Wishes:
-        """What a budget of samples or trials has left for the study itself."""
-        samples = None if wishes.samples is None else wishes.samples - self.samples
-        trials = None if wishes.trials is None else wishes.trials - self.num_trials
-        return wishes.updated(samples=samples, trials=trials)
 
     def with_trials(self, trials: Sequence[TrialResult]) -> Self:
         """With what these trainings cost."""

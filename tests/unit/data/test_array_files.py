@@ -23,7 +23,7 @@ def npz(tmp_path):
 def test_one_file_with_all_parts(npz):
     raw = read_arrays(
         npz(x_train=IMAGES, y_train=LABELS, x_val=IMAGES[:6], y_val=LABELS[:6], x_test=IMAGES[:3], y_test=LABELS[:3])
-    )
+    ).read()
     np.testing.assert_array_equal(raw.train_images, IMAGES[..., None])
     assert [len(labels) for _, _, labels in raw.pieces()] == [12, 6, 3]
     assert raw.classes == ("0", "1", "2")
@@ -32,16 +32,16 @@ def test_one_file_with_all_parts(npz):
 def test_a_folder_of_files_is_mapped(tmp_path):
     np.save(tmp_path / "images.npy", np.stack([IMAGES] * 3, axis=3))
     np.save(tmp_path / "labels.npy", LABELS.astype(np.uint8)[:, None])
-    raw = read_arrays(str(tmp_path))
+    raw = read_arrays(str(tmp_path)).read()
     assert isinstance(raw.train_images, Mapped)
     assert raw.train_images.shape == (12, 6, 5, 3)
 
 
 def test_texts_and_odd_numbers_as_labels(npz):
-    raw = read_arrays(npz(images=IMAGES, labels=np.array(["dog", "cat", "größe"])[LABELS]))
+    raw = read_arrays(npz(images=IMAGES, labels=np.array(["dog", "cat", "größe"])[LABELS])).read()
     assert raw.classes == ("cat", "dog", "größe")
     assert raw.train_labels[:3].tolist() == [1, 0, 2]
-    assert read_arrays(npz(images=IMAGES, labels=np.array([7, -1, 30])[LABELS])).classes == ("-1", "7", "30")
+    assert read_arrays(npz(images=IMAGES, labels=np.array([7, -1, 30])[LABELS])).read().classes == ("-1", "7", "30")
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,12 @@ def test_texts_and_odd_numbers_as_labels(npz):
     ],
 )
 def test_other_numbers_are_scaled(npz, images, expected):
-    np.testing.assert_array_equal(read_arrays(npz(images=images, labels=LABELS)).train_images[..., 0], expected)
+    np.testing.assert_array_equal(read_arrays(npz(images=images, labels=LABELS)).read().train_images[..., 0], expected)
 
 
 def test_channels_may_come_first(npz):
     images = np.random.default_rng(1).integers(0, 256, (12, 3, 8, 9), dtype=np.uint8)
-    raw = read_arrays(npz(images=images, labels=LABELS))
+    raw = read_arrays(npz(images=images, labels=LABELS)).read()
     np.testing.assert_array_equal(raw.train_images, images.transpose(0, 2, 3, 1))
 
 
@@ -83,19 +83,19 @@ def test_channels_may_come_first(npz):
 )
 def test_arrays_that_are_otherwise(npz, arrays, message):
     with pytest.raises(DataError, match=message):
-        read_arrays(npz(**arrays))
+        read_arrays(npz(**arrays)).read()
 
 
 def test_files_that_are_otherwise(tmp_path):
     with pytest.raises(DataError, match=r"say data\.root=PATH"):
-        read_arrays()
+        read_arrays().read()
     with pytest.raises(DataError, match="does not exist; it must be a"):
-        read_arrays(str(tmp_path / "nowhere"))
+        read_arrays(str(tmp_path / "nowhere")).read()
     (tmp_path / "set.npz").write_bytes(pickle.dumps([1, 2, 3]))
     with pytest.raises(DataError, match=r"is no sound \.npz file"):
-        read_arrays(str(tmp_path / "set.npz"))
+        read_arrays(str(tmp_path / "set.npz")).read()
     np.save(tmp_path / "images.npy", IMAGES)
     np.save(tmp_path / "labels.npy", LABELS)
     (tmp_path / "images.npy").write_bytes((tmp_path / "images.npy").read_bytes()[:150])
     with pytest.raises(DataError, match=r"images of .* cannot be read"):
-        read_arrays(str(tmp_path))
+        read_arrays(str(tmp_path)).read()

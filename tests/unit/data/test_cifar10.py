@@ -41,11 +41,11 @@ def check(raw):
 
 
 def test_the_binary_version_in_a_folder_or_the_one_above_or_an_archive(binary, tmp_path):
-    check(read_cifar10(str(binary)))
-    check(read_cifar10(str(tmp_path)))
+    check(read_cifar10(str(binary)).read())
+    check(read_cifar10(str(tmp_path)).read())
     with tarfile.open(tmp_path / "cifar-10-binary.tar.gz", "w:gz") as tar:
         tar.add(binary, arcname="cifar-10-batches-bin")
-    check(read_cifar10(str(tmp_path / "cifar-10-binary.tar.gz")))
+    check(read_cifar10(str(tmp_path / "cifar-10-binary.tar.gz")).read())
 
 
 def test_what_was_downloaded_is_at_hand(binary, home):
@@ -54,7 +54,7 @@ def test_what_was_downloaded_is_at_hand(binary, home):
     (home / "downloads" / "cifar10").mkdir(parents=True)
     with tarfile.open(home / "downloads" / "cifar10" / "cifar-10-binary.tar.gz", "w:gz") as tar:
         tar.add(binary, arcname="cifar-10-batches-bin")
-    check(read_cifar10())
+    check(read_cifar10().read())
 
 
 def test_image_files_in_folders_or_in_an_archive(tmp_path):
@@ -81,10 +81,10 @@ def test_what_is_no_cifar10(binary, tmp_path):
         read_cifar10(str(tmp_path / "empty"))
     (binary / "data_batch_3.bin").unlink()
     with pytest.raises(DataError, match=r"data_batch_3\.bin cannot be read: No such file"):
-        read_cifar10(str(binary))
+        read_cifar10(str(binary)).read()
     (binary / "data_batch_3.bin").write_bytes(b"12345")
     with pytest.raises(DataError, match=r"data_batch_3\.bin holds 5 bytes; .* 3073 for each image"):
-        read_cifar10(str(binary))
+        read_cifar10(str(binary)).read()
     (tmp_path / "broken.tar.gz").write_bytes(b"no archive")
     with pytest.raises(DataError, match=r"broken\.tar\.gz is no sound archive"):
         read_cifar10(str(tmp_path / "broken.tar.gz"))

@@ -131,11 +131,11 @@ def test_a_known_set_is_downloaded_only_if_asked_for_and_then_at_hand(server, wr
     )
     monkeypatch.setattr(known_module, "_KMNIST", mine)
     with pytest.raises(DataError, match=r"data=kmnist needs .* say data\.root=DIR, or data\.download=true"):
-        read_kmnist()
+        read_kmnist().read()
     assert server.asked == []
-    assert len(read_kmnist(download=True).train_labels) == 200
+    assert len(read_kmnist(download=True).read().train_labels) == 200
     asked = len(server.asked)
-    assert len(read_kmnist().train_labels) == 200
+    assert len(read_kmnist().read().train_labels) == 200
     assert len(server.asked) == asked == 4
 
 
@@ -143,7 +143,7 @@ def test_what_the_system_has_is_found(write_idx, monkeypatch):
     fashion = known_module._FASHION_MNIST
     there = known_module._Known(fashion.name, fashion.classes, fashion.address, fashion.digests, write_idx())
     monkeypatch.setattr(known_module, "_FASHION_MNIST", there)
-    assert len(known_module.read_fashion_mnist().train_labels) == 200
+    assert len(known_module.read_fashion_mnist().read().train_labels) == 200
 
 
 @pytest.mark.parametrize("known", [known_module._MNIST, known_module._FASHION_MNIST, known_module._KMNIST])

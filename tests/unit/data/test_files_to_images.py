@@ -2,8 +2,11 @@
 
 import io
 import os
+import re
+import resource
 import shutil
 import tarfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -230,12 +233,34 @@ def test_a_look_shows_every_class(record, home):
     assert look.num_left_out == 7
 
 
+def peak_megabytes() -> tuple[float, float]:
+    """What this process, and what the largest of its children that have ended, held at most."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return tuple(resource.getrusage(kind).ru_maxrss / 1024 for kind in kinds)
+
+
 @pytest.mark.full
-def test_a_hundred_thousand_tiny_files(tmp_path):
+@pytest.mark.timeout(900)
+def test_a_hundred_thousand_tiny_files(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(decoded_module, "_SECONDS_BETWEEN_LINES", 0.5)
     root = write_pictures(tmp_path / "set", {"a": 1, "b": 1})
-    content = [np.random.default_rng(seed).integers(0, 256, (8, 8), dtype=np.uint8) for seed in range(100_000)]
-    for number, pixels in enumerate(content):
+    random = np.random.default_rng(0)
+    for number in range(100_000):
+        pixels = random.integers(0, 256, (8, 8), dtype=np.uint8)
         Image.fromarray(pixels).save(root / "ab"[number % 2] / f"{number}.png", compress_level=0)
+    before, started = peak_megabytes()[0], time.perf_counter()
     record = load(root, tmp_path / "home", image_size=8, channels=1)
+    first, (after, child) = time.perf_counter() - started, peak_megabytes()
     assert sum(record.num_images.values()) == 100_002
+    said = re.findall(r"reading images: ([\d,]+) of 100,002 files", capsys.readouterr().out)
+    assert said == sorted(said, key=lambda count: int(count.replace(",", "")))
+    assert said
+    assert after - before < 500
+    assert child < 500
+    started, used = time.perf_counter(), time.process_time()
     assert load(root, tmp_path / "home", image_size=8, channels=1) == record
+    again, used = time.perf_counter() - started, time.process_time() - used
+    assert used < 5.0
+    print(
+        f"first {first:.1f} s, again {again:.1f} s ({used:.1f} s of one core), +{after - before:.0f} MB, {child:.0f} MB"
+    )

@@ -82,7 +82,12 @@ def test_the_fingerprint_knows_what_changed_and_nothing_else(tmp_path):
     assert read_folder(str(root), image_size=8).fingerprint != before
     root.rename(tmp_path / "two")
     assert read_folder(str(tmp_path / "two")).fingerprint == before
-    picture(77).save(tmp_path / "two/a/000.png")
+    path = tmp_path / "two/a/000.png"
+    facts, content = path.stat(), bytearray(path.read_bytes())
+    content[-20] ^= 255
+    path.write_bytes(content)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (facts.st_size, facts.st_mtime_ns)
     assert read_folder(str(tmp_path / "two")).fingerprint != before
 
 
@@ -118,7 +123,10 @@ def test_a_csv_lists_paths_labels_and_parts(tmp_path):
     write_pictures(tmp_path / "beside", {"y z": 1})
     table = tmp_path / "set" / "labels.csv"
     rows = ["file;label;split", "images/x/001.png;dog;", "images/x/000.png;cat;train", "images/x/002.png;dog;VAL"]
-    table.write_text("\ufeff" + "\n".join([*rows, "../beside/y z/000.png;cat;test", "gone.png;cat;", ""]))
+    table.write_text(
+        "\ufeff" + "\n".join([*rows, "../beside/y z/000.png;cat;test", "gone.png;cat;", "circle.png;dog;", ""])
+    )
+    (tmp_path / "set" / "circle.png").symlink_to("circle.png")
     for root in (tmp_path / "set", table):
         files = read_folder(str(root))
         assert listed(files) == [
@@ -127,7 +135,10 @@ def test_a_csv_lists_paths_labels_and_parts(tmp_path):
             ("images/x/002.png", "dog", "validation"),
             ("../beside/y z/000.png", "cat", "test"),
         ]
-        assert files.passed_over == (("gone.png", "No such file or directory"),)
+        assert files.passed_over == (
+            ("circle.png", "Too many levels of symbolic links"),
+            ("gone.png", "No such file or directory"),
+        )
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def test_images_and_labels_come_back_as_they_were_written(write_idx, zipped):
     images = np.arange(20 * 5 * 4, dtype=np.uint8).reshape(20, 5, 4)
     labels = np.arange(20) % 10
     folder = write_idx(zipped=zipped, train_images=images, train_labels=labels, test_images=images, test_labels=labels)
-    raw = read_mnist(str(folder))
+    raw = read_mnist(str(folder)).read()
     np.testing.assert_array_equal(raw.train_images, images[..., None])
     np.testing.assert_array_equal(raw.train_labels, labels)
     np.testing.assert_array_equal(raw.test_images, images[..., None])
@@ -30,29 +30,29 @@ def test_images_and_labels_come_back_as_they_were_written(write_idx, zipped):
 
 
 def test_fashion_mnist_has_its_own_names(write_idx):
-    assert read_fashion_mnist(str(write_idx())).classes[9] == "Ankle boot"
+    assert read_fashion_mnist(str(write_idx())).read().classes[9] == "Ankle boot"
 
 
 def test_the_home_folder_may_be_abbreviated(write_idx, monkeypatch):
     folder = write_idx()
     monkeypatch.setenv("HOME", str(folder.parent))
-    assert len(read_mnist("~/idx").train_labels) == 200
+    assert len(read_mnist("~/idx").read().train_labels) == 200
 
 
 @pytest.mark.parametrize("root", [None, ""])
 def test_a_missing_root_says_how_to_give_it(root):
     with pytest.raises(DataError, match=r"data=mnist needs .* say data\.root=DIR"):
-        read_mnist(root)
+        read_mnist(root).read()
 
 
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(DataError, match=r"data\.root=.*nowhere does not exist; it must be the folder"):
-        read_mnist(str(tmp_path / "nowhere"))
+        read_mnist(str(tmp_path / "nowhere")).read()
 
 
 def test_a_root_that_is_a_file(write_idx):
     with pytest.raises(DataError, match="is not a folder"):
-        read_mnist(str(write_idx() / TRAIN_IMAGES))
+        read_mnist(str(write_idx() / TRAIN_IMAGES)).read()
 
 
 @pytest.mark.parametrize("name", [TRAIN_IMAGES, TEST_LABELS])
@@ -60,7 +60,7 @@ def test_a_missing_file(write_idx, name):
     folder = write_idx()
     (folder / name).unlink()
     with pytest.raises(DataError, match=f"has neither {name} nor {name.removesuffix('.gz')}; all four"):
-        read_mnist(str(folder))
+        read_mnist(str(folder)).read()
 
 
 def test_a_gzip_file_that_was_cut_off(write_idx):
@@ -102,7 +102,7 @@ def test_images_where_labels_should_be(write_idx):
     folder = write_idx()
     (folder / TEST_LABELS).write_bytes((folder / TRAIN_IMAGES).read_bytes())
     with pytest.raises(DataError, match="begins with 00000803; an IDX file of bytes in 1 dimensions"):
-        read_mnist(str(folder))
+        read_mnist(str(folder)).read()
 
 
 def test_a_header_that_is_cut_off(tmp_path):
@@ -130,19 +130,19 @@ def test_a_promise_of_more_than_any_memory_is_just_a_wrong_header(tmp_path):
 def test_images_and_labels_that_differ_in_number(write_idx):
     folder = write_idx(train_labels=np.arange(199) % 10)
     with pytest.raises(DataError, match=r"holds 200 images and .* 199 labels; each image needs one"):
-        read_mnist(str(folder))
+        read_mnist(str(folder)).read()
 
 
 def test_an_empty_set(write_idx):
     folder = write_idx(num_train=0)
     with pytest.raises(DataError, match="the training set is empty"):
-        read_mnist(str(folder))
+        read_mnist(str(folder)).read()
 
 
 def test_a_label_that_no_class_has(write_idx):
     folder = write_idx(train_labels=np.full(200, 12))
     with pytest.raises(DataError, match="has the label 12; allowed are 0 to 9"):
-        read_mnist(str(folder))
+        read_mnist(str(folder)).read()
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -153,7 +153,7 @@ def test_a_file_that_cannot_be_read(write_idx, monkeypatch, zipped):
     folder = write_idx(zipped=zipped)
     monkeypatch.setattr(*((gzip, "open") if zipped else (Path, "read_bytes")), refuse)
     with pytest.raises(DataError, match="cannot be read: Permission denied"):
-        read_mnist(str(folder))
+        read_mnist(str(folder)).read()
 
 
 def test_a_gzip_file_of_several_members_is_read_whole(tmp_path):
@@ -167,7 +167,7 @@ def test_any_folder_of_idx_files(write_idx):
     folder = write_idx()
     for kind in ("images-idx3", "labels-idx1"):
         shutil.copy(folder / f"t10k-{kind}-ubyte.gz", folder / f"val-{kind}-ubyte.gz")
-    raw = read_idx_folder(str(folder))
+    raw = read_idx_folder(str(folder)).read()
     assert [(given, len(labels)) for given, _, labels in raw.pieces()] == [
         ("train", 200),
         ("validation", 40),
@@ -180,15 +180,15 @@ def test_idx_images_may_have_channels(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (6, 4, 5, 3), dtype=np.uint8)
     write_file(tmp_path / "train-images", idx_bytes(images))
     write_file(tmp_path / "train-labels", idx_bytes(np.arange(6) % 2))
-    np.testing.assert_array_equal(read_idx_folder(str(tmp_path)).train_images, images)
+    np.testing.assert_array_equal(read_idx_folder(str(tmp_path)).read().train_images, images)
 
 
 def test_folders_of_idx_files_that_are_otherwise(write_idx, tmp_path):
     with pytest.raises(DataError, match=r"data=idx needs .* say data\.root=DIR"):
-        read_idx_folder()
+        read_idx_folder().read()
     with pytest.raises(DataError, match="has no file of training images"):
-        read_idx_folder(str(tmp_path))
+        read_idx_folder(str(tmp_path)).read()
     folder = write_idx()
     (folder / "train-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(DataError, match="must have one file of labels for train; it has none"):
-        read_idx_folder(str(folder))
+        read_idx_folder(str(folder)).read()

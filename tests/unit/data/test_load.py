@@ -1,11 +1,14 @@
 import json
+import os
 
 import numpy as np
 import pytest
 
+from modules.data import known as known_module
 from modules.data import load as load_module
 from modules.data.arrays import image_names, open_arrays
 from modules.data.facts import read_facts
+from modules.data.idx import read_pair
 from modules.data.images import RawImages
 from modules.data.load import load_data
 from modules.data.parts import content_hashes
@@ -135,6 +138,34 @@ def test_loading_again_writes_nothing_and_says_the_same(load, home):
     written = {path: path.stat().st_mtime_ns for path in home.rglob("*")}
     assert load(DIGITS, FRACTIONS) == first
     assert {path: path.stat().st_mtime_ns for path in home.rglob("*")} == written
+
+
+def test_a_second_start_reads_no_file_that_is_as_it_was(load, write_idx, monkeypatch):
+    folder = write_idx()
+    record, read = load(mnist(folder)), []
+    monkeypatch.setattr(known_module, "read_pair", lambda *pair: read.append(pair) or read_pair(*pair))
+    assert load(mnist(folder)) == record
+    assert read == []
+    assert load(mnist(folder), split_seed=1) != record
+    assert len(read) == 2
+
+
+def test_a_file_that_was_replaced_is_read_however_old_it_seems(load, write_idx):
+    record = load(mnist(write_idx(zipped=False)))
+    path = write_idx(zipped=False) / "train-images-idx3-ubyte"
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 255
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert load(mnist(path.parent)).digest != record.digest
+
+
+def test_equal_files_elsewhere_are_the_same_data(load, write_idx, tmp_path):
+    record = load(mnist(write_idx()))
+    (tmp_path / "idx").rename(tmp_path / "moved")
+    assert load(mnist(tmp_path / "moved")) == record
 
 
 def test_the_record_survives_json_and_is_in_the_store(load, home):

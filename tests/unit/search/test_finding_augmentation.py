@@ -1,7 +1,12 @@
 import pytest
 
+from flows.translation import configured_wishes
+from modules.config import resolve
+from modules.errors import ConfigError
 from modules.records import Part
 from modules.search.augmentation import (
+    BUDGET_SHARE,
+    CONTROLS,
     Candidate,
     Confusion,
     Looks,
@@ -14,8 +19,10 @@ from modules.search.augmentation import (
     gained,
     higher,
     in_order_of_gain,
+    most_trials,
     sifted,
 )
+from modules.search.plan import Calibration, samples_within, training_seconds
 
 CLASSES = tuple("0123456789")
 HARMLESS = Confusion(of=1, taken_for=2, rise=0.01, images=100)
@@ -114,13 +121,42 @@ def test_names_say_the_strength():
     assert candidate(flip("vertical")).name == "Flip, vertical"
 
 
-@pytest.mark.parametrize("rate", [300, 2000, 20_000])
-def test_under_a_clock_it_takes_a_tenth_at_most(rate):
-    spend = effort(15.0, rate, 42)
-    trained = 2 * spend.brief_samples + 16 * spend.slice_samples
-    seconds = (trained + 42 * spend.images) / rate
-    assert seconds <= 0.1 * 15 * 60
-    assert spend.brief_samples <= effort(None, 0.0, 42).brief_samples
+def samples_of(spend, candidates):
+    """All that is trained if one strength of every kind is left."""
+    return 2 * spend.brief_samples + (most_trials(candidates) - 2) * spend.slice_samples
+
+
+@pytest.mark.parametrize("rate", [500, 2000, 20_000])
+def test_of_a_quarter_of_an_hour_it_takes_a_tenth_at_most(rate):
+    settings = resolve(["augmentation=auto", "budget.minutes=15"])
+    candidates, wishes = settings.augmentation.candidates, configured_wishes(settings)
+    calibration = Calibration(samples_per_second=rate, evaluation_seconds=0.3)
+    seconds = BUDGET_SHARE * training_seconds(wishes, calibration, 0.0, 0.0)
+    spend = effort(samples_within(seconds, calibration, most_trials(candidates)), candidates)
+    looks = len(candidates) * spend.images  # three of them without a step backwards
+    around = most_trials(candidates) * (0.8 + calibration.evaluation_seconds)
+    assert (samples_of(spend, candidates) + looks) / rate + around <= 0.1 * 15 * 60
+    assert spend.brief_samples <= effort(None, candidates).brief_samples
+
+
+def test_one_strength_of_a_kind_is_trained_with():
+    candidates = [rotate(5.0), rotate(10.0), flip("vertical"), flip("horizontal")]
+    assert most_trials(candidates) == 2 + CONTROLS + 3
+
+
+@pytest.mark.parametrize("affordable", [20_000, 50_000, 10**9])
+def test_no_more_is_trained_than_is_affordable(affordable):
+    candidates = [rotate(5.0), rotate(10.0), flip("vertical")]
+    spend = effort(affordable, candidates)
+    assert samples_of(spend, candidates) <= min(affordable, samples_of(effort(None, candidates), candidates))
+
+
+def test_what_does_not_pay_for_a_tenth_of_the_usual_is_refused():
+    with pytest.raises(
+        ConfigError, match="tries 1 transforms and trains 6,100 samples at least, and 10% of the budget pays for 6,000"
+    ):
+        effort(6_000, [rotate(5.0)])
+    assert effort(6_100, [rotate(5.0)]).brief_samples == 2_400
 
 
 def test_no_loss_is_compared_with_nothing():

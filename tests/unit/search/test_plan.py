@@ -14,6 +14,7 @@ from modules.search.plan import (
     Plan,
     Wishes,
     make_plan,
+    samples_within,
     slice_rule,
 )
 
@@ -216,6 +217,33 @@ def test_trials_are_kept_or_refused_with_what_would_do(wished, number):
     assert trials(plan) <= number
     if plan.generations < make_plan(wished.updated(trials=None), 1000, None).generations:
         assert trials(plan) + plan.trials_per_generation > number
+
+
+@given(wishes(), NUM_TRAIN, st.integers(10_000, 10_000_000), st.integers(1, 9_000))
+def test_what_was_trained_before_the_plan_is_a_part_of_the_budget(wished, num_train, samples, spent):
+    wished = wished.updated(samples=samples).spent(spent, 1)
+    plan, sentence = planned(wished, num_train, None)
+    if plan is not None:
+        assert plan.total_samples + spent <= samples
+        return
+    assert f"budget.samples={samples} is smaller than a study, and {spent:,} for finding" in sentence
+    least = int(re.findall(r"allowed is (\d+) or more", sentence)[0])
+    assert samples < least
+    assert make_plan(wished.updated(samples=least), num_train, None).total_samples + spent <= least
+
+
+def test_trials_before_the_plan_are_a_part_of_the_budget():
+    wished = WISHES.updated(trials=40)
+    free, plan = make_plan(wished, 1000, None), make_plan(wished.spent(5_000, 30), 1000, None)
+    assert trials(plan) <= 10 < trials(free)
+    with pytest.raises(ConfigError, match=r"budget\.trials=40 .* allowed is 42 or more .* and 39 for finding"):
+        make_plan(wished.spent(5_000, 39), 1000, None)
+
+
+def test_each_training_takes_time_around_it():
+    assert samples_within(100.0, FAST, 0) == 800_000
+    assert samples_within(100.0, FAST, 10) == pytest.approx(800_000 - 10 * (0.5 + 0.8) * 8000)
+    assert samples_within(1.0, FAST, 10) == 0
 
 
 @given(wishes(), NUM_TRAIN, CALIBRATIONS, st.floats(1, 600))

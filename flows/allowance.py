@@ -1,0 +1,38 @@
+"""What may be trained of a budget before the study is planned, and what such trainings have left of it."""
+
+from flows.study import Study
+from flows.translation import configured_wishes
+from modules.errors import ConfigError
+from modules.recipe import Recipe
+from modules.search.plan import Wishes, samples_within, training_seconds
+
+_FEWEST_TRIALS = 3  # that the study itself needs
+
+
+def wishes_of(study: Study) -> Wishes:
+    """What the plan is asked for, and what finding a selection and an augmentation has taken of it."""
+    wishes = configured_wishes(study.settings)
+    for found in (study.found, study.policy):
+        if found is not None:
+            wishes = wishes.spent(found.samples, found.num_trials)
+    return wishes
+
+
+def affordable_samples(study: Study, recipe: Recipe, share: float, num_trials: int, what: str) -> float | None:
+    """The samples that a share of what is left of the budget pays for in so many trainings; None where nothing is set.
+
+    ConfigError where a budget of trials does not pay for them and the study; `what` asks for them.
+    """
+    wishes = wishes_of(study)
+    least = wishes.spent_trials + num_trials + _FEWEST_TRIALS
+    if wishes.trials is not None and wishes.trials < least:
+        raise ConfigError(
+            f"budget.trials={wishes.trials} is too small for {what}, which trains {num_trials}; allowed is {least} or "
+            f"more, or {what.partition('=')[0]}=none"
+        )
+    room = [] if wishes.samples_left is None else [share * wishes.samples_left]
+    if wishes.needs_calibration:
+        calibration = study.laboratory.calibrate(recipe)
+        seconds = training_seconds(wishes, calibration, study.clock.seconds, study.energy.wh)
+        room.append(samples_within(share * seconds, calibration, num_trials))
+    return min(room, default=None)
