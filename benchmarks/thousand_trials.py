@@ -69,7 +69,7 @@ def _timed_study(home: Path, tries: int, overrides: list[str]) -> tuple[list[flo
         search = Search(study, "sweep", space, recipe, rungs_of(1000, 1))
         clock = _Clock(search, own, sampling, memory, table)
         search.sampler = clock.sampler  # type: ignore[method-assign]
-        search.run(lambda search: len(search.tries) >= tries)
+        search.run(lambda search: int(len(search.tries) < tries))
     return own, sampling, memory
 
 

@@ -6,6 +6,7 @@ from flows import reporting
 from flows.allowance import affordable_samples
 from flows.orchestration import publish_table
 from flows.study import Study
+from modules.augmentation.strength import strengthened
 from modules.recipe import Recipe
 from modules.records import Part
 from modules.report.augmentation import policy_markdown
@@ -23,6 +24,7 @@ def augmented(study: Study, recipe: Recipe) -> Recipe:
         reporting.keep_policy(study, found)
         publish_table(f"augmentation-{study.name}", policy_markdown(found, study.laboratory.data.classes))
         transforms = found.transforms
+    transforms = strengthened(transforms, settings.strength)
     reporting.say_idle_transforms(study, transforms)
     return recipe.updated(augmentation=transforms, augmentation_mode=settings.mode, augmentation_copies=settings.copies)
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from flows import reporting
 from flows.evidence import confirmation_of, trained_of
 from flows.orchestration import task
 from flows.study import Study
-from flows.tuning import Search
+from flows.tuning import Search, whole_tries, within_clock
 from modules.config import OptimizerChoice
 from modules.errors import TrainingError
 from modules.recipe import Recipe
@@ -21,7 +22,6 @@ from modules.search.plan import CONTROL_SEEDS, RACE_RUNGS, Plan
 from modules.search.prior import Lesson
 from modules.search.proposal import Proposal
 from modules.search.rungs import Rung, constant, cost, rungs_of
-from modules.search.stopping import budget_allows
 from modules.training.spec import Slice, Start
 from modules.workers.pool import WorkerDiedError
 
@@ -83,13 +83,12 @@ def race_optimizers(study: Study, plan: Plan, trunk: Trunk) -> Trunk:
     if not plan.race_samples:
         return trunk
     contest = Contest(study, trunk, rungs_of(plan.slice_samples, RACE_RUNGS), _RACE)
-    entrants = [
-        (f"set_optimizer {each.name}", with_optimizer(study, contest.recipe, each))
-        for each in entrants_of(study, contest.recipe)
-    ]
+    choices = entrants_of(study, contest.recipe)
+    recipes = study.each([partial(with_optimizer, study, contest.recipe, each) for each in choices])
+    entrants = [(f"set_optimizer {each.name}", recipe) for each, recipe in zip(choices, recipes, strict=True)]
     study.progress.say(f"generation {contest.number}: a race of {len(entrants) + 1} optimisers", "bold")
-    control = climb_control(contest)
-    return settle(contest, control, halve(contest, entrants))
+    control, contenders = study.both(partial(climb_control, contest), partial(halve, contest, entrants))
+    return settle(contest, control, contenders)
 
 
 def entrants_of(study: Study, recipe: Recipe) -> list[OptimizerChoice | Lesson]:
@@ -124,36 +123,33 @@ def tune_hyperparameters(study: Study, plan: Plan, trunk: Trunk, when: Literal["
         return trunk
     contest = Contest(study, trunk, rungs_of(plan.slice_samples, RACE_RUNGS), _HYPERPARAMETERS)
     study.progress.say(f"generation {contest.number}: hyper-parameters in the space {space.name}", "bold")
-    control = climb_control(contest)
     search = Search(study, when, space, contest.recipe, contest.rungs, contest.ground_of, contest.number)
     left = samples - (CONTROL_SEEDS + 1) * cost(contest.rungs)
-    tuning = search.run(lambda search: _has_tuned(study, plan, search, left))
+    control, tuning = study.both(
+        partial(climb_control, contest), partial(search.run, partial(_tries_of_contest, study, plan, left))
+    )
     reporting.keep_tuning(study, tuning)
-    contenders = []
-    for one in tuning.tries:
-        recipe = search.recipe_at(one.values) if one.state == "complete" else contest.recipe
-        if recipe != contest.recipe:
-            contenders.append(finished(contest, _entered(contest, "tune", recipe), search.climbed[one.number]))
+    complete = [one for one in tuning.tries if one.state == "complete"]
+    recipes = study.each([partial(search.recipe_at, one.values) for one in complete])
+    others = [pair for pair in zip(complete, recipes, strict=True) if pair[1] != contest.recipe]
+    children = study.each([partial(_entered, contest, "tune", recipe) for _, recipe in others])
+    contenders = [
+        finished(contest, child, search.climbed[one.number]) for (one, _), child in zip(others, children, strict=True)
+    ]
     return settle(contest, control, contenders)
 
 
-def _has_tuned(study: Study, plan: Plan, search: Search, samples: int) -> bool:
-    """Settled by samples; a clock that runs ahead of the plan is asked once for each try, and its answer kept."""
-    if sum(one.samples for one in search.tries) + cost(search.rungs[:1]) > samples:
-        return True
-    if plan.calibration is None:
-        return False
-    question = f"stop tuning {search.when} before try {len(search.tries)}"
-    return bool(
-        study.decided(
-            question, lambda: not budget_allows(plan, study.clock.seconds, study.energy.wh, cost(search.rungs))
-        )
-    )
+def _tries_of_contest(study: Study, plan: Plan, samples: int, search: Search) -> int:
+    """How many more may begin, of all that have `samples` to share."""
+    left = samples - sum(one.samples for one in search.tries)
+    count = min(study.settings.search.tries_at_once, whole_tries(search.rungs, left))
+    return within_clock(study, plan, search, count, cost(search.rungs))
 
 
 def climb_control(contest: Contest) -> list[Climbed]:
     """The trunk's own recipe over all rungs, with each of the control's seeds."""
-    return [list(contest.climbing(contest.recipe, replicate, "control"))[-1] for replicate in range(CONTROL_SEEDS)]
+    ways = [contest.climbing(contest.recipe, replicate, "control") for replicate in range(CONTROL_SEEDS)]
+    return [climbed[-1] for climbed in contest.study.each([partial(list[Climbed], way) for way in ways])]
 
 
 def _entered(contest: Contest, name: str, recipe: Recipe) -> Child:
@@ -164,17 +160,18 @@ def _entered(contest: Contest, name: str, recipe: Recipe) -> Child:
 
 def halve(contest: Contest, entrants: Sequence[tuple[str, Recipe]]) -> list[Contender]:
     """All climb to the first rung; of those that came there a third goes on."""
-    children = [_entered(contest, name, recipe) for name, recipe in entrants]
-    ways = [contest.climbing(recipe, 0, name) for name, recipe in entrants]
+    study = contest.study
+    children = study.each([partial(_entered, contest, name, recipe) for name, recipe in entrants])
+    ways = study.each([partial(contest.climbing, recipe, 0, name) for name, recipe in entrants])
     climbed: list[Climbed | None] = [None] * len(entrants)
     alive = list(range(len(entrants)))
     for rung in contest.rungs:
-        for index in alive:
-            try:
-                climbed[index] = next(ways[index])
-            except (TrainingError, WorkerDiedError) as error:
-                contest.study.count_failure()
-                children[index] = replace(children[index], refused=str(error))
+        outcomes = study.each([partial(_next_rung, study, ways[index]) for index in alive])
+        for index, outcome in zip(alive, outcomes, strict=True):
+            if isinstance(outcome, Climbed):
+                climbed[index] = outcome
+            else:
+                children[index] = replace(children[index], refused=outcome)
         came = [index for index in alive if children[index].refused is None]
         if rung is contest.rungs[-1] or not came:
             alive = came
@@ -187,6 +184,15 @@ def halve(contest: Contest, entrants: Sequence[tuple[str, Recipe]]) -> list[Cont
         finished(contest, child, way) if index in alive and way is not None else Contender(child, None)
         for index, (child, way) in enumerate(zip(children, climbed, strict=True))
     ]
+
+
+def _next_rung(study: Study, way: Iterator[Climbed]) -> Climbed | str:
+    """How far a contender has come, or why it did not."""
+    try:
+        return next(way)
+    except (TrainingError, WorkerDiedError) as error:
+        study.count_failure()
+        return str(error)
 
 
 def _stopped(child: Child, climbed: Climbed | None, rung: Rung, limit: float) -> Child:

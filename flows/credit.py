@@ -23,7 +23,7 @@ from modules.store import write_text
 _CONSTANT = "Constant"
 _WHOLE = "with all"
 # Decisions that belong to the start of a study; the others are a clock's, and variants have none.
-_CLOCKED = ("stop ", "final samples", "leave out ")
+_CLOCKED = ("stop ", "tries of ", "final samples", "leave out ")
 
 
 class Automation(NamedTuple):

@@ -36,6 +36,7 @@ R = TypeVar("R")
 S = TypeVar("S")
 _KEY = re.compile(r"[0-9a-f]{32}")
 _TRIALS = "trials.jsonl"
+_SECONDS_BETWEEN_ACCOUNTS = 1.0  # so much of its time a killed study may forget
 _WRITTEN = (
     "*.json",
     _TRIALS,
@@ -197,7 +198,9 @@ class Study:
     is_tracked: bool = False  # whether MLflow knows the study: trials wait until it does
     prior: Prior = field(default_factory=Prior)  # what earlier studies taught
     _laboratory: Laboratory | None = None
+    _kept_seconds: float = 0.0  # of this run, when its time and energy were last written down
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _deciding: threading.Lock = field(default_factory=threading.Lock)
     _under_way: dict[str, threading.Lock] = field(default_factory=dict)
 
     @property
@@ -269,7 +272,7 @@ class Study:
             co2_g=None if result.energy_wh is None else self.energy.grid.grams(result.energy_wh),
         )
         with self._lock:
-            self._note(run, label, shown)
+            self._note(run, label, shown, parameters)
         return result
 
     @contextmanager
@@ -285,9 +288,10 @@ class Study:
         with self._lock:
             self.failed += 1
 
-    def _note(self, run: TrialRun, label: str, shown: bool) -> None:
+    def _note(self, run: TrialRun, label: str, shown: bool, parameters: Mapping[str, str] | None) -> None:
         key = run.result.key
-        self.folder.note_trial(key, role=run.role, generation=run.generation, edit=run.edit)
+        more = {"parameters": dict(parameters)} if parameters else {}
+        self.folder.note_trial(key, role=run.role, generation=run.generation, edit=run.edit, **more)
         if key not in self.runs:
             self.reused += run.reused
             if shown:
@@ -295,8 +299,7 @@ class Study:
         self.runs[key] = run
         if shown:
             self.show(key)
-        self.clock.keep()
-        self.energy.keep()
+        self._keep_accounts()
 
     def show(self, key: str) -> None:
         """Show one of the study's trials in MLflow."""
@@ -310,9 +313,16 @@ class Study:
             look = self.laboratory.begin(spec, report)
         with self._lock:
             self.progress.say(f"{label}: steer error {look.steer_error:.2%}, loss {look.steer_loss:.4f}")
+            self._keep_accounts()
+        return look
+
+    def _keep_accounts(self) -> None:
+        """Write down what was used, but not after each of many short trials, which would wait for it."""
+        now = self.clock.session_seconds
+        if now >= self._kept_seconds + _SECONDS_BETWEEN_ACCOUNTS:
+            self._kept_seconds = now
             self.clock.keep()
             self.energy.keep()
-        return look
 
     def learnt(self, what: str, sentence: str) -> None:
         """Keep what earlier studies were used for, for the report."""
@@ -323,11 +333,12 @@ class Study:
 
     def decided(self, question: str, decide: Callable[[], Any]) -> Any:
         """The answer (JSON) to a question that depends on the clock: asked once, then read from the study's folder."""
-        decisions = self.folder.read("decisions.json") or {}
-        if question not in decisions:
-            decisions[question] = decide()
-            self.folder.write("decisions.json", decisions)
-        return decisions[question]
+        with self._deciding:
+            decisions = self.folder.read("decisions.json") or {}
+            if question not in decisions:
+                decisions[question] = decide()
+                self.folder.write("decisions.json", decisions)
+            return decisions[question]
 
 
 def _trial_line(label: str, result: TrialResult, reused: bool) -> str:

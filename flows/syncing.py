@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from flows.study import StudyFolder
 from flows.watchdog import is_locked
@@ -11,6 +12,8 @@ from modules.store import Store
 from modules.tracking.flattening import flattened
 from modules.tracking.records import StudyEnd, StudyRun, TrialRun
 from modules.tracking.sink import MlflowSink, default_uri, without_password
+
+_PARAMETERS = "parameters"  # a trial of a try is noted with where it lies in its space
 
 
 def sync_studies(names: list[str], home: Path, uri: str | None) -> None:
@@ -40,16 +43,22 @@ def _sync(folder: StudyFolder, sink: MlflowSink) -> str:
 
 
 def kept_trials(folder: StudyFolder, store: Store) -> list[TrialRun]:
-    """What the study noted of its trials, with the results that the store has of them."""
+    """What the study noted of its trials, with the results that the store has of them; of a try the last one alone."""
+    tries = {_try_of(noted): key for key, noted in folder.trials.items() if _PARAMETERS in noted}  # the last ones
     runs = []
     for key, noted in folder.trials.items():
-        entry = store.find("trials", key)
+        entry = store.find("trials", key) if tries.get(_try_of(noted), key) == key else None
         if entry is not None:
             result = TrialResult.model_validate_json(entry.file("result.json").read_text())
             recipe = json.loads(entry.file("recipe.json").read_text())
             parameters = flattened({name: value for name, value in recipe.items() if name != "architecture"})
-            runs.append(TrialRun.model_validate({**noted, "result": result, "parameters": parameters}))
+            parameters |= noted.get(_PARAMETERS, {})
+            runs.append(TrialRun.model_validate({**noted, "result": result, _PARAMETERS: parameters}))
     return runs
+
+
+def _try_of(noted: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(noted.get(name) for name in ("role", "generation", "edit"))
 
 
 def kept_end(folder: StudyFolder) -> StudyEnd | None:

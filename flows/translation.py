@@ -1,9 +1,10 @@
 """From the configuration to the plain arguments that the modules take: past this file nobody sees settings."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from modules.augmentation.strength import strengthened
 from modules.config import Settings
 from modules.data.load import load_data
 from modules.energy.meter import MeterChoice
@@ -19,6 +20,7 @@ from modules.store import Store
 from modules.workers.pool import Workers
 
 _FINDERS = "modules.search.selecting."
+_STRENGTH = "augmentation.strength"
 
 
 def configured_data(settings: Settings, store: Store) -> DataRecord:
@@ -74,11 +76,11 @@ def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
     )
 
 
-def varied_recipe(recipe: Recipe, settings: Settings, keys: Iterable[str], data: DataRecord) -> Recipe:
+def varied_recipe(recipe: Recipe, settings: Settings, keys: Collection[str], data: DataRecord) -> Recipe:
     """The recipe with what `settings` say about these keys; all else stays, also what a search has changed before."""
     num_train, training = data.num_images["train"], settings.training
     changes: dict[str, Any] = {}
-    for key in keys:
+    for key in (key for key in keys if key != _STRENGTH):
         group, _, name = key.partition(".")
         if group == "model":
             changes["architecture"] = model_of(settings.model, data)
@@ -97,6 +99,11 @@ def varied_recipe(recipe: Recipe, settings: Settings, keys: Iterable[str], data:
             changes[name] = getattr(training, name)
         else:
             changes[group] = getattr(settings, group)
+    if changes.get("dropout") == changes.get("architecture", recipe.architecture).dropout:
+        changes["dropout"] = None  # as the network has it
+    if _STRENGTH in keys:  # times what is there, which a search may have found
+        transforms = changes.get("augmentation", recipe.augmentation)
+        changes["augmentation"] = strengthened(transforms, settings.augmentation.strength)
     return recipe.updated(**changes)
 
 

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from flows.orchestration import task
@@ -16,10 +18,10 @@ from modules.search.climbing import Climbed, Ground, Leg, climb, climb_anew
 from modules.search.final import FinalTraining
 from modules.search.plan import SWEEP_RUNGS, Plan
 from modules.search.prior import Lesson
-from modules.search.rungs import Rung, rungs_of
-from modules.search.sampler import Asked, Sampler, importances
+from modules.search.rungs import Rung, cost, rungs_of
+from modules.search.sampler import Asked, Sampler, conditional_importances, importances
 from modules.search.stopping import budget_allows
-from modules.search.tries import Try, Tuning
+from modules.search.tries import State, Try, Tuning
 from modules.space import Choice, Scalar, Space, Values
 from modules.tracking.flattening import flattened
 from modules.training.spec import Slice, Start, TrialSpec
@@ -54,19 +56,32 @@ class Search:
         """Of this search, at its start."""
         return Sampler(space, self.study.settings.seed, len(self.rungs), len(self.figures), first)
 
-    def run(self, is_enough: Callable[["Search"], bool]) -> Tuning:
-        """Try one point after another."""
-        first = self._first_points()
-        sampler = self.sampler(self.space, [point for points in first.values() for point in points])
-        while not is_enough(self):
-            asked = sampler.ask()
-            origin = first_of(first, asked)
-            done, climbed = run_try(self.study, self, sampler, asked, self.when)
-            self.tries.append(done.updated(origin=origin))
-            if climbed is not None and done.state == "complete":
-                self.climbed[done.number] = climbed
-            self._show(self.tries[-1])
+    def run(self, how_many: "HowMany") -> Tuning:
+        """Try points, so many side by side as may begin, until none may."""
+        first = self._first_points(how_many)
+        workers = self.study.pool.size
+        if workers > 1 and self.study.settings.search.tries_at_once == 1:
+            self.study.progress.say(
+                f"one try at a time, though there are {workers} workers: search.tries_at_once={workers} uses all",
+                "yellow",
+            )
+        for tries in self._batches(first, how_many, partial(_climb_side_by_side, self.study)):
+            for one in tries:
+                self._show(one)
         return self.account()
+
+    def _batches(
+        self, first: dict[str, list[Values]], how_many: "HowMany", climb: "ClimbAll"
+    ) -> Iterator[Sequence[Try]]:
+        """Batch after batch. What is asked follows from how many may begin, and not from who is done first."""
+        sampler = self.sampler(self.space, [point for points in first.values() for point in points])
+        while count := how_many(self):
+            ways = [Way(self, sampler.ask()) for _ in range(count)]
+            _climb_up(ways, sampler, climb)
+            tries = [way.account(first_of(first, way.asked)) for way in ways]
+            self.climbed |= {way.asked.number: way.climbed for way in ways if way.climbed and way.state == "complete"}
+            self.tries += tries
+            yield tries
 
     def account(self) -> Tuning:
         """Of what was tried so far."""
@@ -77,6 +92,7 @@ class Search:
             rungs=tuple(rung.samples for rung in self.rungs),
             tries=tuple(self.tries),
             importances=importances(self.space, self.tries),
+            conditional_importances=conditional_importances(self.space, self.tries),
         )
 
     def recipe_at(self, values: Values) -> Recipe:
@@ -103,7 +119,7 @@ class Search:
             return climb_anew(recipe, self.rungs, leg, retreats)
         return climb(recipe, self.rungs, self.begin(recipe), leg, retreats)
 
-    def _first_points(self) -> dict[str, list[Values]]:
+    def _first_points(self, how_many: "HowMany") -> dict[str, list[Values]]:
         """What is tried before anything is proposed, by where it comes from: settled once for a space.
 
         Where the space has changed since, the points that were tried in the old one and lie in the new one come first.
@@ -114,7 +130,7 @@ class Search:
             return dict(kept["first"])
         first = {origin: points for origin, points in self._starting_points().items() if points}
         if kept is not None:
-            first[_KEPT] = self._still_within(Space.model_validate(kept["space"]), kept["first"])
+            first[_KEPT] = self._still_within(Space.model_validate(kept["space"]), kept["first"], how_many)
         self.study.folder.write(name, {"space": self.space.model_dump(mode="json"), "first": first})
         return first
 
@@ -160,24 +176,26 @@ class Search:
         return ours.target == theirs["target"] and set(ours.arguments) == set(theirs["arguments"])
 
     def _own_point(self) -> Values | None:
-        known = {"training.learning_rate": self.recipe.learning_rate, "training.batch_size": self.recipe.batch_size}
+        recipe = self.recipe
+        dropout = recipe.architecture.dropout if recipe.dropout is None else recipe.dropout
+        known = {
+            "training.learning_rate": recipe.learning_rate,
+            "training.batch_size": recipe.batch_size,
+            "training.dropout": dropout,
+        }
         return self.variations.point(self.space, known)
 
-    def _still_within(self, old: Space, first: dict[str, list[Values]]) -> list[Values]:
+    def _still_within(self, old: Space, first: dict[str, list[Values]], how_many: "HowMany") -> list[Values]:
         """Asks the old space's sampler again, for as long as the store holds what it asked for."""
         for difference in self.space.differences(old):
             self.study.progress.say(f"the space has changed: {difference}", "yellow")
-        before, found = Search(self.study, self.when, old, self.recipe, self.rungs, self.begin), []
-        sampler = before.sampler(old, [point for points in first.values() for point in points])
+        before, found = Search(self.study, self.when, old, self.recipe, self.rungs, self.begin), list[Values]()
         own = self._own_point()
-        while True:
-            asked = sampler.ask()
-            try:
-                _climb_up(before, sampler, asked, _found_only(self.study))
-            except LookupError:
-                break
-            if self.space.contains(asked.values) and asked.values not in found and asked.values != own:
-                found.append(asked.values)
+        with suppress(LookupError):
+            for tries in before._batches(first, how_many, _find_all):
+                for one in tries:
+                    if self.space.contains(one.values) and one.values not in found and one.values != own:
+                        found.append(one.values)
         self.study.progress.say(f"{len(found)} points that were tried before lie within the new space")
         return found
 
@@ -200,67 +218,99 @@ def first_of(first: dict[str, list[Values]], asked: Asked) -> str:
     return "proposed"
 
 
-@task("{when}: try {asked.number}")
-def run_try(study: Study, search: Search, sampler: Sampler, asked: Asked, when: When) -> tuple[Try, Climbed | None]:
-    """Train at a point, rung after rung, until it falls behind."""
-    parameters = flattened(asked.values)
+@dataclass
+class Way:
+    """A try while it climbs: how far it has come, and what became of it."""
 
-    def train(spec: TrialSpec) -> TrialResult:
-        edit = f"try {asked.number}"
-        return study.trial(spec, when, search.generation, edit, parameters=parameters, shown=False)
+    search: Search
+    asked: Asked
+    climbed: Climbed | None = None
+    state: State | None = None  # None: it goes on
+    reason: str = ""  # of a failure
+    done: list[TrialResult] = field(default_factory=list)
+    _climbing: Iterator[Climbed] | None = None
 
-    return _climb_up(search, sampler, asked, train)
+    def go_on(self, train: Callable[[TrialSpec], TrialResult]) -> None:
+        """Train to the next rung."""
+
+        def counted(spec: TrialSpec) -> TrialResult:
+            self.done.append(train(spec))
+            return self.done[-1]
+
+        try:
+            if self._climbing is None:
+                self._climbing = self.search.climbing(self.search.recipe_at(self.asked.values), counted)
+            self.climbed = next(self._climbing)
+        except (TrainingError, WorkerDiedError) as error:
+            self.search.study.count_failure()
+            self.state, self.reason = "failed", str(error)
+
+    @property
+    def figures(self) -> list[float]:
+        """That are to be small."""
+        one = self.account("")
+        return [float(getattr(one, name)) for name in self.search.figures]
+
+    def account(self, origin: str) -> Try:
+        """Of a try that has ended."""
+        assert self.state is not None
+        last = self.climbed.result if self.climbed else None
+        return Try(
+            number=self.asked.number,
+            values=self.asked.values,
+            state=self.state,
+            losses=self.climbed.losses if self.climbed else (),
+            error=last.steer_error if last else None,
+            params=last.params if last else 0,
+            flops=last.flops if last else 0,
+            samples=sum(trial.samples for trial in self.done),
+            seconds=sum(trial.seconds for trial in self.done),
+            trials=tuple(trial.key for trial in self.done),
+            origin=origin,
+            reason=self.reason,
+        )
 
 
-def _climb_up(
-    search: Search, sampler: Sampler, asked: Asked, train: Callable[[TrialSpec], TrialResult]
-) -> tuple[Try, Climbed | None]:
-    done: list[TrialResult] = []
-
-    def counted(spec: TrialSpec) -> TrialResult:
-        done.append(train(spec))
-        return done[-1]
-
-    climbed, state, reason = None, "complete", ""
-    try:
-        recipe = search.recipe_at(asked.values)
-        for rung, climbed in enumerate(search.climbing(recipe, counted)):
-            if sampler.should_stop(asked, rung, climbed.losses[-1]):
-                state = "stopped"
-                break
-    except (TrainingError, WorkerDiedError) as error:
-        search.study.count_failure()
-        state, reason = "failed", str(error)
-    one = _try_of(asked, state, reason, climbed, done)
-    sampler.tell(asked, [getattr(one, name) for name in search.figures] if state == "complete" else None)
-    return one, climbed
+HowMany = Callable[[Search], int]  # tries that may begin side by side; 0 ends a search
+ClimbAll = Callable[[Sequence[Way], int], object]  # has each of some ways come to a rung
 
 
-def _try_of(asked: Asked, state: Any, reason: str, climbed: Climbed | None, done: Sequence[TrialResult]) -> Try:
-    last = climbed.result if climbed else None
-    return Try(
-        number=asked.number,
-        values=asked.values,
-        state=state,
-        losses=climbed.losses if climbed else (),
-        error=last.steer_error if last else None,
-        params=last.params if last else 0,
-        flops=last.flops if last else 0,
-        samples=sum(trial.samples for trial in done),
-        seconds=sum(trial.seconds for trial in done),
-        trials=tuple(trial.key for trial in done),
-        reason=reason,
-    )
+def _climb_up(ways: Sequence[Way], sampler: Sampler, climb: ClimbAll) -> None:
+    """Rung after rung until each try has ended. Who falls behind is decided once all are there, in their order."""
+    for rung in range(len(ways[0].search.rungs)):
+        going = [way for way in ways if way.state is None]
+        climb(going, rung)
+        for way in going:
+            if way.state is None and way.climbed and sampler.should_stop(way.asked, rung, way.climbed.losses[-1]):
+                way.state = "stopped"
+    for way in ways:
+        way.state = way.state or "complete"
+        sampler.tell(way.asked, way.figures if way.state == "complete" else None)
 
 
-def _found_only(study: Study) -> Callable[[TrialSpec], TrialResult]:
-    def find(spec: TrialSpec) -> TrialResult:
-        found = study.laboratory.found(spec)
-        if found is None:
-            raise LookupError(spec.key)
-        return found
+def _climb_side_by_side(study: Study, ways: Sequence[Way], rung: int) -> None:
+    study.each([partial(climb_to_rung, study, way, way.search.when, rung) for way in ways])
 
-    return find
+
+@task("{when}: try {way.asked.number} to rung {rung}")
+def climb_to_rung(study: Study, way: Way, when: When, rung: int) -> None:
+    """Train at a point up to where it is compared with others."""
+    edit, parameters = f"try {way.asked.number}", flattened(way.asked.values)
+    generation = way.search.generation
+    way.go_on(lambda spec: study.trial(spec, when, generation, edit, parameters=parameters, shown=False))
+
+
+def _find_all(ways: Sequence[Way], rung: int) -> None:
+    """As `_climb_side_by_side`, with what the store holds alone; LookupError where it does not."""
+    for way in ways:
+        way.go_on(partial(_find, way.search.study))
+
+
+def _find(study: Study, spec: TrialSpec) -> TrialResult:
+    found = study.laboratory.found(spec)
+    if found is None:
+        raise LookupError(spec.key)
+    return found
 
 
 def _short(value: Any) -> str:
@@ -272,7 +322,7 @@ def sweep(study: Study, plan: Plan, recipe: Recipe) -> tuple[Tuning, dict[str, C
     space = study.settings.search.space
     assert space is not None
     search = Search(study, "sweep", space, recipe, rungs_of(plan.try_samples, SWEEP_RUNGS))
-    tuning = search.run(lambda search: _has_swept(study, plan, search))
+    tuning = search.run(partial(_tries_of_sweep, study, plan))
     if tuning.best is None:
         reasons = [one.reason for one in tuning.tries if one.reason]
         raise TrainingError(
@@ -296,18 +346,29 @@ def swept(first: Recipe, climbed: Climbed) -> FinalTraining:
     return FinalTraining(climbed.judged[0].recipe, climbed.result, first.content_digest, tuple(steps))
 
 
-def _has_swept(study: Study, plan: Plan, search: Search) -> bool:
-    """Settled by samples; a clock that runs ahead of the plan is asked once for each try, and its answer kept."""
-    tries = search.tries
-    if plan.tries is not None and len(tries) >= plan.tries:
-        return True
-    complete = any(one.state == "complete" for one in tries)
-    spent = sum(one.samples for one in tries)
-    if complete and plan.tries is None and spent + search.rungs[0].samples > plan.sweep_samples:
-        return True
-    if plan.calibration is None or not complete:
-        return False
-    question = f"stop the sweep before try {len(tries)}"
-    return bool(
-        study.decided(question, lambda: not budget_allows(plan, study.clock.seconds, study.energy.wh, plan.try_samples))
-    )
+def _tries_of_sweep(study: Study, plan: Plan, search: Search) -> int:
+    """How many more may begin. Settled by samples, but a first one has to come to its end."""
+    count, is_first = study.settings.search.tries_at_once, all(one.state != "complete" for one in search.tries)
+    if plan.tries is not None:
+        count = min(count, plan.tries - len(search.tries))
+    else:
+        left = plan.sweep_samples - sum(one.samples for one in search.tries)
+        count = max(int(is_first), min(count, whole_tries(search.rungs, left)))
+    return count if is_first else within_clock(study, plan, search, count, plan.try_samples)
+
+
+def within_clock(study: Study, plan: Plan, search: Search, count: int, samples: int) -> int:
+    """Of so many tries those that a clock which runs ahead of the plan has time for: asked once, the answer kept."""
+    if plan.calibration is None or not count:
+        return count
+
+    def allowed() -> int:
+        seconds, wh = study.clock.seconds, study.energy.wh
+        return sum(budget_allows(plan, seconds, wh, number * samples) for number in range(1, count + 1))
+
+    return int(study.decided(f"tries of {search.when} that begin after {len(search.tries)}", allowed))
+
+
+def whole_tries(rungs: tuple[Rung, ...], samples: int) -> int:
+    """How many samples are enough for; one begins for as long as they are enough for its first rung."""
+    return max(int(samples >= cost(rungs[:1])), samples // cost(rungs))

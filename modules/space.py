@@ -22,6 +22,15 @@ class Condition(Record):
         """Whether it does at a point."""
         return values.get(self.key) in self.values
 
+    def includes(self, other: "Condition") -> bool:
+        """Whether it holds wherever the other one does."""
+        return self.key == other.key and set(other.values) <= set(self.values)
+
+    @property
+    def phrase(self) -> str:
+        """As a space has it: `optimizer=adamw,muon`."""
+        return f"{self.key}={','.join(map(str, self.values))}"
+
 
 class Real(Record):
     """Any number from `low` to `high`, or every `step` of them."""
@@ -131,7 +140,4 @@ def described(parameter: Real | Whole | Choice) -> str:
         scale = " on a log scale" if parameter.log else ""
         step = f" by {parameter.step:g}" if parameter.step not in (None, 1) else ""
         what = f"{parameter.low:g} to {parameter.high:g}{step}{scale}"
-    condition = parameter.condition
-    if condition is None:
-        return what
-    return f"{what} (with {condition.key}={','.join(map(str, condition.values))})"
+    return what if parameter.condition is None else f"{what} (with {parameter.condition.phrase})"

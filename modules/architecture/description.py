@@ -409,6 +409,11 @@ class Architecture(Record):
         }
 
     @property
+    def dropout(self) -> float:
+        """The rate at which it drops while training; 0 where it does not."""
+        return max((node.rate for node in self.nodes if isinstance(node, Dropout)), default=0.0)
+
+    @property
     def params(self) -> int:
         """The number of trainable parameters."""
         return sum(_size(spec.shape) for spec in self.tensors().values() if spec.trainable)

@@ -14,7 +14,7 @@ REVISION = 1
 
 def strengthened(transforms: Sequence[Part], factor: float) -> tuple[Part, ...]:
     """Transforms whose strengths are `factor` times as far from doing nothing, within what their yamls allow."""
-    return tuple(_strengthened(part, factor) for part in transforms)
+    return tuple(transforms) if factor == 1 else tuple(_strengthened(part, factor) for part in transforms)
 
 
 def _strengthened(part: Part, factor: float) -> Part:

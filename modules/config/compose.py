@@ -182,8 +182,7 @@ def _named_parts(nodes: Any, group: str, key: str, conf: Path) -> dict[str, Part
 
 def _candidates(chosen: Any, conf: Path) -> tuple[Part, ...]:
     """The transforms that yamls want `tried`, at each strength that they name."""
-    known = {path.stem: _tried(path, conf) for path in sorted((conf / "augmentation").glob("*.yaml"))}
-    known = {name: parts for name, parts in known.items() if parts}
+    known = _all_candidates(conf)
     names = list(known) if chosen == "all" else [chosen] if isinstance(chosen, str) else chosen
     if not isinstance(names, list):
         raise ConfigError(f"augmentation.candidates must be all or a list of {', '.join(known)}; got {shown(chosen)}")
@@ -191,6 +190,13 @@ def _candidates(chosen: Any, conf: Path) -> tuple[Part, ...]:
         if not isinstance(name, str) or name not in known:
             raise unknown("choice for augmentation.candidates:", name, ["all", *known])
     return tuple(part for name in dict.fromkeys(names) for part in known[name])
+
+
+@cache
+def _all_candidates(conf: Path) -> dict[str, tuple[Part, ...]]:
+    """Every yaml's transforms that are `tried`; read once, as a search comes here at each of its points."""
+    known = {path.stem: _tried(path, conf) for path in sorted((conf / "augmentation").glob("*.yaml"))}
+    return {name: parts for name, parts in known.items() if parts}
 
 
 def _tried(path: Path, conf: Path) -> tuple[Part, ...]:

@@ -57,6 +57,7 @@ class AugmentationSettings(Section):
     transforms: tuple[Part, ...]
     mode: Literal["all", "one"]
     copies: Annotated[int, Field(ge=1, le=100)] | None
+    strength: Annotated[float, Field(ge=0.0, le=10.0)]  # times those of the transforms
     candidates: tuple[Part, ...]
 
     @model_validator(mode="after")
@@ -151,6 +152,7 @@ class SearchSettings(Section):
     space: Space | None  # of hyper-parameters
     space_share: PositiveFraction  # of what the search trains, for hyper-parameters
     tries: Count | None  # points of the space that a sweep tries
+    tries_at_once: Annotated[int, Field(ge=1, le=1000)]  # asked for and trained together, whatever the runner
 
     @model_validator(mode="after")
     def _kind_agrees(self) -> Self:

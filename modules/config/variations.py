@@ -1,6 +1,7 @@
 """Settings that differ from those of some overrides by a few values: composed once for each choice of parts."""
 
 import itertools
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,8 @@ _OF_A_RECIPE = (
         "training.gradient_clip",
     ),
 )
+_FINDERS = "modules.search.selecting."
+_STRENGTH = "augmentation.strength"
 # While structure is searched the network is there already and trained at a constant rate.
 _OF_A_WHOLE_TRAINING = ("model", "initialisation", "schedule")
 
@@ -39,6 +42,7 @@ class Variations:
         self._groups = groups(conf)
         self._typed = read(self._overrides)
         self._composed: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._composing = threading.RLock()
 
     def settings(self, values: Mapping[str, Any]) -> Settings:
         """The settings at a point of a space; ConfigError where a value is not allowed."""
@@ -70,9 +74,10 @@ class Variations:
     def _base(self, values: Mapping[str, Any]) -> dict[str, Any]:
         chosen = {key: str(value) for key, value in values.items() if key in self._groups}
         key = tuple(f"{group}={name}" for group, name in chosen.items())
-        if key not in self._composed:
-            self._composed[key] = self._with_parts(chosen) if chosen else self._through_hydra(())
-        return self._composed[key]
+        with self._composing:  # Hydra's parser is not made for several threads
+            if key not in self._composed:
+                self._composed[key] = self._with_parts(chosen) if chosen else self._through_hydra(())
+            return self._composed[key]
 
     def _with_parts(self, chosen: Mapping[str, str]) -> dict[str, Any]:
         """Hydra takes a third of a second; where it would only put another yaml in a place, that is done here."""
@@ -139,10 +144,20 @@ def check_space(space: Space, overrides: Sequence[str], whole_trainings: bool, c
     for parameter in space.parameters:
         for values in _samples(parameter, space, conf):
             try:
-                variations.settings(values)
+                _refuse_finders(variations.settings(values), parameter.key)
             except ConfigError as error:
                 said = ", ".join(f"{key}={value}" for key, value in values.items())
                 raise ConfigError(f"{where} at {said}: {error}") from error
+
+
+def _refuse_finders(settings: Settings, key: str) -> None:
+    """A selection or a policy that trainings find first is found once, before a search."""
+    group = key.split(".")[0]
+    finds_selection = group == "selection" and settings.selection.target.startswith(_FINDERS)
+    finds_policy = group == "augmentation" and key != _STRENGTH and settings.augmentation.candidates
+    if finds_selection or finds_policy:
+        allowed = "none, random or kept" if finds_selection else f"one that names its transforms, or {_STRENGTH}"
+        raise ConfigError(f"the {group} is found by trainings of its own, which no search varies; allowed is {allowed}")
 
 
 def _check_keys(space: Space, where: str, whole_trainings: bool) -> None:

@@ -3,6 +3,7 @@
 from rich.table import Table
 from rich.text import Text
 
+from modules.records import Interval
 from modules.report.figures import figure_of, svg_of
 from modules.report.palette import LIGHT
 from modules.report.wording import NOTHING, number, percent, signed
@@ -13,17 +14,22 @@ COLUMNS = ("without", "instead", "error", "bought in error (95 %)", "bought in s
 
 def credit_cells(one: Contribution) -> tuple[str, ...]:
     """A cell for each of COLUMNS; differences of errors are in percentage points."""
-    interval = one.bought_error
-    points = [signed(100 * value, 2) for value in (interval.estimate, interval.low, interval.high)]
     return (
         one.name,
         one.what,
         percent(one.error),
-        f"{points[0]} ({points[1]} to {points[2]})",
-        signed(one.bought_seconds, 1),
-        NOTHING if one.bought_wh is None else signed(one.bought_wh, 2),
+        _bought(one.bought_error.estimate, one.bought_error, 2, 100),
+        _bought(one.bought_seconds, one.seconds_interval, 1),
+        NOTHING if one.bought_wh is None else _bought(one.bought_wh, one.wh_interval, 2),
         number(one.params),
     )
+
+
+def _bought(estimate: float, interval: Interval | None, digits: int, times: float = 1.0) -> str:
+    said = signed(times * estimate, digits)
+    if interval is None:
+        return said
+    return f"{said} ({signed(times * interval.low, digits)} to {signed(times * interval.high, digits)})"
 
 
 def credit_headline(credits: Credits) -> str:

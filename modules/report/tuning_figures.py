@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _COLOURS = {"complete": LIGHT["accent"], "stopped": LIGHT["faint"], "failed": LIGHT["bad"]}
 _MOST_LINES = 200  # of parallel coordinates; the best ones
 _MOST_SLICES = 8
+_CONDITIONAL = "In grey, what applies under a condition alone: its share among the tries that meet it"
 
 
 def tuning_figures(tuning: Tuning) -> dict[str, str]:
@@ -31,10 +32,12 @@ def tuning_captions(tuning: Tuning) -> dict[str, str]:
     said = (
         f"the best is try {best.number} with {best.loss:.4f} and {percent(best.error)} error" if best else "none ended"
     )
-    first = max(tuning.importances, key=lambda key: tuning.importances[key], default="none")
+    first = max(tuning.importances, key=lambda key: tuning.importances[key], default="")
+    mattered = f"most of all {first}" if first else "too few can be compared"
     return {
         "history": f"{len(tuning.tries)} tries in turn, {len(done)} of them to the end; {said}.",
-        "importances": f"What the differences among all tries and the best of them go back to: most of all {first}.",
+        "importances": f"What the differences among all tries and the best of them go back to: {mattered}."
+        + (f" {_CONDITIONAL}." if tuning.conditional_importances else ""),
         "parallel_coordinates": "Each try as a line through its values; the better the loss, the darker.",
         "slices": "Loss over each hyper-parameter alone.",
         "front": f"The front: {len(tuning.front)} tries that none does better than in loss and cost.",
@@ -69,14 +72,19 @@ def history(tuning: Tuning) -> str | None:
 
 def importances(tuning: Tuning) -> str | None:
     """Bars; None where there were too few tries to tell."""
-    if not tuning.importances:
+    rows = _ascending(tuning.conditional_importances) + _ascending(tuning.importances)
+    if not rows:
         return None
-    rows = sorted(tuning.importances.items(), key=lambda row: row[1])
+    colours = [LIGHT["faint" if key in tuning.conditional_importances else "accent"] for key, _ in rows]
     with figure_of(width=5.6, height=0.8 + 0.3 * len(rows)) as (figure, axes):
-        axes.barh([key for key, _ in rows], [value for _, value in rows], color=LIGHT["accent"], height=0.6)
+        axes.barh([key for key, _ in rows], [value for _, value in rows], color=colours, height=0.6)
         axes.set_xlabel("share of the difference between the best tries and all (PED-ANOVA)")
         axes.grid(visible=False, axis="y")
         return svg_of(figure)
+
+
+def _ascending(shares: dict[str, float]) -> list[tuple[str, float]]:
+    return sorted(shares.items(), key=lambda row: row[1])
 
 
 def parallel_coordinates(tuning: Tuning) -> str | None:

@@ -2,13 +2,16 @@
 
 Everything is judged by the misclassified fraction, without minus with, on the same images: above zero is what the
 automation bought. The standard error carries the images and the noise between seeds, pooled over all that was trained.
+Seconds and watt-hours are compared seed by seed.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
+from modules.records import Interval
 from modules.search.credits import Contribution, Credits
 from modules.search.judging import Evidence, effect_of, pooled_noise
 
@@ -46,7 +49,9 @@ def contributions(
             error=outcome.error,
             bought_error=effect_of(_evidence(outcome), reference, noise).interval,
             bought_seconds=float(np.mean(outcome.seconds) - np.mean(whole.seconds)),
-            bought_wh=_difference(outcome.energy_wh, whole.energy_wh),
+            bought_wh=None if (wh := _differences(outcome.energy_wh, whole.energy_wh)) is None else float(np.mean(wh)),
+            seconds_interval=_interval(_differences(outcome.seconds, whole.seconds)),
+            wh_interval=_interval(wh),
             params=float(np.mean(outcome.params)),
         )
         for name, (what, outcome) in without.items()
@@ -68,7 +73,17 @@ def _evidence(outcome: Outcome) -> Evidence:
     return Evidence(outcome.wrong.astype(np.float64), outcome.wrong)
 
 
-def _difference(without: Sequence[float | None], whole: Sequence[float | None]) -> float | None:
-    if None in without or None in whole:
+def _differences(without: Sequence[float | None], whole: Sequence[float | None]) -> list[float] | None:
+    """Seed by seed; None where one is not known."""
+    pairs = list(zip(without, whole, strict=True))
+    known = [(one, other) for one, other in pairs if one is not None and other is not None]
+    return [one - other for one, other in known] if len(known) == len(pairs) else None
+
+
+def _interval(differences: Sequence[float] | None) -> Interval | None:
+    """Of their mean by Student's t; None where there are too few for one."""
+    if differences is None or len(differences) < 2:
         return None
-    return float(np.mean([each for each in without if each is not None]) - np.mean([w for w in whole if w is not None]))
+    mean, error = float(np.mean(differences)), float(np.std(differences, ddof=1) / np.sqrt(len(differences)))
+    reach = float(special.stdtrit(len(differences) - 1, 0.975)) * error
+    return Interval(estimate=mean, low=mean - reach, high=mean + reach, standard_error=error)

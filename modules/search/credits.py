@@ -12,6 +12,8 @@ class Contribution(Record):
     bought_error: Interval  # without minus with, a fraction
     bought_seconds: float  # of training; below zero: it cost so many
     bought_wh: float | None
+    seconds_interval: Interval | None = None  # over the seeds; None with one seed
+    wh_interval: Interval | None = None
     params: float  # of the winner without it, a mean
 
 

@@ -16,6 +16,7 @@ from modules.space import Choice, Parameter, Space, Values, Whole
 if TYPE_CHECKING:
     import optuna
 
+_FEWEST_TO_COMPARE = 8  # complete tries
 HALVING = 3  # only one in so many tries goes on from a rung
 
 
@@ -91,15 +92,29 @@ class Sampler:
 def importances(space: Space, tries: Sequence[Try]) -> dict[str, float]:
     """How much each key accounts for, among the best quarter of the tries (PED-ANOVA, Watanabe et al. 2023).
 
-    Only keys that apply everywhere can be compared; nothing where fewer than eight tries were complete.
+    Of keys that apply everywhere, since only they can be compared; nothing where fewer than eight tries were complete.
     """
+    return _shares([parameter for parameter in space.parameters if parameter.condition is None], tries)
+
+
+def conditional_importances(space: Space, tries: Sequence[Try]) -> dict[str, float]:
+    """The same for keys that apply under a condition, which they are named with: among the tries that meet it."""
+    found: dict[str, float] = {}
+    for condition in dict.fromkeys(one.condition for one in space.parameters if one.condition is not None):
+        within = [one for one in tries if condition.holds(one.values)]
+        applying = [one for one in space.parameters if one.condition is None or one.condition.includes(condition)]
+        shares = _shares([one for one in applying if one.key != condition.key], within)
+        found |= {_with_condition(one): shares[one.key] for one in applying if one.condition == condition and shares}
+    return found
+
+
+def _shares(parameters: Sequence[Parameter], tries: Sequence[Try]) -> dict[str, float]:
     import optuna
 
     done = [one for one in tries if one.state == "complete"]
-    everywhere = [parameter for parameter in space.parameters if parameter.condition is None]
-    if len(done) < 8 or len(everywhere) < 2:
+    if len(done) < _FEWEST_TO_COMPARE or len(parameters) < 2:
         return {}
-    distributions = {parameter.key: _distribution(parameter) for parameter in everywhere}
+    distributions = {parameter.key: _distribution(parameter) for parameter in parameters}
     study = optuna.create_study()
     for one in done:
         params = {key: one.values[key] for key in distributions}
@@ -114,11 +129,14 @@ def _names(space: Space) -> dict[str, Parameter]:
     """What Optuna calls each parameter: its key, with its condition where the key has several ranges."""
     keys = [parameter.key for parameter in space.parameters]
     return {
-        parameter.key
-        if keys.count(parameter.key) == 1 or parameter.condition is None
-        else f"{parameter.key} ({parameter.condition.key}={','.join(map(str, parameter.condition.values))})": parameter
+        parameter.key if keys.count(parameter.key) == 1 else _with_condition(parameter): parameter
         for parameter in space.parameters
     }
+
+
+def _with_condition(parameter: Parameter) -> str:
+    condition = parameter.condition
+    return parameter.key if condition is None else f"{parameter.key} ({condition.phrase})"
 
 
 def _suggested(trial: "optuna.Trial", name: str, parameter: Parameter) -> Any:

@@ -44,6 +44,9 @@ class Tuning(Record):
     importances: dict[str, float] = Field(
         default_factory=dict
     )  # by key; what part of the differences in loss it accounts for
+    conditional_importances: dict[str, float] = Field(
+        default_factory=dict
+    )  # by key and condition; the same among the tries that meet it
 
     @property
     def best(self) -> Try | None:

@@ -110,6 +110,11 @@ def test_help_of_run_lists_the_choices(capsys):
     assert "optimizer=      adagrad|adam|adamw|gradient_descent|momentum" in capsys.readouterr().out
 
 
+def test_help_of_sweep_says_what_a_space_is(capsys):
+    assert main(["sweep", "--help"]) == 0
+    assert "a name in conf/space, or the path of a yaml" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -120,6 +125,11 @@ def test_help_of_run_lists_the_choices(capsys):
         (["run", "seed=-1"], "seed must be a whole number"),
         (["run", "seed=1,2"], "-m"),
         (["run", "-m", "seed=1,-2"], "seed must be a whole number"),
+        (["sweep"], "SPACE"),
+        (["sweep", "seed=3"], "the space comes first"),
+        (["sweep", "recip"], "did you mean recipe"),
+        (["sweep", "training", "training.dropout=0.1"], "training.dropout=0.1 contradicts search.space=training"),
+        (["sweep", "training", "search.tries_at_once=0"], "search.tries_at_once must be"),
         (["plan", "data=cifar"], "fashion_mnist, folder, idx, kmnist, mnist"),
         (["config", "foo=1"], "unknown key foo"),
         (["predict"], "BUNDLE, FILE"),

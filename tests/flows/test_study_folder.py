@@ -1,6 +1,7 @@
 """What a study keeps between its runs."""
 
 import errno
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -126,7 +127,7 @@ def test_a_clock_that_is_set_back_moves_no_budget_and_no_end_before_its_beginnin
 
 
 def test_a_question_is_decided_once(folder):
-    study = SimpleNamespace(folder=folder)
+    study = SimpleNamespace(folder=folder, _deciding=threading.Lock())
     answers = iter([None, "changed its mind"])
     assert Study.decided(study, "stop?", lambda: next(answers)) is None
     assert Study.decided(study, "stop?", lambda: next(answers)) is None

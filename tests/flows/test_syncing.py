@@ -95,6 +95,16 @@ def test_parameters_are_those_of_the_trials_recipe(home):
     assert trials[0].parameters == {"learning_rate": "0.01", "optimizer.target": "torch.optim.AdamW"}
 
 
+def test_of_a_try_its_last_trial_is_shown_with_where_it_lies_in_its_space(home):
+    folder = StudyFolder(home, "mine")
+    for number in (0, 1):
+        place = {"role": "sweep", "generation": None, "edit": "try 0"}
+        folder.note_trial(result(number).key, **place, parameters={"training.learning_rate": "0.01"})
+    trials = kept_trials(folder, Store(home / "store"))
+    assert [(trial.role, trial.result.seed) for trial in trials] == [("sweep", 1), ("edit", 2)]
+    assert trials[0].parameters["training.learning_rate"] == trials[0].parameters["learning_rate"] == "0.01"
+
+
 def test_a_study_that_is_running_writes_itself(home, capsys):
     with StudyFolder(home, "mine").locked():
         assert main(["sync", "mine"]) == 0

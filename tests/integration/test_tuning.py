@@ -10,7 +10,14 @@ from modules.search.tries import Tuning
 from tests.integration.conftest import INLINE, TINY, Runner, kill
 
 SPACE = "training.learning_rate: tag(log, interval({low}, 0.1))\ntraining.batch_size: choice(32, 64)\n"
+TWO = ("runner=processes", "runner.workers=2")
 SWEEP = (*INLINE, "search.tries=4", "search.slice_samples=400", "trainer.threads=1", "training.find_rate=false")
+
+
+RACE = (
+    *("run", *TINY, *INLINE, "study=raced"),
+    *("optimizer=sgd", "training.learning_rate=0.0005", "search.optimizers=[adamw,nesterov]"),
+)
 
 
 def space(folder: Path, low: float = 0.001) -> str:
@@ -53,6 +60,23 @@ def test_a_sweeps_winner_can_be_replayed(swept: Runner) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def weights(runner: Runner) -> dict[str, bytes]:
+    """All trials of the store with the weights that each gave."""
+    found = (runner.home / "store/trials").glob("??/[0-9a-f]*/weights.safetensors")
+    return {path.parent.name: path.read_bytes() for path in found}
+
+
+def test_a_batch_of_tries_is_the_same_with_two_workers(tmp_path: Path) -> None:
+    one, two = Runner(tmp_path / "one" / "home"), Runner(tmp_path / "two" / "home")
+    for runner, how in ((one, ()), (two, TWO)):
+        runner.home.mkdir(parents=True)
+        done = runner.run("sweep", space(tmp_path), *SWEEP, "search.tries_at_once=2", "study=sweep", *how)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert [one.losses for one in tuning(one, "sweep").tries] == [one.losses for one in tuning(two, "sweep").tries]
+    assert points(tuning(one, "sweep")) == points(tuning(two, "sweep"))
+    assert weights(one) == weights(two)
+
+
 @pytest.mark.faults
 def test_a_killed_sweep_goes_on_with_the_same_tries(swept: Runner, runner: Runner) -> None:
     command = ("sweep", space(runner.home.parent), *SWEEP, "study=sweep")
@@ -81,8 +105,7 @@ def test_a_sweep_whose_space_has_changed_goes_on_where_it_is_the_same(swept: Run
 def raced(tmp_path_factory: pytest.TempPathFactory) -> Runner:
     """A study that begins with an optimiser that hardly moves, so that the race is won by another one."""
     runner = Runner(tmp_path_factory.mktemp("raced") / "home")
-    slow = ("optimizer=sgd", "training.learning_rate=0.0005", "search.optimizers=[adamw,nesterov]")
-    done = runner.run("run", *TINY, *INLINE, *slow, "study=raced")
+    done = runner.run(*RACE)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return runner
@@ -102,6 +125,24 @@ def test_the_race_is_a_generation_of_the_ledger(raced: Runner) -> None:
     recipe = json.loads((raced.home / "studies/raced/champion/recipe.json").read_text())
     assert recipe["optimizer"]["target"] in ("torch.optim.AdamW", "torch.optim.SGD")
     assert recipe["learning_rate"] != 0.0005
+
+
+def test_a_race_is_the_same_with_two_workers(raced: Runner, runner: Runner) -> None:
+    done = runner.run(*RACE, *TWO)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert weights(runner) == weights(raced)
+
+
+@pytest.mark.full
+def test_hyper_parameters_around_a_trunk_are_the_same_with_two_workers(tmp_path: Path) -> None:
+    one, two = Runner(tmp_path / "one" / "home"), Runner(tmp_path / "two" / "home")
+    for runner, how in ((one, ()), (two, TWO)):
+        runner.home.mkdir(parents=True)
+        searched = (f"search.space={space(tmp_path)}", "search.space_share=0.7", "search.tries_at_once=2")
+        done = runner.run("run", *TINY, *INLINE, *searched, "study=tuned", *how)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (runner.home / "studies/tuned/tuning-before.json").exists()
+    assert weights(one) == weights(two)
 
 
 def test_a_study_with_a_race_can_be_replayed(raced: Runner) -> None:

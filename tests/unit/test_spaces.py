@@ -115,6 +115,13 @@ def test_every_space_that_ships_is_allowed_everywhere(path):
             ["optimizer.weight_decay is given twice"],
         ),
         ("optimizer: choice(adamw, sgd)\noptimizer.betas: choice(1, 2)", ["optimizer.betas"]),
+        ("training.dropout: interval(0, 1)", ["training.dropout=1.0", "below 1"]),
+        ("augmentation.strength: interval(-1, 1)", ["augmentation.strength"]),
+        (
+            "selection: choice(none, prune)",
+            ["selection=prune", "found by trainings of its own", "none, random or kept"],
+        ),
+        ("augmentation: choice(for_mnist, auto)", ["augmentation=auto", "found by trainings of its own", "strength"]),
     ],
 )
 def test_a_wrong_space_is_refused_in_a_sentence(written, text, said):
@@ -128,6 +135,7 @@ def test_a_wrong_space_is_refused_in_a_sentence(written, text, said):
         (["search.space=recipe", "optimizer=sgd"], ["optimizer=sgd contradicts", "varies optimizer"]),
         (["search.space=recipe", "training.batch_size=3"], ["training.batch_size=3 contradicts"]),
         (["search.space=recipe", "optimizer.betas=[0.9,0.99]"], ["optimizer=muon", "unknown key optimizer.betas"]),
+        (["search.space=images", "mixing=mixup"], ["mixing=mixup contradicts", "varies mixing"]),
         (["search.space=recip"], ["did you mean recipe"]),
         (["search.space=/nowhere/mine.yaml"], ["/nowhere/mine.yaml", "the path of a yaml"]),
         (["space=recipe"], ["chosen by search.space"]),
@@ -162,12 +170,38 @@ def test_a_variation_is_what_the_same_overrides_resolve_to():
 
 def test_the_point_of_the_configuration():
     space = resolve(["search=sweep"]).search.space
-    known = {"training.learning_rate": 0.013, "training.batch_size": 64}
+    known = {"training.learning_rate": 0.013, "training.batch_size": 64, "training.dropout": 0.1}
     point = Variations(["search=sweep"]).point(space, known)
     assert space.contains(point)
     assert (point["optimizer"], point["schedule"], point["optimizer.weight_decay"]) == ("adamw", "one_cycle", 0.01)
+    assert (point["training.dropout"], point["augmentation.strength"]) == (0.1, 1.0)
     assert Variations(["search=sweep", "optimizer=muon"]).point(space, known)["optimizer"] == "muon"
     assert Variations(["search=sweep", "optimizer=sgd"]).point(space, known) is None
+
+
+def test_the_spaces_that_ship_vary_what_a_person_expects():
+    varied = {
+        key
+        for name in ("training", "images")
+        for key in resolve([f"search.space={name}", "search=sweep"]).search.space.keys
+    }
+    assert varied >= {
+        "training.learning_rate",
+        "schedule",
+        "schedule.final_factor",
+        "schedule.warmup_fraction",
+        "training.batch_size",
+        "optimizer.weight_decay",
+        "training.label_smoothing",
+        "training.dropout",
+        "augmentation.strength",
+        "selection.fraction",
+    }
+
+
+def test_a_found_policy_can_be_varied_in_strength(written):
+    space = written("augmentation.strength: interval(0, 2)")
+    assert resolve([f"search.space={space}", "augmentation=auto"]).search.space is not None
 
 
 def test_a_changed_space_leaves_the_study_its_name(written):

@@ -49,6 +49,16 @@ def test_every_picture_is_drawn_and_told(tuning):
     assert "most of all rate" in tuning_captions(tuning)["importances"]
 
 
+def test_importances_under_a_condition_are_told_apart(tuning):
+    conditional = tuning.updated(conditional_importances={"momentum (optimizer=sgd)": 0.4})
+    assert "momentum (optimizer=sgd)" in tuning_figures(conditional)["importances"]
+    assert "among the tries that meet it" in tuning_captions(conditional)["importances"]
+    assert "among the tries that meet it" not in tuning_captions(tuning)["importances"]
+    alone = conditional.updated(importances={})
+    assert "most of all none" not in tuning_captions(alone)["importances"]
+    assert "importances" in tuning_figures(alone)
+
+
 def test_a_search_in_which_all_failed_has_nothing_to_show():
     failed = Try(number=0, values={}, state="failed", reason="its loss exploded")
     tuning = Tuning(when="sweep", space=SPACE, tries=(failed,))

@@ -44,3 +44,16 @@ def test_noise_between_seeds_widens_the_interval():
         for each in (calm, wild)
     )
     assert unsure > 5 * sure
+
+
+def test_seconds_and_energy_have_an_interval_over_the_seeds():
+    def took(*seconds):
+        return Outcome(np.zeros((len(seconds), 4), dtype=bool), seconds, (1,) * len(seconds), seconds)
+
+    (one,) = contributions("s", [0, 1, 2], 1, took(1.0, 2.0, 3.0), {"a": ("x", took(3.0, 5.0, 4.0))}).contributions
+    differences = np.array([2.0, 3.0, 1.0])
+    low, high = stats.t.interval(0.95, 2, differences.mean(), differences.std(ddof=1) / np.sqrt(3))
+    assert one.seconds_interval == one.wh_interval
+    assert (one.seconds_interval.low, one.seconds_interval.high) == (pytest.approx(low), pytest.approx(high))
+    (alone,) = contributions("s", [0], 1, took(1.0), {"a": ("x", took(3.0))}).contributions
+    assert (alone.bought_seconds, alone.seconds_interval, alone.wh_interval) == (2.0, None, None)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modules.search.sampler import HALVING, Sampler, importances
+from modules.search.sampler import HALVING, Sampler, conditional_importances, importances
 from modules.search.tries import Try, Tuning
 from modules.space import Choice, Condition, Real, Space, Whole
 
@@ -117,3 +117,21 @@ def test_importances_tell_what_mattered_from_what_did_not():
     assert found["matters"] > 3 * found["idle"]
     assert sum(found.values()) == pytest.approx(1)
     assert importances(space, tries[:5]) == {}
+
+
+def test_what_only_some_tries_have_is_compared_among_these():
+    condition = Condition(key="optimizer", values=("sgd",))
+    parameters = (
+        Choice(key="optimizer", values=("adamw", "sgd")),
+        Real(key="idle", low=0, high=1),
+        Real(key="momentum", low=0, high=1, condition=condition),
+        Real(key="rate", low=0, high=1, condition=Condition(key="optimizer", values=("adamw",))),
+    )
+    space = Space(name="conditional", parameters=parameters)
+    values = [{"optimizer": "sgd", "idle": (n * 7 % 13) / 13, "momentum": (n % 17) / 17} for n in range(60)]
+    tries = [Try(number=n, values=each, state="complete", losses=(each["momentum"],)) for n, each in enumerate(values)]
+    found = conditional_importances(space, tries)
+    assert list(found) == ["momentum (optimizer=sgd)"]  # no try with adamw
+    assert found["momentum (optimizer=sgd)"] > 0.7
+    assert set(importances(space, tries)) == {"optimizer", "idle"}
+    assert conditional_importances(space, tries[:5]) == {}

@@ -1,0 +1,145 @@
+"""Tries of a batch: whoever comes to a rung first, the same is asked, stopped and told; without a worker."""
+
+import math
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from flows.side_by_side import side_by_side
+from flows.tuning import Search, whole_tries, within_clock
+from modules.errors import TrainingError
+from modules.search.climbing import Climbed
+from modules.search.plan import Calibration, Plan
+from modules.search.rungs import cost, rungs_of
+from modules.space import Real, Space
+
+RUNGS = rungs_of(900, 3)
+SPACE = Space(name="made-up", parameters=(Real(key="rate", low=1e-4, high=1.0, log=True), Real(key="x", low=0, high=1)))
+SIDE_BY_SIDE = {
+    "in turn": lambda calls: [call() for call in calls],
+    "backwards": lambda calls: [call() for call in reversed(calls)][::-1],
+    "threads": lambda calls: side_by_side(calls, give_up=lambda: None),
+}
+
+
+class FakeStudy:
+    """A study as far as a search goes; a training is a formula, which fails for some points."""
+
+    def __init__(self, each: Any, at_once: int = 1, workers: int = 1) -> None:
+        objective = SimpleNamespace(kind="accuracy")
+        search = SimpleNamespace(tries_at_once=at_once)
+        self.settings = SimpleNamespace(overrides=(), seed=0, objective=objective, search=search)
+        self.pool = SimpleNamespace(size=workers)
+        self.progress = SimpleNamespace(say=lambda said, style="": self.said.append(said))
+        self.said: list[str] = []
+        self.failed = 0
+        self.each = each
+        self.decisions: dict[str, Any] = {}
+        self.clock, self.energy = SimpleNamespace(seconds=0.0), SimpleNamespace(wh=0.0)
+
+    def trial(self, spec: Any, *place: Any, **shown: Any) -> Any:
+        if spec.values["x"] > 0.9:
+            raise TrainingError("its loss exploded")
+        loss = abs(math.log10(spec.values["rate"] / 0.01)) + 0.3 / (spec.rung + 1)
+        return SimpleNamespace(
+            key=f"{spec.values['rate']}-{spec.rung}", steer_loss=loss, steer_error=0.1, params=1, flops=1, seconds=1.0,
+            samples=RUNGS[spec.rung].trunk + RUNGS[spec.rung].cooled,
+        )  # fmt: skip
+
+    def show(self, key: str) -> None:
+        pass
+
+    def count_failure(self) -> None:
+        self.failed += 1
+
+    def decided(self, question: str, decide: Any) -> Any:
+        return self.decisions.setdefault(question, decide())
+
+
+@pytest.fixture(autouse=True)
+def _formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    def climbing(search: Search, recipe: Any, train: Any) -> Any:
+        branches: tuple[Any, ...] = ()
+        for rung in range(len(RUNGS)):
+            spec = SimpleNamespace(values=recipe, rung=rung)
+            branches = (*branches, (spec, train(spec)))
+            yield Climbed((), branches)
+
+    monkeypatch.setattr(Search, "recipe_at", lambda search, values: values)
+    monkeypatch.setattr(Search, "climbing", climbing)
+    monkeypatch.setattr(Search, "_first_points", lambda search, how_many: {})
+
+
+def searched(study: FakeStudy, count: int = 24) -> Any:
+    search = Search(study, "sweep", SPACE, None, RUNGS)  # type: ignore[arg-type]
+    at_once = study.settings.search.tries_at_once
+    return search.run(lambda search: min(at_once, count - len(search.tries))).model_copy(update={"importances": {}})
+
+
+def test_a_batch_is_the_same_whoever_comes_first():
+    accounts = {name: searched(FakeStudy(each, at_once=4)) for name, each in SIDE_BY_SIDE.items()}
+    one = accounts["in turn"]
+    assert one == accounts["backwards"] == accounts["threads"]
+    assert {tried.state for tried in one.tries} == {"complete", "stopped", "failed"}
+    assert [tried.number for tried in one.tries] == list(range(24))
+
+
+def test_what_is_asked_together_does_not_know_of_each_other():
+    alone, together = (searched(FakeStudy(SIDE_BY_SIDE["in turn"], at_once=number)) for number in (1, 4))
+    assert [one.values for one in alone.tries] != [one.values for one in together.tries]
+    values = [tuple(one.values.values()) for one in together.tries]
+    assert len(set(values)) == len(values)
+
+
+def test_all_of_a_batch_climb_at_once():
+    under_way, most = [0], [0]
+    lock, all_there = threading.Lock(), threading.Barrier(3)
+
+    class Slow(FakeStudy):
+        def trial(self, spec: Any, *place: Any, **shown: Any) -> Any:
+            if spec.rung == 0:
+                with lock:
+                    under_way[0] += 1
+                    most[0] = max(most[0], under_way[0])
+                all_there.wait(10)
+                with lock:
+                    under_way[0] -= 1
+            return super().trial(spec, *place, **shown)
+
+    searched(Slow(SIDE_BY_SIDE["threads"], at_once=3), count=3)
+    assert most[0] == 3
+
+
+def test_workers_that_have_nothing_to_do_are_named():
+    idle, busy = FakeStudy(SIDE_BY_SIDE["in turn"], workers=2), FakeStudy(SIDE_BY_SIDE["in turn"], 2, workers=2)
+    for study in (idle, busy):
+        searched(study, count=1)
+    assert any("search.tries_at_once=2" in said for said in idle.said)
+    assert not any("tries_at_once" in said for said in busy.said)
+
+
+def test_as_many_begin_as_there_are_samples_for():
+    first, whole = cost(RUNGS[:1]), cost(RUNGS)
+    enough_for = {-1: 0, first - 1: 0, first: 1, whole: 1, 2 * whole: 2, 3 * whole - 1: 2}
+    assert {samples: whole_tries(RUNGS, samples) for samples in enough_for} == enough_for
+
+
+def test_a_clock_lets_as_many_begin_as_it_has_time_for_and_is_asked_once():
+    calibration = Calibration(samples_per_second=100, evaluation_seconds=0)
+    none = dict.fromkeys(
+        ("baseline_samples", "generations", "edits_per_generation", "slice_samples", "continued_samples"), 0
+    )
+    plan = Plan(**none, scratch_samples=0, evaluate_every=1, minutes=1.0, calibration=calibration)
+    study = FakeStudy(SIDE_BY_SIDE["in turn"])
+    search = SimpleNamespace(when="sweep", tries=[])
+    seconds = plan.seconds_left(0.0)
+    assert seconds is not None
+    each = int(seconds * 100 / 2.5)
+    assert within_clock(study, plan, search, 4, each) == 2  # type: ignore[arg-type]
+    study.clock.seconds = 1000.0
+    assert within_clock(study, plan, search, 4, each) == 2  # type: ignore[arg-type]
+    search.tries = [None]
+    assert within_clock(study, plan, search, 4, each) == 0  # type: ignore[arg-type]
+    assert within_clock(study, plan.updated(calibration=None), search, 4, each) == 4  # type: ignore[arg-type]
