@@ -6,9 +6,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from flows.bundle_reporting import bundle_view
 from flows.deploying import Deployed, keep_model, versions
 from flows.selection_reporting import selection_view
 from flows.study import Study
+from modules.config import Settings
 from modules.data.look import look_at
 from modules.deployment.bundles import manifest_of
 from modules.errors import StudyError
@@ -276,6 +278,7 @@ def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs,
         confusion=tuple(tuple(map(int, row)) for row in confusion),
         plan=plan.model_dump(mode="json"),
         command=study.command,
+        asked=_asked(study.settings),
         versions=summary["versions"],
         stop_reason=_stop_reason(study, plan),
         layers=_layers(final.winner.recipe),
@@ -288,7 +291,30 @@ def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs,
         machine_test_openings=study.laboratory.machine_test_openings(),
         report=str(study.folder.path / "report.html"),
         tracking=_shown_tracking(study),
+        bundle=bundle_view(study.home, summary["bundle"]),
     )
+
+
+def _asked(settings: Settings) -> str:
+    """What the study looks for and within what, as far as it is not a matter of course."""
+    objective, budget = settings.objective, settings.budget
+    goal = {
+        "accuracy": "the lowest error",
+        "balanced_accuracy": "the lowest mean error of the classes",
+        "pareto": "the front of error against cost",
+    }[objective.kind]
+    limits = {
+        "{:,} parameters": objective.max_params,
+        "{:,} FLOP an image": objective.max_flops,
+        "{:g} ms an image": objective.max_latency_ms,
+        "{:g} minutes": budget.minutes,
+        "{:,} trials": budget.trials,
+        "{:,} samples": budget.samples,
+        "{:g} Wh": budget.wh,
+    }
+    given = ", ".join(text.format(value) for text, value in limits.items() if value is not None)
+    enough = "" if budget.target_error is None else f", until an error of {budget.target_error:.2%} is reached"
+    return f"{goal}, with at most {given}{enough}" if given else f"{goal}, without a limit on cost or time{enough}"
 
 
 def kept_policy(study: Study) -> FoundPolicy | None:
@@ -411,6 +437,7 @@ def rewrite_report(study: str, home: Path) -> Path:
     if not view_path.exists():
         raise StudyError(f"study {study!r} has not ended yet, so there is nothing to report; run it to its end first")
     view, credit_path = StudyView.model_validate_json(view_path.read_text()), folder / "credit.json"
+    view = view.updated(bundle=bundle_view(home, view.summary["bundle"]))  # it may have been to the gate since
     if credit_path.exists():
         view = view.updated(credits=Credits.model_validate_json(credit_path.read_text()))
     write_html(folder / "report.html", view)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from modules.records import CurvePoint, Interval
+from modules.records import CurvePoint, Interval, LedgerRow
 from modules.report.lineage import Placed, Standing, placed_trials
 from modules.report.palette import LIGHT
 from modules.report.view import StudyView
-from modules.report.wording import percent
+from modules.report.wording import percent, plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,12 +43,13 @@ _STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
 }
 _LINES: dict[Standing, dict[str, Any]] = {
-    "refused": {"color": LIGHT["faint"], "linewidth": 0.9, "alpha": 0.7, "label": "not kept"},
+    "refused": {"color": LIGHT["faint"], "linewidth": 0.9, "alpha": 0.8, "label": "not kept"},
     "kept": {"color": LIGHT["good"], "linewidth": 0.9, "alpha": 0.7, "label": "kept, other seeds"},
     "trunk": {"color": LIGHT["good"], "linewidth": 1.8, "label": "the line of the winner"},
     "final": {"color": LIGHT["accent"], "linewidth": 1.8, "label": "final training"},
 }
 _DRAWING = threading.Lock()  # matplotlib's settings are global
+_MOST_EFFECTS = 60  # in a figure; the ledger has all
 _MOST_NUMBERED_CLASSES = 20
 _MOST_NAMED_CLASSES = 60
 
@@ -73,6 +74,8 @@ def effects(study: StudyView) -> str | None:
     ]
     if not rows:
         return None
+    best = sorted(range(len(rows)), key=lambda place: _promise(rows[place][1]))[:_MOST_EFFECTS]
+    rows = [rows[place] for place in sorted(best)]
     with figure_of(width=5.6, height=0.9 + 0.3 * len(rows)) as (figure, axes):
         for place, (generation, row) in enumerate(rows):
             colour = LIGHT["good"] if row.kept else LIGHT["faint"]
@@ -87,6 +90,12 @@ def effects(study: StudyView) -> str | None:
         axes.tick_params(axis="y", length=0, labelcolor=LIGHT["ink"])
         axes.set_xlabel("change of mean cross-entropy against the control: left is better")
         return svg_of(figure)
+
+
+def _promise(row: LedgerRow) -> tuple[bool, float]:
+    """What was kept comes first, then what looks best."""
+    judged = row.confirm_effect or row.steer_effect
+    return (not row.kept, judged.estimate if judged else 0.0)
 
 
 def confusion(study: StudyView) -> str | None:
@@ -163,12 +172,15 @@ def captions(study: StudyView) -> dict[str, str]:
         wrong = sum(sum(row) - row[index] for index, row in enumerate(study.confusion))
     picked = study.range_test.picked if study.range_test else None
     members = study.summary.get("front") or ()
+    num_kept = sum(row.kept for row in judged)
+    shown = f", of which {_MOST_EFFECTS}, kept or best, are shown" if len(judged) > _MOST_EFFECTS else ""
+    networks = f"{len(members)} {plural('network', len(members))}"
     return {
-        "front": f"The front: {len(members)} networks; no cheaper one has as low a cross-entropy on confirm.",
+        "front": f"The front: {networks}; no cheaper one has as low a cross-entropy on confirm.",
         "range_test": f"Range test of the learning rate: losses at rates that grow; {picked} was picked.",
         "loss_curves": f"Learning curves of {len(placed)} trials: cross-entropy on steer over samples seen.",
         "error_curves": f"Error on steer over samples seen; the lowest a trial ended with is {percent(lowest)}.",
-        "effects": f"Effects of {len(judged)} edits with 95 % intervals; {sum(r.kept for r in judged)} were kept.",
+        "effects": f"Effects of {len(judged)} edits with 95 % intervals; {num_kept} were kept{shown}.",
         "confusion": f"Confusion matrix of the test images: {wrong} of them were taken for another class.",
     }
 
@@ -264,9 +276,9 @@ def figure_of(width: float, height: float) -> Iterator[tuple["Figure", "Axes"]]:
 
 
 def svg_of(figure: "Figure") -> str:
-    """Without the preamble, and without names that would occur twice in a page of several figures."""
+    """Without the preamble, and without names that nothing refers to."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
-    return re.sub(r'<g id="[^"]*">', "<g>", svg)
+    return re.sub(r' id="(?![mp][0-9a-f]{10}")[^"]*"(?=[^<]*>)', "", svg)  # markers and clips keep theirs

@@ -1,5 +1,7 @@
 """The report's colours by their role. Figures are drawn in the light ones; within the page they follow its theme."""
 
+import re
+
 LIGHT = {
     "page": "#fbfcfa",
     "card": "#ffffff",
@@ -9,7 +11,7 @@ LIGHT = {
     "good": "#2c7a4b",
     "bad": "#b23a2a",
     "accent": "#2a66ad",
-    "faint": "#98a49d",
+    "faint": "#7b8780",
 }
 DARK = {
     "page": "#131715",
@@ -20,7 +22,7 @@ DARK = {
     "good": "#66c58d",
     "bad": "#f2836d",
     "accent": "#7fb3f0",
-    "faint": "#707d76",
+    "faint": "#84918a",
 }
 
 
@@ -29,6 +31,11 @@ def themed(svg: str) -> str:
     for role, colour in LIGHT.items():
         svg = svg.replace(colour, f"var(--{role})")
     return svg
+
+
+def with_own_names(svg: str, figure: str) -> str:
+    """The same picture with names that no other figure of a page has."""
+    return re.sub(r'( id="|href="#|url\(#)(?=[^<]*>)', rf"\1{figure}-", svg)
 
 
 def variables(colours: dict[str, str]) -> str:

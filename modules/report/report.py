@@ -1,5 +1,6 @@
 """One HTML file that shows a study, readable without a network, on paper, on a phone, in the dark."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,9 @@ from modules.report import figures
 from modules.report.augmentation import policy_view
 from modules.report.credit import COLUMNS, credit_cells, credit_figure, credit_headline
 from modules.report.family_tree import family_tree
-from modules.report.palette import DARK, LIGHT, themed, variables
+from modules.report.palette import DARK, LIGHT, themed, variables, with_own_names
 from modules.report.reliability import reliability, reliability_caption
+from modules.report.trust import trust
 from modules.report.tuning_figures import tuning_captions, tuning_figures
 from modules.report.view import StudyView
 from modules.report.wording import (
@@ -46,6 +48,8 @@ _FIGURES: dict[str, Callable[[StudyView], str | None]] = {
     "reliability": reliability,
 }
 _WORST_CLASSES = 12
+_HEADING = re.compile(r"<h2>(.+)</h2>")
+_CONTENTS = "<!-- contents -->"  # links to the sections below it
 
 
 def draw_figures(study: StudyView) -> dict[str, str]:
@@ -78,9 +82,11 @@ def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str
     from markupsafe import Markup
 
     environment = template_environment()
-    pictures = {name: Markup(themed(svg)) for name, svg in (drawings or draw_figures(study)).items()}
+    pictures = {
+        name: Markup(themed(with_own_names(svg, name))) for name, svg in (drawings or draw_figures(study)).items()
+    }
     energy = {**UNKNOWN, **(study.summary.get("energy") or {})}
-    return environment.get_template(_TEMPLATE).render(
+    page = environment.get_template(_TEMPLATE).render(
         study=study,
         look=study.look,
         selection=study.selection,
@@ -93,6 +99,7 @@ def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str
         explanation=study.explanation,
         headline=headline(study),
         key_figures=key_figures(study),
+        trust=trust(study),
         light=variables(LIGHT),
         dark=variables(DARK),
         tree=pictures.pop("family_tree"),
@@ -101,8 +108,9 @@ def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str
         tuning_captions={tuning.when: tuning_captions(tuning) for tuning in study.tunings},
         credit=_credit_section(study),
         worst_classes=_worst_classes(study),
-        plan=flattened(study.plan),
+        plan={name: value for name, value in flattened(study.plan).items() if value not in ("null", "0", "false")},
     )
+    return _with_contents(page)
 
 
 def one_image_html(name: str, said: OneImage) -> str:
@@ -135,6 +143,13 @@ def template_environment() -> "Environment":
         "emissions": emissions,
     }
     return environment
+
+
+def _with_contents(page: str) -> str:
+    above, _, below = page.partition(_CONTENTS)
+    names = {title: re.sub(r"\W+", "-", title).lower() for title in _HEADING.findall(below)}
+    links = " ".join(f'<a href="#{name}">{title}</a>' for title, name in names.items())
+    return above + links + _HEADING.sub(lambda found: f'<h2 id="{names[found[1]]}">{found[1]}</h2>', below)
 
 
 def _credit_section(study: StudyView) -> dict[str, Any] | None:

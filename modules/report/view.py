@@ -42,6 +42,14 @@ class SelectionView(Record):
     digest: str | None  # None: all images are kept
 
 
+class BundleView(Record):
+    """What was deployed of the winner."""
+
+    folder: str  # as a person should read it
+    checks: tuple[str, ...]  # what was found before it was made, a sentence each; parity first
+    gate: str  # what became of it there, a sentence
+
+
 class StudyView(Record):
     """A study to be shown. `summary` is what summary.json holds; a study that did not end has no `champion` in it."""
 
@@ -52,6 +60,7 @@ class StudyView(Record):
     confusion: tuple[tuple[int, ...], ...] | None  # of the test part: row = true class, column = predicted
     plan: dict[str, Any] = Field(default_factory=dict)
     command: str = ""
+    asked: str = ""  # what was looked for, within what: half a sentence
     versions: dict[str, str] = Field(default_factory=dict)
     stop_reason: str = ""  # a sentence: why the search ended
     layers: tuple[LayerView, ...] = ()  # of the winner
@@ -65,6 +74,7 @@ class StudyView(Record):
     report: str | None = None  # where the report is, and where MLflow's database is: as a person should read them
     tracking: str | None = None
     explanation: Explanation | None = None  # of the winner; None where none was asked for
+    bundle: BundleView | None = None  # None where none was made
     credits: Credits | None = None  # what each automation bought; None until `espalier credit` has asked
 
     @property

@@ -96,8 +96,8 @@ def headline(study: StudyView) -> str:
     kept = sum(row.kept for row in edits)
     return (
         f"A network of {number(champion.get('params'))} parameters, {errors}, "
-        f"after {len(study.ledger.generations)} {_plural('generation', len(study.ledger.generations))} "
-        f"in which {kept} of {len(edits)} {_plural('edit', len(edits))} {'was' if kept == 1 else 'were'} kept."
+        f"after {len(study.ledger.generations)} {plural('generation', len(study.ledger.generations))} "
+        f"in which {kept} of {len(edits)} {plural('edit', len(edits))} {'was' if kept == 1 else 'were'} kept."
     )
 
 
@@ -141,5 +141,6 @@ def _test_remark(study: StudyView) -> str:
     return "; ".join(remarks)
 
 
-def _plural(word: str, count: int) -> str:
+def plural(word: str, count: int) -> str:
+    """`edit` or `edits`."""
     return word if count == 1 else f"{word}s"

@@ -57,6 +57,8 @@ def leads_somewhere(page: Path, link: str) -> bool:
     path, _, anchor = link.partition("#")
     target = (page.parent / path).resolve() if path else page
     exists = target.exists() or target in generated()
+    if DOCS in page.parents and DOCS not in target.parents:
+        return False  # the site is made of docs/ alone
     return exists and (not anchor or anchor in anchors(target))
 
 
@@ -70,6 +72,13 @@ def test_a_dead_link_is_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# A *title*\n[a](#a-title) [b](#nowhere) [c](gone.md) `[d](gone.md)` [e](page.md#a-title)\n")
     assert dead_links(page) == ["#nowhere", "gone.md"]
+
+
+def test_the_site_cannot_link_to_what_is_not_in_it():
+    page = DOCS / "index.md"
+    assert leads_somewhere(page, "judging.md#what-is-compared")
+    assert not leads_somewhere(page, "../README.md")
+    assert leads_somewhere(ROOT / "README.md", "docs/index.md")
 
 
 def test_every_page_and_no_other_is_in_the_navigation():

@@ -11,7 +11,10 @@ from typing import Any
 
 
 class Browser:
-    """One page. Messages of the DevTools protocol end with a zero byte; the pipe's ends are descriptors 3 and 4."""
+    """One page, and in `complaints` what it wrote to its console.
+
+    Messages of the DevTools protocol end with a zero byte; the pipe's ends are descriptors 3 and 4.
+    """
 
     def __enter__(self) -> "Browser":
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -36,6 +39,9 @@ class Browser:
         page = next(target for target in targets if target["type"] == "page")
         attached = self._call("Target.attachToTarget", targetId=page["targetId"], flatten=True)
         self._session = attached["sessionId"]
+        self.complaints: list[str] = []
+        for domain in ("Runtime", "Log"):
+            self._call(f"{domain}.enable")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -49,6 +55,13 @@ class Browser:
         """Go to a page and wait until it is there."""
         self._call("Page.navigate", url=address)
         self.wait_for("document.readyState", "complete")
+
+    def look(self, width: int, height: int = 844, dark: bool = False) -> None:
+        """What kind of screen the page is shown on."""
+        mobile = width < 500
+        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._call("Emulation.setEmulatedMedia", features=[scheme])
 
     def evaluate(self, expression: str) -> Any:
         """What a line of JavaScript gives."""
@@ -82,6 +95,8 @@ class Browser:
         os.write(self._writing, json.dumps(message).encode() + b"\0")
         while True:
             answer = self._receive()
+            if answer.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled"):
+                self.complaints.append(json.dumps(answer["params"]))
             if answer.get("id") == self._number:
                 assert "error" not in answer, answer
                 return dict(answer["result"])

@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from flows.bundle_reporting import bundle_view
 from modules.deployment.promotions import bundle_of, live_promotion, promote, promotions, promotions_path, rollback
 from modules.errors import DeploymentError
 
@@ -111,3 +112,20 @@ def test_two_at_once_decide_one_after_the_other(own, good_one):
         process.join()
     assert answers == ["already", "promoted"]
     assert len(promotions(own)) == 1
+
+
+def test_the_report_says_what_was_checked_and_what_the_gate_decided(own, good_one, weak_one):
+    name = str(good_one.relative_to(own))
+    before = bundle_view(own, name)
+    assert before is not None
+    assert "give the same class for all 20 test images" in before.checks[0]
+    assert "has not been to the gate" in before.gate
+    promote(good_one, own)
+    promote(weak_one, own)
+    live, refused = bundle_view(own, name), bundle_view(own, str(weak_one.relative_to(own)))
+    assert live is not None
+    assert live.gate.startswith("It went live on 20")
+    assert refused is not None
+    assert refused.gate.startswith("The gate refused it on 20")
+    assert bundle_view(own, None) is None
+    assert bundle_view(own, "bundles/tiny/gone") is None

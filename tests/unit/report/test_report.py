@@ -175,6 +175,18 @@ def test_figures_that_would_be_empty_are_left_out(tmp_path: Path) -> None:
     assert [path.name for path in write_figures(tmp_path, view)] == ["family_tree.svg"]
 
 
+def test_of_many_effects_those_that_were_kept_and_the_best_are_drawn() -> None:
+    view = made_up_view(30)
+    judged = [row for each in view.ledger.generations for row in each.rows if row.steer_effect]
+    page = report_html(view)
+    svg = draw_figures(view)["effects"]
+    assert len(judged) > 60
+    assert len(re.findall(r">\d+ [a-z]+_layer<", svg)) == 60
+    for row in judged:
+        assert not row.kept or f">{row.generation} {row.edit}<" in svg
+    assert "of which 60, kept or best, are shown" in page
+
+
 @pytest.mark.parametrize("num_looks", [1, 3])
 def test_a_flat_and_a_perfect_curve_are_drawn(num_looks: int) -> None:
     view = made_up_view(1)

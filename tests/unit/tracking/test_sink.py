@@ -1,3 +1,4 @@
+import json
 import logging
 import shutil
 import socket
@@ -365,3 +366,19 @@ sink.close()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert (done.stdout, done.stderr) == ("", "")
     assert (tmp_path / "mlflow.db").is_file()
+
+
+def test_an_experiment_offers_a_view_of_its_runs_and_keeps_what_a_person_wrote(sink: MlflowSink, home: Path) -> None:
+    sink.write_study(STUDY)
+    client = client_of(home)
+    experiment = client.get_experiment_by_name("mnist")
+    assert experiment is not None
+    view = json.loads(experiment.tags["mlflow.sharedViewState.espalier"])
+    assert "metrics.`test/error`" in json.loads(view["state"])["selectedColumns"]
+    link = f"#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=espalier"
+    assert link in experiment.tags["mlflow.note.content"]
+    client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", "ours")
+    again = sink_of(home)
+    again.write_study(STUDY)
+    again.close()
+    assert client.get_experiment(experiment.experiment_id).tags["mlflow.note.content"] == "ours"
