@@ -23,11 +23,12 @@ from flows.deploying import Deployed
 from flows.evidence import trained_of
 from flows.explaining import explain_winner
 from flows.finals import confirm_final, train_final
-from flows.first_network import find_earlier_winner, size_network
-from flows.generations import run_generation
+from flows.first_network import check_limits, find_earlier_winner, size_network
+from flows.generations import run_generation, say_limits
 from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
 from flows.selection import find_selection, say_cost, say_imbalance
+from flows.shrinking import begin_to_shrink
 from flows.study import Study
 from flows.transfer import Planted, plan_transfer, plant_pretrained, thaw, train_planted
 from flows.translation import configured_data, configured_recipe
@@ -130,10 +131,11 @@ def find_winner(study: Study) -> Found:
 
 def transfer(study: Study, planted: Planted) -> Found:
     """From pretrained weights to the network that the study ends with: a head, more of the network, perhaps smaller."""
+    check_limits(study, planted.first.architecture)
     reporting.track_start(study, planted.first)
     plan = plan_transfer(study, planted)
     trunk = thaw(study, plan, train_planted(study, plan, planted), planted)
-    trunk, front = run_generations(study, plan, trunk)
+    trunk, front = run_generations(study, plan, begin_to_shrink(study, trunk, planted))
     return Found(plan, trunk, train_final(study, plan, trunk, front, planted.first))
 
 
@@ -145,6 +147,7 @@ def run_generations(study: Study, plan: Plan, trunk: Trunk) -> tuple[Trunk, tupl
         if stop_reason(study, plan, trunk, number) is not None:
             break
         trunk, front = run_generation(study, plan, trunk, front, number)
+    say_limits(study, trunk)
     return trunk, front
 
 

@@ -39,7 +39,7 @@ def size_network(study: Study, recipe: Recipe, earlier: EarlierWinner | None) ->
     elif leaves_width_open(settings.model) and (configured_wishes(settings).needs_calibration or any(limits.given())):
         width = study.decided("width of the first network", lambda: _fitting_width(study, recipe, limits))
         recipe = recipe.updated(architecture=model_of(settings.model, data, width))
-    _check_limits(study, recipe.architecture, limits)
+    check_limits(study, recipe.architecture)
     reporting.say_recipe(study, recipe)
     return recipe
 
@@ -55,8 +55,9 @@ def _fitting_width(study: Study, recipe: Recipe, limits: Limits) -> float:
     return fitting_width(build, limits, most, laboratory.latency_ms)
 
 
-def _check_limits(study: Study, architecture: Architecture, limits: Limits) -> None:
+def check_limits(study: Study, architecture: Architecture) -> None:
     """A first network beyond the limits can only be shrunk, so where nothing is searched it is refused."""
+    limits = configured_limits(study.settings)
     objection = limits.objection(limits.cost_of(architecture, study.laboratory.latency_ms))
     if objection is None:
         return

@@ -53,13 +53,14 @@ def run_generation(
         partial(train_control, study, plan, trunk, number),
         partial(train_children, study, plan, trunk, proposals, number),
     )
-    chosen = favourite(children, control, trunk, study.settings.objective.margin)
+    demanded = demanded_by_limits(study, plan, trunk, children)
+    chosen = favourite(children, control, trunk, study.settings.objective.margin, demanded)
     if chosen is not None and out_of_energy(study, plan, f"second seed of generation {number}") is None:
         children[chosen] = train_again(study, plan, trunk, children[chosen], number)
     children += others
     if study.settings.objective.is_pareto:
         front = grown_front(front, trunk, control, children, slice_of(study, plan, trunk).model_dump(mode="json"))
-    return judge_edits(study, plan, trunk, control, children, number), front
+    return judge_edits(study, plan, trunk, control, children, number, demanded), front
 
 
 @task("evaluate, generation {number}")
@@ -75,9 +76,12 @@ def propose_edits(study: Study, plan: Plan, trunk: Trunk, diagnosis: Diagnosis, 
     """Edits in the order in which to try them; search=random asks neither the evaluation nor the ledger."""
     search = study.settings.search
     limits = configured_limits(study.settings)
+    latency_ms = limits.cost_of(trunk.trained.recipe.architecture, study.laboratory.latency_ms).latency_ms
     rows = tuple(row for generation in trunk.generations for row in generation.rows)
     knowledge = (
-        Knowledge(diagnosis=diagnosis, rows=rows, limits=limits, prior=study.prior) if search.kind == "edits" else None
+        Knowledge(diagnosis=diagnosis, rows=rows, limits=limits, latency_ms=latency_ms, prior=study.prior)
+        if search.kind == "edits"
+        else None
     )
     count = _PROPOSED * plan.begun_per_generation
     return propose(search.edits, trunk.trained.recipe, knowledge, count, study.settings.seed, number)
@@ -150,6 +154,18 @@ def halve_edits(
     return [begun[index][0] for index in chosen], others
 
 
+def demanded_by_limits(study: Study, plan: Plan, trunk: Trunk, children: Sequence[Child]) -> list[int]:
+    """The children of which one has to be kept, so that a network that exceeds a limit comes below it in time."""
+    if study.settings.objective.is_pareto:
+        return []
+    limits, latency_of = configured_limits(study.settings), study.laboratory.latency_ms
+    after = [
+        limits.cost_of(each.trained.recipe.architecture, latency_of) if each.trained else None for each in children
+    ]
+    left = plan.generations - sum(record.contest is None for record in trunk.generations)
+    return limits.demanded(limits.cost_of(trunk.trained.recipe.architecture, latency_of), after, left)
+
+
 def begin_child(
     study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, number: int
 ) -> CurvePoint | Child:
@@ -217,11 +233,17 @@ def apply_edit(
 
 @task("judge generation {number}")
 def judge_edits(
-    study: Study, plan: Plan, trunk: Trunk, control: Trained, children: Sequence[Child], number: int
+    study: Study,
+    plan: Plan,
+    trunk: Trunk,
+    control: Trained,
+    children: Sequence[Child],
+    number: int,
+    demanded: Sequence[int] = (),
 ) -> Trunk:
     """Judge on *steer*, open *confirm* for what is kept, write the ledger."""
     margin = study.settings.objective.margin
-    judged = judge_generation(children, control, trunk, margin)
+    judged = judge_generation(children, control, trunk, margin, demanded)
     kept = None if judged.kept is None else children[judged.kept].trained
     confirmed = confirmation_of(study, kept, control)
     record = record_generation(number, children, control, judged, confirmed, margin)
@@ -230,3 +252,11 @@ def judge_edits(
     reporting.write_ledger(study, trunk)
     reporting.say_generation(study, record)
     return trunk
+
+
+def say_limits(study: Study, trunk: Trunk) -> None:
+    """Warn where the generations did not bring the network below its limits."""
+    limits = configured_limits(study.settings)
+    objection = limits.objection(limits.cost_of(trunk.trained.recipe.architecture, study.laboratory.latency_ms))
+    if objection is not None and not study.settings.objective.is_pareto:
+        study.progress.say(f"{objection}: the generations were too few to shrink it so far", "yellow")

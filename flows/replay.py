@@ -102,6 +102,8 @@ def _take(
             if not isinstance(inherited, Inherited):
                 raise StudyError(f"step {number}, {step.edit.name}, was refused here: {inherited.reason}")
             recipe, start = inherited.recipe, inherited.start
+            if step.trial == parent.key:
+                return parent, recipe
     recipe = recipe.updated(schedule=step.schedule)
     spec = laboratory.spec(recipe, Slice.model_validate(step.slice), step.seed, start)
     label = f"step {number}" + (f", {step.edit.name}" if step.edit else "")

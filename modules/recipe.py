@@ -8,6 +8,15 @@ from modules.architecture.description import Architecture
 from modules.records import Part, Record
 
 
+class Distillation(Record):
+    """Learning from what a trained network says, besides the labels (Hinton et al. 2015, arXiv:1503.02531)."""
+
+    teacher: str  # key of its trial
+    weights_sha256: str  # of that trial's averaged weights
+    weight: Annotated[float, Field(gt=0, le=1)]  # of the teacher in the loss; the labels have the rest
+    temperature: PositiveFloat  # that both networks' logits are divided by
+
+
 class Recipe(Record):
     """What is trained and how; how long, on which data and with which seed is said by the trial."""
 
@@ -30,6 +39,7 @@ class Recipe(Record):
     gradient_clip: PositiveFloat | None = None  # largest norm of the gradient
     frozen_until: str | None = None  # the node up to whose output nothing is trained; all later ones go through it
     first_layer_rate: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the last layer's; in between by equal ratios
+    distillation: Distillation | None = None
 
     @model_validator(mode="after")
     def _freezes_at_a_cut(self) -> Self:

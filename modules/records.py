@@ -216,7 +216,8 @@ class Step(Record):
     """A step from the first network to the winner: perhaps an edit, then a training; enough to take it again.
 
     A step with a `recipe` begins with it, with weights that its initialisation draws, or with those of an earlier
-    study's winner; one without goes on from the step before.
+    study's winner; one without goes on from the step before. One with the trial of the step before trains nothing: its
+    edit is of the recipe that later steps train.
     """
 
     trial: str  # key of the training

@@ -109,6 +109,13 @@ class BackboneChoice(Section):
     side: Count
 
 
+class DistillationSettings(Section):
+    """How much a network that shrinks learns from what it said before."""
+
+    weight: Annotated[float, Field(gt=0.0, le=1.0)]
+    temperature: Positive
+
+
 class TransferSettings(Section):
     """How a study starts from pretrained weights, where it does."""
 
@@ -122,6 +129,7 @@ class TransferSettings(Section):
     learning_rate: Positive
     first_layer_rate: Annotated[float, Field(gt=0.0, le=1.0)]
     label_smoothing: Fraction
+    distillation: DistillationSettings | None
 
 
 class OptimizerChoice(Section):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from modules.architecture.description import Norm
+from modules.architecture.description import IMAGE, Node, Norm
 from modules.architecture.module import Network
 from modules.edits.changes import Assign, Scale, Shift, TensorChange
 from modules.edits.edit import Calibration, KeepMean, KeepSpread, NeutralNorm, SetNorm
@@ -14,34 +14,72 @@ _SILENCE = 1e-4  # of the mean variance: a channel that these images hardly move
 _CONSTANT = 1e-12  # of the mean square: a variance that rounding makes of values that are all the same
 
 
-def measured_changes(calibration: Calibration, before: Network, after: Network, images: Tensor) -> list[TensorChange]:
-    """The changes that a calibration comes to on these images (N, C, H, W); both networks in evaluation mode."""
+class Passage:
+    """Images (N, C, H, W) on their way through a network in evaluation mode, node by node, as far as is asked for.
+
+    Asked in the order of the nodes, each is computed once, and what no later one needs is forgotten.
+    """
+
+    def __init__(self, network: Network, images: Tensor) -> None:
+        self.network = network
+        self._images = images
+        self._begin()
+
+    def _begin(self) -> None:
+        self._values = {IMAGE: self._images}
+        self._waiting = list(self.network.architecture.nodes)
+
+    def output(self, name: str) -> Tensor:
+        """What a node gives."""
+        if name not in self._values and all(node.name != name for node in self._waiting):
+            self._begin()
+        while name not in self._values:
+            node = self._waiting.pop(0)
+            self._values[node.name] = self._computed(node)
+            needed = {node.name, *node.inputs, *(each for later in self._waiting for each in later.inputs)}
+            self._values = {each: value for each, value in self._values.items() if each in needed}
+        return self._values[name]
+
+    def repeat(self, name: str) -> None:
+        """Compute a node again, whose weights have changed since it was computed last, if it was."""
+        if name in self._values:
+            self._values[name] = self._computed(self.network.architecture.node(name))
+
+    def _computed(self, node: Node) -> Tensor:
+        with torch.no_grad():
+            values: Tensor = self.network.get_submodule(node.name)(*(self._values[each] for each in node.inputs))
+        return values
+
+
+def measured_changes(calibration: Calibration, before: Passage, after: Passage) -> list[TensorChange]:
+    """The changes that a calibration comes to on the images that pass through both networks."""
     match calibration:
         case SetNorm(node, start):
-            return _statistics(node, start, *_moments(node, after, images))
+            return _statistics(node, start, *_moments(node, after))
         case NeutralNorm(node):
-            mean, variance = _moments(node, after, images)
-            deviation = (variance + _norm(after, node).eps).sqrt()
+            mean, variance = _moments(node, after)
+            deviation = (variance + _norm(after.network, node).eps).sqrt()
             return [
                 *_statistics(node, 0, mean, variance),
                 Assign(tensor=f"{node}.weight", start=0, values=tuple(deviation.tolist())),
                 Assign(tensor=f"{node}.bias", start=0, values=tuple(mean.tolist())),
             ]
-        case KeepMean(node):
-            shift = _mean(_outputs(before, images)[node]) - _mean(_outputs(after, images)[node])
+        case KeepMean(node, channels):
+            wanted = _mean(before.output(node))
+            shift = (wanted if channels is None else wanted[list(channels)]) - _mean(after.output(node))
             return [Shift(tensor=f"{node}.bias", values=tuple(shift.tolist()))]
         case KeepSpread(node):
-            return _spread_changes(node, _outputs(before, images)[node].double(), after, images)
+            return _spread_changes(node, before.output(node).double(), after)
 
 
-def _spread_changes(node: str, wanted: Tensor, after: Network, images: Tensor) -> list[TensorChange]:
+def _spread_changes(node: str, wanted: Tensor, after: Passage) -> list[TensorChange]:
     """Scales and shifts that give the output of a normalisation the wanted deviations and means."""
-    found = _outputs(after, images)[node].double()
+    found = after.output(node).double()
     dims = _all_but_channels(found)
     deviation = found.var(dim=dims, correction=0).sqrt()
     floor = _SILENCE**0.5 * deviation.square().mean().sqrt()
     scale = torch.where(deviation > floor, wanted.var(dim=dims, correction=0).sqrt() / deviation, torch.ones(()))
-    bias = after.get_parameter(f"{node}.bias").detach().double()
+    bias = after.network.get_parameter(f"{node}.bias").detach().double()
     shift = wanted.mean(dims) - (scale * (found.mean(dims) - bias) + bias)
     return [
         Scale(tensor=f"{node}.weight", values=tuple(scale.tolist())),
@@ -49,9 +87,9 @@ def _spread_changes(node: str, wanted: Tensor, after: Network, images: Tensor) -
     ]
 
 
-def _moments(node: str, network: Network, images: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(node: str, passage: Passage) -> tuple[Tensor, Tensor]:
     """Mean and variance of each channel that a normalisation gets."""
-    values = _outputs(network, images)[network.architecture.node(node).inputs[0]].double()
+    values = passage.output(passage.network.architecture.node(node).inputs[0]).double()
     variance, mean = torch.var_mean(values, dim=_all_but_channels(values), correction=0)
     typical = float(variance.mean())
     if typical <= _CONSTANT * float(values.square().mean()):  # dead: several such norms would blow up rounding errors
@@ -70,11 +108,6 @@ def _norm(network: Network, name: str) -> Norm:
     node = network.architecture.node(name)
     assert isinstance(node, Norm)
     return node
-
-
-def _outputs(network: Network, images: Tensor) -> dict[str, Tensor]:
-    with torch.no_grad():
-        return network.outputs(images)
 
 
 def _mean(values: Tensor) -> Tensor:

@@ -28,9 +28,13 @@ class NeutralNorm:
 
 @dataclass(frozen=True)
 class KeepMean:
-    """Shift a layer's bias so that the mean of what it gives, over data, stays what it was."""
+    """Shift a layer's bias so that the mean of what it gives, over data, stays what it was.
+
+    `channels` are those of its channels that are left, where some went.
+    """
 
     node: str
+    channels: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from modules.architecture.description import Architecture
 from modules.architecture.module import Network, build_module
-from modules.edits.calibration import measured_changes
+from modules.edits.calibration import Passage, measured_changes
 from modules.edits.certificate import certify
 from modules.edits.changes import Array, TensorChange, apply_changes, apply_changes_to_moments
 from modules.edits.edit import Edit, Edited, apply_to
@@ -96,10 +96,12 @@ def calibrated(
     weights = apply_changes(edited.changes, judged, seed)
     after = _network(edited.architecture, weights)
     changes = list(edited.changes)
+    through_before, through_after = Passage(before, images), Passage(after, images)
     for calibration in edited.calibrations:
-        measured = measured_changes(calibration, before, after, images)
+        measured = measured_changes(calibration, through_before, through_after)
         weights = apply_changes(measured, weights, seed)
         _load(after, weights)
+        through_after.repeat(calibration.node)
         changes += measured
     return after, tuple(changes)
 

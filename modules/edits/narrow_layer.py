@@ -15,7 +15,7 @@ from modules.edits.selecting import select_blocks, single_block
 
 REVISION = 2
 
-_BLOCK = 4  # numbers of channels are multiples of this, from twice this on: what processors are quick at
+MULTIPLE = 4  # numbers of channels are multiples of this, from twice this on: what processors are quick at
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,27 @@ class NarrowLayer:
             raise single_block(group, self.node, "of which nothing can be taken away")
         blocks = max(1, _narrowed(group.size, self.factor) // group.block)
         size = blocks * group.block
-        by_block = importance(group, weights, effects).reshape(-1, group.block).sum(axis=1)
-        kept = np.sort(np.argsort(-by_block, kind="stable")[:blocks])
         after = resized(architecture, group, size)
         return Edited(
             after,
-            select_blocks(group, kept),
+            select_blocks(group, most_important(group, blocks, weights, effects)),
             f"narrow {' and '.join(group.makers)} from {group.size} to {size} channels",
             downstream_calibrations(architecture, after, group.makers[0]),
         )
 
 
 def _narrowed(size: int, factor: float) -> int:
-    if size < 2 * _BLOCK:
+    if size < 2 * MULTIPLE:
         return max(1, min(size - 1, round(size * factor)))
-    return max(1, min((size - 1) // _BLOCK, round(size * factor / _BLOCK))) * _BLOCK
+    return max(1, min((size - 1) // MULTIPLE, round(size * factor / MULTIPLE))) * MULTIPLE
+
+
+def most_important(
+    group: ChannelGroup, count: int, weights: Mapping[str, Array], effects: Mapping[str, Array] | None
+) -> NDArray[np.int64]:
+    """Which `count` of the group's blocks of channels weigh most, in their order."""
+    by_block = importance(group, weights, effects).reshape(-1, group.block).sum(axis=1)
+    return np.sort(np.argsort(-by_block, kind="stable")[:count])
 
 
 def importance(

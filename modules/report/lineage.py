@@ -51,7 +51,7 @@ def _reached(study: StudyView) -> dict[str, int]:
         trial = study.trials.get(step.trial)
         if trial is None:
             return {}
-        seen += trial.samples
+        seen += 0 if step.trial in totals else trial.samples
         totals[step.trial] = seen
     return totals
 

@@ -98,8 +98,15 @@ def survivors(begun: Sequence[tuple[Recipe, float]], parent_loss: float, parent:
     return sorted(best_first[: (len(begun) + 1) // 2])
 
 
-def favourite(children: Sequence[Child], control: Trained, trunk: Trunk, margin: float) -> int | None:
-    """The child that deserves a second seed: the most expected gain (and saving) for its cost, if any is expected."""
+def favourite(
+    children: Sequence[Child], control: Trained, trunk: Trunk, margin: float, demanded: Sequence[int] = ()
+) -> int | None:
+    """The child that deserves a second seed: the most expected gain (and saving) for its cost, if any is expected.
+
+    Where limits demand one of some children, the best of these.
+    """
+    if demanded:
+        return min(demanded, key=lambda index: _loss(children[index]))
     noise = noise_of(control, trunk)
     best, chosen = 0.0, None
     for index, child in enumerate(children):
@@ -137,8 +144,13 @@ class Judged:
     smallest_effect: float | None
 
 
-def judge_generation(children: Sequence[Child], control: Trained, trunk: Trunk, margin: float) -> Judged:
-    """Judge what was trained and choose what is kept: of those that pass with two seeds, the one of most utility."""
+def judge_generation(
+    children: Sequence[Child], control: Trained, trunk: Trunk, margin: float, demanded: Sequence[int] = ()
+) -> Judged:
+    """Judge what was trained and choose what is kept: of those that pass with two seeds, the one of most utility.
+
+    Where limits demand one of some children, the best of these that has two seeds, also if it does not pass.
+    """
     noise = noise_of(control, trunk)
     trained = [child.trained for child in children if child.trained is not None]
     candidates = [candidate_of(each, control.recipe) for each in trained]
@@ -151,8 +163,20 @@ def judge_generation(children: Sequence[Child], control: Trained, trunk: Trunk, 
         if verdict is not None and verdict.passes and child.trained is not None and len(child.trained.trials) > 1
     ]
     kept = max(passing, key=lambda index: verdicts[index].utility, default=None)  # type: ignore[union-attr]
+    trained_twice = [index for index in demanded if len(_trials(children[index])) > 1]
+    if trained_twice:
+        kept = min(trained_twice, key=lambda index: _loss(children[index]))
     seen = smallest_effect(control.evidence, candidates[0].evidence, noise, len(candidates)) if candidates else None
     return Judged(verdicts, kept, noise, seen)
+
+
+def _loss(child: Child) -> float:
+    assert child.trained is not None, "what was not trained cannot be demanded"
+    return child.trained.evidence.loss
+
+
+def _trials(child: Child) -> tuple[TrialResult, ...]:
+    return child.trained.trials if child.trained else ()
 
 
 @dataclass(frozen=True)
@@ -178,9 +202,12 @@ def record_generation(
         if index == judged.kept and child.trained is not None and confirmation is not None:
             candidate = candidate_of(child.trained, control.recipe)._replace(evidence=confirmation.child)
             interval, confirmed = confirms(candidate, confirmation.control, judged.noise, margin, len(children))
-            verdict = "confirmed" if confirmed else "not confirmed: the interval on confirm does not bear the claim"
+            found = "confirmed" if confirmed else "not confirmed: the interval on confirm does not bear the claim"
+            verdict = judged.verdicts[index]
+            assert verdict is not None, "what is kept was trained"
+            reason = verdict.reason if verdict.passes else f"a limit demands it, though {verdict.reason}"
             row = row.updated(
-                kept=True, confirm_effect=interval, confirmed=confirmed, verdict=f"kept: {row.verdict}; {verdict}"
+                kept=True, confirm_effect=interval, confirmed=confirmed, verdict=f"kept: {reason}; {found}"
             )
         rows.append(row)
     winner = control if judged.kept is None else children[judged.kept].trained
@@ -229,7 +256,7 @@ def _control_row(number: int, control: Trained) -> LedgerRow:
 def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -> LedgerRow:
     parent = control.recipe
     recipe = child.trained.recipe if child.trained else parent
-    trials = child.trained.trials if child.trained else ()
+    trials = _trials(child)
     every = (*child.spent, *trials)
     if verdict is None:
         reason = f"given up: {child.refused}" if child.seconds or child.spent else f"refused: {child.refused}"

@@ -1,6 +1,7 @@
 """What a model may cost, and what that leaves to be proposed."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from modules.architecture.description import Architecture
@@ -8,6 +9,7 @@ from modules.records import Record
 
 _NEAR = 0.9  # of a limit, from which growing edits get less weight
 _WEIGHT_NEAR = 0.3
+_LEAST_WEIGHT = 0.001  # of edits that hardly lead nearer to a limit that is exceeded
 
 
 class Cost(NamedTuple):
@@ -48,15 +50,30 @@ class Limits(Record):
         for name, limit in self.given():
             value = known[name]
             if value is not None and value > limit:
-                return f"the network would have {value:,.6g}, above objective.{name}={limit:,.6g}"
+                return f"the network would have {_said(value)}, above objective.{name}={_said(limit)}"
         return None
 
     def allows(self, before: Cost, after: Cost) -> bool:
         """Whether an edit leads below every limit, or nearer to those that are exceeded already."""
         return all(new <= limit or new < old for _, limit, old, new in self._each(before, after))
 
+    def excess(self, cost: Cost) -> float:
+        """How far a network is beyond the limit that it exceeds most, as a logarithm; below zero: within all."""
+        beyond = [math.log(value / limit) for _, limit, value, _ in self._each(cost, cost)]
+        return max(beyond, default=-math.inf)
+
+    def progress(self, before: Cost, after: Cost) -> float:
+        """Which share of the way to the limits an edit of a network leads that exceeds one; 1: all of it."""
+        return min(1.0, 1.0 - self.excess(after) / self.excess(before))
+
     def weight(self, before: Cost, after: Cost) -> float:
-        """The factor on the odds of an edit that is allowed."""
+        """The factor on the odds of an edit that is allowed.
+
+        Beyond a limit that is how near to it the edit leads, squared, as there are many that hardly do, and few
+        generations; less what it goes too far.
+        """
+        if self.excess(before) > 0:
+            return max(_LEAST_WEIGHT, self.progress(before, after) ** 2 * math.exp(min(0.0, self.excess(after))))
         return _WEIGHT_NEAR if after.grew_from(before) and self.near(before) is not None else 1.0
 
     def exceeded(self, cost: Cost) -> str | None:
@@ -64,17 +81,29 @@ class Limits(Record):
         for name, limit, value, _ in self._each(cost, cost):
             if value > limit:
                 return (
-                    f"the network has {value:,.6g}, above objective.{name}={limit:,.6g}, so that only shrinking is "
+                    f"the network has {_said(value)}, above objective.{name}={_said(limit)}, so that only shrinking is "
                     "proposed"
                 )
         return None
+
+    def demanded(self, before: Cost, after: Sequence[Cost | None], generations_left: int) -> list[int]:
+        """Which of some networks, by place, a limit that their parent exceeds asks for; none where it exceeds none.
+
+        Those that are far enough on the way for the generations left, or else the one that is furthest.
+        """
+        if self.excess(before) <= 0:
+            return []
+        progress = {place: self.progress(before, cost) for place, cost in enumerate(after) if cost is not None}
+        far_enough = [place for place, share in progress.items() if share >= 1 / generations_left]
+        nearer = [place for place, share in progress.items() if share > 0]
+        return far_enough or sorted(nearer, key=lambda place: -progress[place])[:1]
 
     def near(self, cost: Cost) -> str | None:
         """A sentence where a network costs nearly what it may."""
         for name, limit, value, _ in self._each(cost, cost):
             if _NEAR * limit < value <= limit:
                 return (
-                    f"the network is at {value / limit:.0%} of objective.{name}={limit:,.6g}, so growing has less "
+                    f"the network is at {value / limit:.0%} of objective.{name}={_said(limit)}, so growing has less "
                     "weight"
                 )
         return None
@@ -93,3 +122,7 @@ class Limits(Record):
                 limit is not None and old is not None and new is not None
             ):  # a latency that nobody measured is not judged
                 yield name, limit, old, new
+
+
+def _said(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"

@@ -58,7 +58,12 @@ class Knowledge(Record):
     diagnosis: Diagnosis
     rows: tuple[LedgerRow, ...] = ()  # of the study's earlier generations
     limits: Limits = Limits()
+    latency_ms: float | None = None  # of the network, where it is limited
     prior: Prior = Prior()
+
+    def exceeds_limits(self, architecture: Architecture) -> bool:
+        """Whether the network costs more than it may."""
+        return self.limits.excess(Cost.of(architecture, self.latency_ms)) > 0
 
 
 @dataclass(frozen=True)
@@ -80,15 +85,18 @@ def propose(
 ) -> tuple[Proposal, ...]:
     """At most `count` different edits in the order to try them: each edit once, at some site, before any comes twice.
 
+    But where a limit is exceeded, it counts alone how near to it an edit leads, also if it is the same at two sites.
+
     Without knowledge all edits are alike, and all sites of each: random search. Fewer come back where fewer fit.
     """
     rounds: list[tuple[int, float, Proposal]] = []
+    exceeds = knowledge is not None and knowledge.exceeds_limits(recipe.architecture)
     for edit in edits:
         options = _options(edit, recipe, knowledge)
         places = _race([option.site_weight for option in options], seed, "site", generation, edit.name)
         ordered = [options[index] for index in sorted(range(len(options)), key=places.__getitem__)]
         luck = _race([option.weight for option in ordered], seed, "propose", generation, edit.name)
-        rounds += [(place, luck[place], option.proposal) for place, option in enumerate(ordered)]
+        rounds += [(0 if exceeds else place, luck[place], one.proposal) for place, one in enumerate(ordered)]
     rounds.sort(key=lambda row: row[:2])
     return tuple(proposal for _, _, proposal in rounds[:count])
 
@@ -123,7 +131,7 @@ def _weighed(
     edit: Part, parts: list[Part], sites: Sequence[dict[str, Any]], architecture: Architecture, knowledge: Knowledge
 ) -> list[_Option]:
     """The options that the limits allow, with their odds and reasons."""
-    name, limits, before = _snake(edit.name), knowledge.limits, Cost.of(architecture)
+    name, limits, before = _snake(edit.name), knowledge.limits, Cost.of(architecture, knowledge.latency_ms)
     weights, findings = _placeholders(architecture), _asking(name, sites, architecture, knowledge.diagnosis)
     earlier = knowledge.prior.earlier(name)
     credit = credit_of(name, knowledge.rows, knowledge.diagnosis.steer_loss, earlier)
@@ -131,7 +139,7 @@ def _weighed(
     usual = _NAME_WEIGHTS.get(name, _KIND_WEIGHTS[resolve(edit.target).kind]) * credit.weight
     options = []
     for part, finding in zip(parts, findings, strict=True):
-        after = _cost_after(part, architecture, weights) or before
+        after = _cost_after(part, architecture, weights, before)
         if not limits.allows(before, after):
             continue
         times = in_vain.count(part)
@@ -147,7 +155,9 @@ def _weighed(
         proposal = Proposal(name=name, edit=part, reason="; ".join(filter(None, reasons)))
         # a place that is asked for is as likely as `strength` to one against all others, however many there are
         site_weight = memory * (strength * len(sites) if finding else 1.0)
-        options.append(_Option(proposal, site_weight, usual * fit * strength * memory * limits.weight(before, after)))
+        room = limits.weight(before, after)
+        site_weight *= room if limits.excess(before) > 0 else 1.0
+        options.append(_Option(proposal, site_weight, usual * fit * strength * memory * room))
     return options
 
 
@@ -183,15 +193,18 @@ def _tried_in_vain(architecture: Architecture, rows: Sequence[LedgerRow]) -> lis
     return [row.proposed for row in rows if row.parent_architecture == digest and not row.kept]
 
 
-def _cost_after(part: Part, architecture: Architecture, weights: Mapping[str, Any]) -> Cost | None:
-    """What the network would cost after an edit; None where it stays, or where the edit does not fit."""
+def _cost_after(part: Part, architecture: Architecture, weights: Mapping[str, Any], before: Cost) -> Cost:
+    """What the network would cost after an edit: as before where it stays, or where the edit does not fit.
+
+    Its latency is guessed to follow its operations.
+    """
     if _revises(part):
-        return None
-    edit = build(part)
+        return before
     try:
-        return Cost.of(apply_to(edit, architecture, weights, seed=0).architecture)
+        after = Cost.of(apply_to(build(part), architecture, weights, seed=0).architecture)
     except ValueError:
-        return None
+        return before
+    return after._replace(latency_ms=before.latency_ms and before.latency_ms * after.flops / before.flops)
 
 
 def _placeholders(architecture: Architecture) -> dict[str, Any]:

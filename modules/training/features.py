@@ -57,7 +57,8 @@ def whole(network: nn.Module) -> Network:
 def can_be_kept(recipe: Recipe) -> bool:
     """Whether the frozen nodes see each image always alike."""
     drawn_anew = bool(recipe.augmentation) and recipe.augmentation_copies is None
-    return recipe.frozen_until is not None and recipe.mixing is None and not drawn_anew
+    seen_whole = recipe.mixing is not None or recipe.distillation is not None  # by what needs the images
+    return recipe.frozen_until is not None and not seen_whole and not drawn_anew
 
 
 def with_features(

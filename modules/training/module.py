@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from modules.randomness import seed_for
 from modules.records import Part
 from modules.training.batches import Batch
+from modules.training.distilling import Teacher
 from modules.training.history import History
 from modules.training.optimizer import build_optimizer
 
@@ -21,9 +22,10 @@ REVISION = 2
 
 
 class TrialModule(pl.LightningModule):
-    """Trains `network` by cross-entropy and counts, in `history`, what everything else about a training depends on.
+    """Trains `network` and counts, in `history`, what everything else about a training depends on.
 
-    It steps the optimiser itself: an update is made of as many pieces as memory asks for.
+    The loss is the cross-entropy, with a `teacher` also the divergence from what that says. It steps the optimiser
+    itself: an update is made of as many pieces as memory asks for.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class TrialModule(pl.LightningModule):
         first_sample: int,
         class_weights: NDArray[np.float64] | None = None,
         first_layer_rate: float = 1.0,
+        teacher: Teacher | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -48,6 +51,7 @@ class TrialModule(pl.LightningModule):
         self.seed = seed
         self.first_sample = first_sample
         self.first_layer_rate = first_layer_rate
+        self.teacher = teacher
         self.class_weights = None if class_weights is None else torch.from_numpy(class_weights).float()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -59,7 +63,7 @@ class TrialModule(pl.LightningModule):
         return batch
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """One update by the mean cross-entropy of a batch."""
+        """One update by the mean loss of a batch."""
         # Dropout draws from a counter as well: the position in the stream of this process's first image.
         self._seed_dropout(seed_for(self.seed, "step", self.first_sample + self.history.samples + self.global_rank))
         optimizer = self.optimizers()
@@ -88,8 +92,17 @@ class TrialModule(pl.LightningModule):
             torch.mps.manual_seed(seed)
 
     def loss(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy of a piece, each image weighed as its class is."""
-        logits, targets = self.network(images.to(self.device)).float(), targets.to(self.device)
+        """Mean loss of a piece: cross-entropy, and what a teacher adds to it."""
+        images = images.to(self.device)
+        logits = self.network(images).float()
+        loss = self._cross_entropy(logits, targets.to(self.device))
+        if self.teacher is None:
+            return loss
+        learnt: Tensor = self.teacher(loss, logits, images)
+        return learnt
+
+    def _cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Each image is weighed as its class is."""
         if self.class_weights is None:
             return nn.functional.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
         weights = self.class_weights.to(self.device)

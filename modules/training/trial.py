@@ -22,6 +22,7 @@ from modules.digests import sha256_of_file
 from modules.energy.meter import Meter, MeterChoice, metered
 from modules.errors import ConfigError
 from modules.parts import build
+from modules.recipe import Recipe
 from modules.records import TrialResult
 from modules.store import Store
 from modules.training.batches import TrainingData
@@ -33,6 +34,7 @@ from modules.training.callbacks.steer_evaluation import SteerEvaluation
 from modules.training.callbacks.stopping import Stopping
 from modules.training.callbacks.weight_average import WeightAverage
 from modules.training.copies import with_copies
+from modules.training.distilling import find_teacher
 from modules.training.dropout import set_dropout
 from modules.training.features import Tail, can_be_kept, whole, with_features
 from modules.training.history import History
@@ -186,6 +188,7 @@ class Training:
             piece.first_sample,
             balance.weights(counts) if balance is not None else None,
             recipe.first_layer_rate,
+            find_teacher(recipe, store),
         )
         self._build_callbacks(store, report, pauses)
         self.found = find_checkpoint(store, spec.key)
@@ -223,7 +226,7 @@ class Training:
         self.steer = SteerEvaluation(self.average, self.data, self.decay, history, looks, keep_best, noise, report)
         self.stopping = Stopping(piece, history, pauses)
         every = checkpoint_samples(recipe.architecture)
-        hopeless = _HOPELESS * math.log(recipe.architecture.num_classes)
+        hopeless = _HOPELESS * guessing_loss(recipe)
         self.checkpoints = Checkpoints(store, spec.key, history, every, hopeless, self.tensors)
         self.retreat = Retreat(self.checkpoints, self.restore, history, piece.max_retreats, recipe.learning_rate)
 
@@ -342,6 +345,12 @@ class _Begin(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._training.begin()
+
+
+def guessing_loss(recipe: Recipe) -> float:
+    """What guessing costs: as many nats as there are classes, or as a teacher makes of them at most."""
+    nats, learnt = math.log(recipe.architecture.num_classes), recipe.distillation
+    return nats if learnt is None else nats * (1 - learnt.weight + learnt.weight * learnt.temperature**2)
 
 
 def num_looks(piece: Slice) -> int:

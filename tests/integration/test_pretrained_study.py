@@ -97,3 +97,35 @@ def test_what_cannot_be(runner: Runner, changes: tuple[str, ...], said: tuple[st
     assert done.returncode == 2
     assert any(words in done.stderr for words in said)
     assert "Traceback" not in done.stderr
+
+
+def test_beyond_a_limit_it_shrinks_and_learns_from_what_it_was(runner: Runner, photos: Path, weights: Path) -> None:
+    done = runner.run(
+        *("run", *SHORT, "deployment=none", "study=smaller", "search.generations=1", "search.edits=[narrow_network]"),
+        *("objective.max_params=1750000", "data=folder", f"data.root={photos}", f"pretrained={weights}"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "it has to shrink first" in done.stdout
+    assert "too few to shrink it" not in done.stdout
+    assert runner.summary("smaller")["champion"]["params"] <= 1_750_000
+    ledger = json.loads((runner.home / "studies" / "smaller" / "ledger.json").read_text())
+    *_, unpruned, began, narrowed, final = ledger["lineage"]
+    assert unpruned["trial"] == began["trial"]
+    assert began["edit"]["arguments"]["changes"]["distillation"]["teacher"] == began["trial"]
+    assert narrowed["edit"]["target"].endswith("NarrowNetwork")
+    for row in [*ledger["generations"][-1]["rows"], {"trials": [final["trial"]]}]:  # the control learns from it too
+        for key in row["trials"]:
+            recipe = json.loads((runner.home / "store" / "trials" / key[:2] / key / "recipe.json").read_text())
+            assert recipe["distillation"]["teacher"] == unpruned["trial"]
+            assert recipe["frozen_until"] is None
+    replayed = runner.run("replay", "smaller")
+    assert (replayed.returncode, replayed.stderr) == (0, "")
+
+
+def test_nothing_is_shrunk_where_nothing_is_searched(runner: Runner, photos: Path, weights: Path) -> None:
+    done = runner.run(
+        *("run", *SHORT[:-2], "search=none", "objective.max_params=1750000"),
+        *("data=folder", f"data.root={photos}", f"pretrained={weights}"),
+    )
+    assert done.returncode == 2
+    assert "above objective.max_params=1,750,000: allowed is search=edits" in done.stderr

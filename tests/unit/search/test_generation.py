@@ -292,3 +292,18 @@ def test_a_single_finalist_has_nothing_to_be_compared_with():
     (row,) = final.rows
     assert row.kept
     assert (row.confirm_effect, row.confirmed) == (None, None)
+
+
+def test_what_a_limit_demands_is_kept_though_it_is_worse():
+    worse, worst = child("narrow", 6, 1.3, 1.31), child("narrow more", 2, 1.6)
+    children = [child("widen", 12, 0.5, 0.5), worse, worst, REFUSED]
+    assert favourite(children, CONTROL, TRUNK, MARGIN, demanded=[1, 2]) == 1
+    judged = judge_generation(children, CONTROL, TRUNK, MARGIN, demanded=[1, 2])
+    assert judged.kept == 1
+    assert not judged.verdicts[1].passes
+    confirmation = Confirmation(worse.trained.evidence, CONTROL.evidence)
+    record = record_generation(1, children, CONTROL, judged, confirmation, MARGIN)
+    row = record.rows[2]
+    assert (row.kept, row.confirmed) == (True, False)
+    assert row.verdict.startswith("kept: a limit demands it, though")
+    assert judge_generation([worst], CONTROL, TRUNK, MARGIN, demanded=[0]).kept is None  # one seed is not enough

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from modules.search.limits import Cost, Limits
@@ -56,3 +58,34 @@ def test_near_a_limit_growing_has_less_weight():
     assert limits.note(BEFORE) == "the network is at 91% of objective.max_flops=5,500, so growing has less weight"
     assert Limits(max_flops=5600).note(BEFORE) is None
     assert Limits(max_flops=5600).weight(BEFORE, Cost(1001, 5000)) == 1.0
+
+
+def test_above_a_limit_an_edit_counts_by_how_near_it_leads():
+    limits = Limits(max_params=500)
+    half, quarter, more = (limits.weight(BEFORE, Cost(params, 5000)) for params in (500, 250, 720))
+    assert half == pytest.approx(1.0)
+    assert quarter == pytest.approx(0.5)  # further than has to be
+    assert more == pytest.approx((math.log(1 / 0.72) / math.log(2)) ** 2)
+    assert 0 < limits.weight(BEFORE, Cost(999, 5000)) == limits.weight(BEFORE, BEFORE) < 0.01
+
+
+def test_of_several_limits_the_furthest_one_counts():
+    limits = Limits(max_params=900, max_flops=2500)
+    assert limits.excess(BEFORE) == pytest.approx(math.log(2))
+    assert limits.progress(BEFORE, Cost(100, 5000)) == 0.0
+    assert limits.progress(BEFORE, Cost(100, 2500)) == 1.0
+
+
+def test_limits_demand_what_is_far_enough_on_the_way():
+    limits, after = Limits(max_params=500), [Cost(990, 1), None, Cost(800, 1), Cost(500, 1)]
+    assert limits.demanded(BEFORE, after, 1) == [3]
+    assert limits.demanded(BEFORE, after, 4) == [2, 3]
+    assert limits.demanded(BEFORE, after[:3], 1) == [2]  # the furthest, where none is far enough
+    assert limits.demanded(BEFORE, [None, BEFORE], 1) == []
+    assert limits.demanded(Cost(500, 1), after, 1) == []
+
+
+def test_a_large_network_is_said_in_full():
+    said = Limits(max_params=1_691_909).objection(Cost(3_383_818, 1))
+    assert said == "the network would have 3,383,818, above objective.max_params=1,691,909"
+    assert Limits(max_latency_ms=1.5).objection(Cost(1, 1, 2.34567891)).startswith("the network would have 2.34568,")

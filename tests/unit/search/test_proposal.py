@@ -6,6 +6,7 @@ from random_networks import architectures, random_weights, recipe_of
 
 from modules.architecture.layers import layers_of
 from modules.architecture.start import first_architecture
+from modules.edits.add_block import AddBlock
 from modules.edits.add_layer import AddLayer
 from modules.edits.recipe_edit import RecipeEdit
 from modules.parts import allowed_targets, resolve
@@ -293,3 +294,26 @@ def test_an_edit_of_the_recipe_costs_nothing_and_is_in_the_way_of_shrinking():
     assert len(propose_for([STRENGTH], AUGMENTED, near, 9, 0, 1)) == 2
     exceeded = knowing(limits=Limits(max_params=ARCHITECTURE.params - 1))
     assert propose_for([STRENGTH], AUGMENTED, exceeded, 9, 0, 1) == ()
+
+
+SHRINKING = tuple(named(name) for name in ("NarrowNetwork", "NarrowLayer", "RemoveLayer"))
+DEEP = AddBlock(node="activation2").apply(AddBlock(node="activation3").apply(ARCHITECTURE, {}).architecture, {})
+
+
+def test_beyond_a_limit_what_leads_there_comes_first_also_twice():
+    half = knowing(limits=Limits(max_params=DEEP.architecture.params // 2))
+    drawn = [propose(SHRINKING, DEEP.architecture, half, 3, seed, 1) for seed in range(30)]
+    names = [[each.name for each in three] for three in drawn]
+    assert sum("narrow_network" in three for three in names) > 24
+    assert any(three.count("narrow_network") > 1 for three in names)
+    without = [propose(SHRINKING, DEEP.architecture, knowing(), 3, seed, 1) for seed in range(5)]
+    assert all({each.name for each in three} == {"narrow_network", "narrow_layer", "remove_layer"} for three in without)
+
+
+def test_a_latency_is_guessed_to_follow_operations():
+    known = knowing(limits=Limits(max_latency_ms=0.5)).updated(latency_ms=1.0)
+    assert known.exceeds_limits(ARCHITECTURE)
+    assert not known.updated(latency_ms=0.4).exceeds_limits(ARCHITECTURE)
+    drawn = [propose(SHRINKING, ARCHITECTURE, known, 1, seed, 1)[0] for seed in range(30)]
+    assert share(drawn, name="narrow_network") > 0.3
+    assert all("above objective.max_latency_ms=0.5" in each.reason for each in drawn)

@@ -4,10 +4,12 @@ import sys
 import pytest
 from tiny_study import ADAMW, schedule, tiny_architecture, tiny_recipe, tiny_spec
 
+from modules.recipe import Distillation
 from modules.records import Part
 from modules.training import spec as spec_module
 from modules.training.spec import Start, TrialSpec
 
+DISTILLATION = Distillation(teacher="e" * 32, weights_sha256="f" * 64, weight=0.5, temperature=2.0)
 START = Start(kind="trials", key="a" * 32, state_sha256="b" * 64)
 
 
@@ -32,6 +34,7 @@ def recipe_changes():
         "gradient_clip": 1.0,
         "frozen_until": tiny_architecture().cuts()[0],
         "first_layer_rate": 0.1,
+        "distillation": DISTILLATION,
     }
 
 

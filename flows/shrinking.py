@@ -1,0 +1,35 @@
+"""A pretrained network that costs more than it may: what its generations train, while they make it smaller."""
+
+from dataclasses import replace
+
+from flows.study import Study
+from flows.transfer import Planted
+from flows.translation import configured_limits
+from modules.recipe import Distillation, Recipe
+from modules.search.contest import change
+from modules.search.generation import Trunk
+from modules.search.transfer import geared
+
+
+def begin_to_shrink(study: Study, trunk: Trunk, planted: Planted) -> Trunk:
+    """Beyond a limit: from here on everything is trained, to recover what goes, also by what the network says now."""
+    limits, now = configured_limits(study.settings), trunk.trained
+    objection = limits.objection(limits.cost_of(now.recipe.architecture, study.laboratory.latency_ms))
+    if objection is None or study.settings.search.kind == "none":
+        return trunk
+    recipe = _thawed(study, now.recipe, planted)
+    if (settings := study.settings.transfer.distillation) is not None:
+        teacher = Distillation(teacher=now.first.key, weights_sha256=now.first.weights_sha256, **dict(settings))
+        recipe = recipe.updated(distillation=teacher)
+    if recipe == now.recipe:
+        return trunk
+    # A step without a training of its own: what comes next starts from the same weights with another recipe.
+    step = trunk.lineage[-1].updated(edit=change(now.recipe, recipe, "", "").edit, recipe=None, start=None)
+    return replace(trunk, trained=replace(now, recipe=recipe), lineage=(*trunk.lineage, step))
+
+
+def _thawed(study: Study, recipe: Recipe, planted: Planted) -> Recipe:
+    if recipe.frozen_until is None:
+        return recipe
+    first = planted.first
+    return geared(recipe, first, "all", first.learning_rate, first.first_layer_rate)

@@ -1,0 +1,69 @@
+"""All layers narrower at once."""
+
+import numpy as np
+import pytest
+import torch
+from applying import applied, network_of
+from random_networks import random_images, random_network, random_weights
+
+from modules.architecture.channels import resizable_groups
+from modules.architecture.classic import classic_architecture
+from modules.architecture.description import IMAGE, Architecture, Conv, Dense, GlobalPool
+from modules.architecture.start import first_architecture
+from modules.edits.effects import first_order_effects
+from modules.edits.narrow_layer import most_important
+from modules.edits.narrow_network import NarrowNetwork
+from modules.pretrained.efficientnet_lite import EfficientNetLite
+
+START = first_architecture((1, 8, 8), 10, 50_000, (0.2,), (0.3,))
+CLASSIC = classic_architecture((1, 16, 16), 10, 1000, (0.2,), (0.3,))
+LITE = EfficientNetLite(1.0, 1.0).architecture((3, 32, 32), 10, 32)
+
+
+def test_each_layer_keeps_what_the_loss_depends_on_most():
+    outcome = applied(NarrowNetwork, CLASSIC, labels=True, share=0.5)
+    weights, images = random_weights(CLASSIC), random_images(CLASSIC, 16)
+    effects = first_order_effects(random_network(CLASSIC), images, torch.arange(16) % 10)
+    first, second, third = (most_important(g, g.size // 2, weights, effects) for g in resizable_groups(CLASSIC))
+    np.testing.assert_array_equal(outcome.state["ema.conv2.weight"], weights["conv2.weight"][second][:, first])
+    pixels = (second[:, None] * 4 + np.arange(4)).ravel()  # of two by two planes, flattened
+    np.testing.assert_array_equal(outcome.state["ema.dense1.weight"], weights["dense1.weight"][third][:, pixels])
+    assert outcome.description == "narrow 3 groups of channels to 50%"
+
+
+@pytest.mark.parametrize(("share", "params"), [(0.85, 0.73), (0.7, 0.51), (0.5, 0.27)])
+def test_residual_and_depthwise_groups_of_a_pretrained_network_stay_together(share, params):
+    assert {"share": share} in NarrowNetwork.sites(LITE)
+    after = NarrowNetwork(share).apply(LITE, random_weights(LITE)).architecture
+    assert after.params / LITE.params == pytest.approx(params, abs=0.01)
+    assert [node.name for node in after.nodes] == [node.name for node in LITE.nodes]
+    sizes = {group.size for group in resizable_groups(after)}
+    assert all(size % 4 == 0 for size in sizes)
+    assert max(sizes) == round(1280 * share)
+
+
+def test_without_normalisation_the_means_of_what_is_left_stay():
+    outcome = applied(NarrowNetwork, CLASSIC, labels=True, share=0.7)
+    images = random_images(CLASSIC, 16)
+    with torch.no_grad():
+        before, after = random_network(CLASSIC).outputs(images), network_of(outcome).outputs(images)
+    effects = first_order_effects(random_network(CLASSIC), images, torch.arange(16) % 10)
+    group = resizable_groups(CLASSIC)[1]
+    kept = most_important(group, len(after["conv2"][0]), random_weights(CLASSIC), effects)
+    means = (before["conv2"].mean((0, 2, 3))[kept], after["conv2"].mean((0, 2, 3)))
+    torch.testing.assert_close(means[1], means[0], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(after["dense2"].mean(0), before["dense2"].mean(0), rtol=1e-3, atol=1e-4)
+
+
+def test_there_has_to_be_something_to_narrow():
+    nodes = (
+        Conv(name="conv1", inputs=(IMAGE,), channels=1, kernel=3),
+        GlobalPool(name="pool1", inputs=("conv1",), kind="max"),
+        Dense(name="dense1", inputs=("pool1",), units=3),
+    )
+    thin = Architecture(image_shape=(1, 6, 6), num_classes=3, nodes=nodes)
+    assert NarrowNetwork.sites(thin) == ()
+    with pytest.raises(ValueError, match="no layer of this network gets narrower"):
+        NarrowNetwork(0.5).apply(thin, random_weights(thin))
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        NarrowNetwork(1.0).apply(START, random_weights(START))
