@@ -24,13 +24,14 @@ from flows.evidence import trained_of
 from flows.explaining import explain_winner
 from flows.finals import confirm_final, train_final
 from flows.first_network import check_limits, find_earlier_winner, size_network
+from flows.gears import thaw
 from flows.generations import run_generation, say_limits
 from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
 from flows.selection import find_selection, say_cost, say_imbalance
 from flows.shrinking import begin_to_shrink
 from flows.study import Study
-from flows.transfer import Planted, plan_transfer, plant_pretrained, thaw, train_planted
+from flows.transfer import Planted, plan_transfer, plant_pretrained, train_planted
 from flows.translation import configured_data, configured_recipe
 from flows.trials import first_step, piece_of, train_trial
 from flows.tuning import sweep, swept

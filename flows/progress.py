@@ -80,17 +80,19 @@ class _News:
         self.label = label
         self._started = time.monotonic()
         self._first_samples: int | None = None
+        self._doing: str | None = None
         self._steer = ""
         self._retreats = 0
 
     def _rate(self, report: dict[str, Any]) -> float:
-        if self._first_samples is None:  # a training that goes on did not see all of its samples just now
-            self._first_samples, self._started = report["samples"], time.monotonic()
+        if self._first_samples is None or report.get("doing") != self._doing:
+            # a training that goes on did not see all of its samples just now
+            self._doing, self._first_samples, self._started = report.get("doing"), report["samples"], time.monotonic()
         return float((report["samples"] - self._first_samples) / max(1e-9, time.monotonic() - self._started))
 
     def _words(self, report: dict[str, Any], rate: float) -> str:
         if "epoch" not in report:  # of images that are looked at before the training
-            return f"features · {rate:,.0f}/s"
+            return f"{report['doing']} · {rate:,.1f}/s"
         if report["retreats"] > self._retreats:
             self._retreats = report["retreats"]
             self.progress.say(f"{self.label}: the loss exploded; went back with half the rate", "yellow")

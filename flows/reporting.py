@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
 from modules.explanation.records import Explanation
 from modules.recipe import Recipe
-from modules.records import DataRecord, GenerationRecord, Ledger, Part, RangeTest
+from modules.records import DataRecord, GenerationRecord, Ledger, Part, RangeTest, Record
 from modules.report.look import SHEET, write_look
 from modules.report.report import draw_figures, write_figures
 from modules.report.report import write_report as write_html
@@ -30,12 +30,15 @@ from modules.search.credits import Credits
 from modules.search.final import Final
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
+from modules.search.transfer import Gears, Heads
 from modules.search.tries import Tuning
 from modules.store import explained_write_errors, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import StudyEnd, StudyRun
 from modules.tracking.registry import RegisteredBundle
 from modules.tracking.sink import without_password
+
+R = TypeVar("R", bound=Record)
 
 _COLOUR = "modules.augmentation.colour.Colour"
 
@@ -82,6 +85,23 @@ def keep_policy(study: Study, found: FoundPolicy) -> None:
     dropped = sum(not candidate.kept for candidate in found.candidates)
     spent = f"{found.seconds:.1f} s, {found.samples:,} samples"
     study.progress.say(f"augmentation found: {kept}; {dropped} candidates were dropped ({spent})")
+
+
+def keep_heads(study: Study, heads: Heads) -> None:
+    """Keep what heads on frozen features came to for the report, and say whether more images would help."""
+    study.folder.write("heads.json", heads.model_dump(mode="json"))
+    if heads.curve is not None:
+        study.folder.write("learning_curve.json", heads.curve.model_dump(mode="json"))
+        study.progress.say(heads.curve.sentence)
+
+
+def keep_gears(study: Study, gears: Gears) -> None:
+    """Keep how gears were judged by cross-validation, and say which rates were chosen."""
+    study.folder.write("gears.json", gears.model_dump(mode="json"))
+    for one in gears.tried:
+        came = "failed" if one.loss is None else f"cross-entropy {one.loss:.4f} on {one.asked:,} images"
+        chosen = ", the lowest of this gear" if one.chosen else ""
+        study.progress.say(f"  gear {one.gear} at {one.learning_rate:g} on one fold: {came}{chosen}")
 
 
 def keep_rate(study: Study, found: RangeTest) -> None:
@@ -287,6 +307,8 @@ def _view(study: Study, plan: Plan, ledger: Ledger, final: Final, test: Outputs,
         range_test=_range_test(study),
         found_policy=kept_policy(study),
         tunings=_tunings(study),
+        heads=_kept(study, "heads.json", Heads),
+        gears=_kept(study, "gears.json", Gears),
         learnt=tuple((study.folder.read("learnt.json") or {}).values()),
         machine_test_openings=study.laboratory.machine_test_openings(),
         report=str(study.folder.path / "report.html"),
@@ -321,6 +343,11 @@ def kept_policy(study: Study) -> FoundPolicy | None:
     """What the study found; None where its augmentation was given."""
     kept = study.folder.read("augmentation.json")
     return FoundPolicy.model_validate(kept) if kept else None
+
+
+def _kept(study: Study, name: str, kind: type[R]) -> R | None:
+    content = study.folder.read(name)
+    return None if content is None else kind.model_validate(content)
 
 
 def _tunings(study: Study) -> tuple[Tuning, ...]:

@@ -20,16 +20,17 @@ from flows.side_by_side import side_by_side
 from flows.translation import configured_laboratory
 from modules.config import Settings
 from modules.errors import StudyError
+from modules.recipe import Recipe
 from modules.records import CurvePoint, DataRecord, TrialResult
 from modules.search.augmentation import FoundPolicy
-from modules.search.laboratory import Laboratory
+from modules.search.laboratory import FittedHead, Laboratory
 from modules.search.prior import Prior
 from modules.search.selecting.found import FoundSelection
 from modules.store import Store, append_line, explained_write_errors, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import TrialRun
 from modules.tracking.sink import MlflowSink
-from modules.training.spec import TrialSpec
+from modules.training.spec import Start, TrialSpec
 from modules.workers.pool import Workers
 
 R = TypeVar("R")
@@ -305,6 +306,19 @@ class Study:
         """Show one of the study's trials in MLflow."""
         if self.sink is not None and self.is_tracked:
             self.sink.write_trial(self.name, self.runs[key])
+
+    def fit_head(
+        self, label: str, recipe: Recipe, start: Start, num_folds: int, penalty: float | None = None
+    ) -> FittedHead:
+        """Find a last layer on frozen features in the store or fit it; count what that took."""
+        with self.progress.trial(label) as report:
+            fitted = self.laboratory.fit_head(recipe, start, num_folds, self.settings.seed, report, penalty)
+        with self._lock:
+            if not fitted.reused:
+                self.energy.add_trial(fitted.record["energy_wh"])
+            self.clock.keep()
+            self.energy.keep()
+        return fitted
 
     def begin(self, spec: TrialSpec, generation: int, edit: str) -> CurvePoint:
         """Find a trial's first look in the store or train it so far; say it."""

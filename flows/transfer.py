@@ -1,45 +1,36 @@
-"""A study that starts from pretrained weights: a head on frozen features, then more of the network, each judged."""
+"""A study that starts from pretrained weights: whether it does, at which size, and the head on frozen features."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from flows import reporting
 from flows.allowance import wishes_of
-from flows.evidence import confirmation_of, trained_of
+from flows.evidence import trained_of
 from flows.orchestration import task
 from flows.study import Study
 from flows.translation import configured_backbones, configured_limits, configured_wishes
 from flows.trials import first_step, piece_of, train_trial
 from modules.data.arrays import open_arrays
-from modules.errors import TrainingError
 from modules.pretrained.backbone import Backbone, Source, find_source
 from modules.recipe import Recipe
-from modules.records import TrialResult
-from modules.search.contest import change
-from modules.search.generation import Child, Trunk, favourite, judge_generation, next_trunk, record_generation
-from modules.search.laboratory import Inherited
+from modules.search.generation import Trunk
 from modules.search.learning_curve import fit_curve
 from modules.search.plan import Calibration, Plan, make_plan, training_seconds
-from modules.search.proposal import Proposal
 from modules.search.rungs import cooling
 from modules.search.transfer import (
     Fitted,
-    Gear,
+    Heads,
     check_classes,
     choose_source,
-    geared,
     head_recipe,
     is_worth_it,
     may_look,
     may_train,
+    thaw_cost,
     transfer_wishes,
 )
-from modules.training.spec import Slice, Start
-from modules.workers.pool import WorkerDiedError
-
-_TITLE = "gears"
+from modules.training.spec import Start
 
 
 @dataclass(frozen=True)
@@ -130,12 +121,24 @@ def _time_for(study: Study, recipe: Recipe, backbone: Backbone) -> tuple[Calibra
     return calibration, seconds
 
 
+def gear_rates(study: Study) -> tuple[float, ...]:
+    """The learning rates of the last layer that a gear may have."""
+    given = study.settings.training.learning_rate
+    return study.settings.transfer.learning_rates if given is None else (given,)
+
+
+def num_folds(study: Study, recipe: Recipe) -> int:
+    """Of cross-validation, where images are few; 0: *steer* judges."""
+    transfer = study.settings.transfer
+    return transfer.folds if study.laboratory.num_selected(recipe) < transfer.fold_images else 0
+
+
 def _first(study: Study, recipe: Recipe, backbone: Backbone, side: int) -> Recipe:
     data, transfer = study.laboratory.data, study.settings.transfer
     training = study.settings.training
     return recipe.updated(
         architecture=backbone.family.architecture(data.image_shape, len(data.classes), side),
-        learning_rate=training.learning_rate or transfer.learning_rate,
+        learning_rate=gear_rates(study)[0],
         first_layer_rate=transfer.first_layer_rate,
         label_smoothing=training.label_smoothing or transfer.label_smoothing,
     )
@@ -152,12 +155,14 @@ def choose_side(
     """Heads on images of growing size, for as long as that pays: the size is decided once."""
     sides, num_train = study.settings.transfer.sides, study.laboratory.num_selected(recipe)
     best: Fitted | None = None
+    tried: list[Fitted] = []
     for side in sides:
         if best is not None and not _has_time(study, best, side, calibration, num_train, seconds):
             study.progress.say(f"images of {side} pixels would take too long to look at")
             break
         fitted = fit_head(study, recipe, backbone, source, side)
-        how = "that it was not fitted to" if num_train < study.settings.transfer.fold_images else "of steer"
+        tried.append(fitted)
+        how = "that it was not fitted to" if num_folds(study, recipe) else "of steer"
         study.progress.say(
             f"a head on features of {side} pixels: {fitted.error:.1%} ± {1.96 * fitted.standard_error:.1%} of "
             f"{fitted.asked:,} images {how} wrong (features {fitted.feature_seconds:.1f} s, head "
@@ -168,11 +173,9 @@ def choose_side(
         best = fitted
     assert best is not None
     curve = [(images, error) for images, error, _ in best.curve]
-    curve += [(best.images, best.error)] if best.curve else []
-    if curve:
-        fit = fit_curve(curve)
-        study.folder.write("learning_curve.json", fit.model_dump(mode="json"))
-        study.learnt("more images", fit.sentence)
+    fit = fit_curve([*curve, (best.images, best.error)]) if curve else None
+    heads = Heads(fitted=tuple(tried), side=best.side, folds=num_folds(study, recipe), curve=fit)
+    reporting.keep_heads(study, heads)
     return best
 
 
@@ -192,13 +195,11 @@ def _has_time(
 @task("fit a head on {side} pixels")
 def fit_head(study: Study, recipe: Recipe, backbone: Backbone, source: Source, side: int) -> Fitted:
     """The last layer, fitted to features of images of a size."""
-    transfer = study.settings.transfer
-    head = head_recipe(_first(study, recipe, backbone, side), transfer.copies)
+    head = head_recipe(_first(study, recipe, backbone, side), study.settings.transfer.copies)
     start = study.laboratory.plant_weights(source, backbone, head.architecture)
-    few = study.laboratory.num_selected(recipe) < transfer.fold_images
-    with study.progress.trial(f"head on {side} pixels") as report:
-        record, key = study.laboratory.fit_head(head, start, transfer.folds if few else 0, study.settings.seed, report)
-    return Fitted(key=key, side=side, **record)
+    folds = num_folds(study, recipe)
+    fitted = study.fit_head(f"head on {side} pixels", head, start, folds)
+    return Fitted(key=fitted.key, side=side, **fitted.record)
 
 
 @task("plan")
@@ -208,6 +209,8 @@ def plan_transfer(study: Study, planted: Planted) -> Plan:
     plan = Plan.model_validate(kept) if kept else _new_plan(study, planted)
     study.folder.write("plan.json", plan.model_dump(mode="json"))
     study.progress.say(f"plan: {plan.note}")
+    if study.settings.transfer.gears and study.settings.search.kind != "none" and not plan.thaw_samples:
+        study.progress.say("the budget does not pay for training and judging more than the last layer", "yellow")
     return plan
 
 
@@ -219,7 +222,9 @@ def _new_plan(study: Study, planted: Planted) -> Plan:
         seconds = training_seconds(wishes, calibration, study.clock.seconds, study.energy.wh)
         affordable = seconds * calibration.samples_per_second
     limited = any(configured_limits(study.settings).given())
-    wishes = wishes.updated(thaws=len(study.settings.transfer.gears), races=0)
+    folds = num_folds(study, planted.first)
+    cost = thaw_cost(len(study.settings.transfer.gears), len(gear_rates(study)), folds)
+    wishes = wishes.updated(thaw=cost, races=0)
     wishes = transfer_wishes(wishes, num_train, affordable, limited)
     return make_plan(wishes, num_train, calibration, study.clock.seconds, study.energy.wh)
 
@@ -232,66 +237,3 @@ def train_planted(study: Study, plan: Plan, planted: Planted) -> Trunk:
     spec = study.laboratory.spec(recipe, piece, study.seed(0), planted.start)
     trial = train_trial(study, spec, "head" if searched else "baseline")
     return Trunk(trained=trained_of(study, recipe, trial), position=trial.samples, lineage=(first_step(spec, trial),))
-
-
-def thaw(study: Study, plan: Plan, trunk: Trunk, planted: Planted) -> Trunk:
-    """More of the network trained than its last layer: each gear from the head, cooled down, judged against it."""
-    if not plan.thaw_samples:
-        return trunk
-    number = len(trunk.generations) + 1
-    study.progress.say(f"generation {number}: more of the network than its last layer", "bold")
-    piece = piece_of(study, plan.slice_samples, plan.slice_samples, trunk.position)
-    children = [_geared_child(study, trunk, planted, gear, piece, number) for gear in study.settings.transfer.gears]
-    margin = study.settings.objective.margin
-    chosen = favourite(children, trunk.trained, trunk, margin)
-    if chosen is not None:
-        children[chosen] = _again(study, trunk, children[chosen], piece, number)
-    return judge_gears(study, trunk, children, piece, number)
-
-
-def _geared_child(study: Study, trunk: Trunk, planted: Planted, gear: Gear, piece: Slice, number: int) -> Child:
-    transfer, head = study.settings.transfer, trunk.trained.recipe
-    recipe = geared(head, planted.first, gear, planted.first.learning_rate, transfer.first_layer_rate)
-    proposal = change(head, recipe, "thaw", f"gear {gear}")
-    child = Child(proposal, f"train {'the upper blocks' if gear == 'upper' else 'everything'}")
-    try:
-        inherited, trial = _trained(study, trunk, proposal, piece, 0, number)
-    except (TrainingError, WorkerDiedError) as error:
-        study.count_failure()
-        return replace(child, refused=str(error))
-    trained = trained_of(study, inherited.recipe, trial)
-    return replace(child, trained=trained, certificate=inherited.certificate)
-
-
-def _trained(
-    study: Study, trunk: Trunk, proposal: Proposal, piece: Slice, replicate: int, number: int
-) -> tuple[Inherited, TrialResult]:
-    head, parent = trunk.trained.recipe, trunk.trained.first
-    inherited = study.laboratory.inherit(proposal.edit, head, parent, study.seed(replicate))
-    assert isinstance(inherited, Inherited), inherited  # a recipe that was checked fits any network
-    spec = study.laboratory.spec(inherited.recipe, piece, study.seed(replicate), inherited.start)
-    return inherited, train_trial(study, spec, "edit", number, proposal.name)
-
-
-def _again(study: Study, trunk: Trunk, child: Child, piece: Slice, number: int) -> Child:
-    assert child.trained is not None
-    _, second = _trained(study, trunk, child.proposal, piece, 1, number)
-    return replace(child, trained=trained_of(study, child.trained.recipe, child.trained.first, second))
-
-
-@task("judge gears, generation {number}")
-def judge_gears(study: Study, trunk: Trunk, children: Sequence[Child], piece: Slice, number: int) -> Trunk:
-    """Judge on *steer*, open *confirm* for what is kept, write the ledger."""
-    control, margin = trunk.trained, study.settings.objective.margin
-    judged = judge_generation(children, control, trunk, margin)
-    kept = None if judged.kept is None else children[judged.kept].trained
-    record = record_generation(
-        number, children, control, judged, confirmation_of(study, kept, control), margin
-    ).updated(contest=_TITLE)
-    if kept is None:
-        trunk = replace(trunk, generations=(*trunk.generations, record))
-    else:
-        trunk = next_trunk(trunk, children, control, judged, record, piece.model_dump(mode="json"))
-    reporting.write_ledger(study, trunk)
-    reporting.say_generation(study, record)
-    return trunk

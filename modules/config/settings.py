@@ -123,10 +123,10 @@ class TransferSettings(Section):
         tuple[Annotated[int, Field(ge=32, le=1024, multiple_of=32)], ...], Field(min_length=1, strict=False)
     ]
     copies: Annotated[int, Field(ge=0, le=20)]
-    folds: Annotated[int, Field(ge=2, le=20)]
+    folds: Annotated[int, Field(ge=3, le=20)]  # one chooses a rate, several others compare
     fold_images: Annotated[int, Field(ge=0)]
     gears: Annotated[tuple[Literal["upper", "all"], ...], Field(strict=False)]
-    learning_rate: Positive
+    learning_rates: Annotated[tuple[Positive, ...], Field(min_length=1, strict=False)]
     first_layer_rate: Annotated[float, Field(gt=0.0, le=1.0)]
     label_smoothing: Fraction
     distillation: DistillationSettings | None

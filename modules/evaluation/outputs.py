@@ -1,5 +1,6 @@
 """What a network said about images, as data. Imports no torch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +41,11 @@ class Outputs(NamedTuple):
         counts = np.bincount(self.labels)
         weights = len(self.labels) / ((counts > 0).sum() * counts[self.labels])
         return self._replace(losses=(self.losses * weights).astype(np.float32))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Outputs"]) -> "Outputs":
+        """What was said of several sets of images, one behind the other."""
+        return cls(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
     def write(self, path: Path) -> None:
         """As one safetensors file."""

@@ -132,7 +132,7 @@ def front(study: StudyView) -> str | None:
         params, losses = [one["params"] for one in members], [one["val_loss"] for one in members]
         axes.plot(params, losses, color=LIGHT["good"], marker="o", markersize=5, linewidth=1.2)
         axes.set_xscale("log")
-        _plain_log_ticks(axes.xaxis)
+        plain_log_ticks(axes.xaxis)
         axes.set_ylim(0, 1.1 * max(losses))
         axes.set_xlabel("parameters")
         axes.set_ylabel("cross-entropy on confirm")
@@ -199,7 +199,7 @@ def _curves(study: StudyView, label: str, value: Callable[[CurvePoint], float]) 
         values = [value(point) for each in placed for point in each.trial.curve]
         if min(values) > 0 and max(values) > 4 * min(values):
             axes.set_yscale("log")
-            _plain_log_ticks(axes.yaxis)
+            plain_log_ticks(axes.yaxis)
         axes.set_xlabel("samples seen")
         axes.set_ylabel(label)
         axes.xaxis.set_major_formatter(lambda samples, _: _samples(samples))
@@ -214,7 +214,8 @@ def _curve(axes: "Axes", each: Placed, value: Callable[[CurvePoint], float], sty
     axes.plot(samples, [value(point) for point in each.trial.curve], marker=marker, **style)
 
 
-def _plain_log_ticks(axis: "Axis") -> None:
+def plain_log_ticks(axis: "Axis") -> None:
+    """1, 2, 5, 10, … written out."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))

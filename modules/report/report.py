@@ -14,6 +14,7 @@ from modules.report.credit import COLUMNS, credit_cells, credit_figure, credit_h
 from modules.report.family_tree import family_tree
 from modules.report.palette import DARK, LIGHT, themed, variables, with_own_names
 from modules.report.reliability import reliability, reliability_caption
+from modules.report.transfer import curve_caption, curve_figure, gears_view, heads_view
 from modules.report.trust import trust
 from modules.report.tuning_figures import tuning_captions, tuning_figures
 from modules.report.view import StudyView
@@ -58,6 +59,8 @@ def draw_figures(study: StudyView) -> dict[str, str]:
     drawings |= {
         f"{tuning.when}_{name}": svg for tuning in study.tunings for name, svg in tuning_figures(tuning).items()
     }
+    if study.heads is not None and study.heads.curve is not None:
+        drawings["learning_curve"] = curve_figure(study.heads.curve)
     if study.credits is not None and study.credits.contributions:
         drawings["credit"] = credit_figure(study.credits)
     return {name: svg for name, svg in drawings.items() if svg is not None}
@@ -106,6 +109,9 @@ def report_html(study: StudyView, drawings: dict[str, str] | None = None) -> str
         figures=pictures,
         captions={**figures.captions(study), "reliability": reliability_caption(study)},
         tuning_captions={tuning.when: tuning_captions(tuning) for tuning in study.tunings},
+        heads=heads_view(study.heads) if study.heads else None,
+        gears=gears_view(study.gears) if study.gears else None,
+        learning_curve=curve_caption(study.heads.curve) if study.heads and study.heads.curve else None,
         credit=_credit_section(study),
         worst_classes=_worst_classes(study),
         plan={name: value for name, value in flattened(study.plan).items() if value not in ("null", "0", "false")},

@@ -11,6 +11,7 @@ from modules.report.contact_sheet import Picture
 from modules.search.augmentation import FoundPolicy
 from modules.search.credits import Credits
 from modules.search.selecting.found import Compared
+from modules.search.transfer import Gears, Heads
 from modules.search.tries import Tuning
 
 
@@ -70,6 +71,8 @@ class StudyView(Record):
     learnt: tuple[str, ...] = ()  # what earlier studies were used for, a sentence each
     range_test: RangeTest | None = None  # None where the learning rate was given
     found_policy: FoundPolicy | None = None  # None where the augmentation was given
+    heads: Heads | None = None  # on frozen features; None where the study did not start from pretrained weights
+    gears: Gears | None = None  # None where they were not judged by cross-validation
     machine_test_openings: int | None = None  # of this test set, all studies on this machine together
     report: str | None = None  # where the report is, and where MLflow's database is: as a person should read them
     tracking: str | None = None

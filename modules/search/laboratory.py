@@ -46,6 +46,14 @@ class Refused(NamedTuple):
     reason: str
 
 
+class FittedHead(NamedTuple):
+    """A last layer fitted to frozen features: its record, its key in the store and whether it was there before."""
+
+    record: dict[str, Any]
+    key: str
+    reused: bool
+
+
 class Laboratory:
     """The store and the workers behind a study's trials; counts what was trained and what was found."""
 
@@ -207,9 +215,15 @@ class Laboratory:
         return Start(kind="pretrained", key=key, state_sha256=record["state_sha256"])
 
     def fit_head(
-        self, recipe: Recipe, start: Start, num_folds: int, seed: int, report: Report
-    ) -> tuple[dict[str, Any], str]:
-        """What the last layer comes to on the frozen features before it; its record and its key in the store."""
+        self,
+        recipe: Recipe,
+        start: Start,
+        num_folds: int,
+        seed: int,
+        report: Report,
+        penalty: float | None = None,
+    ) -> FittedHead:
+        """What the last layer comes to on the frozen features before it; the penalty is found unless one is given."""
         arguments = {
             "recipe": recipe.model_dump(mode="json"),
             "start": start.model_dump(mode="json"),
@@ -217,18 +231,17 @@ class Laboratory:
             "num_folds": num_folds,
             "seed": seed,
             "curve": num_folds > 0,
+            "penalty": penalty,
             **self._on_data,
         }
         parts = [recipe.selection, *recipe.augmentation]
         revisions = _revisions("modules.training.pretrained", parts)
         key = digest_of({**arguments, "data": self.data.digest, "revisions": revisions})
         entry = self.store.find("heads", key)
-        if entry is None:
-            whole = {**arguments, "key": key, "home": str(self.home)}
-            self.pool.call("modules.training.pretrained.fit_head", whole, report)
-            entry = self.store.find("heads", key)
-            assert entry is not None
-        return dict(entry.record), key
+        if entry is not None:
+            return FittedHead(entry.record, key, reused=True)
+        whole = {**arguments, "key": key, "home": str(self.home), "meter": self.meter.model_dump(mode="json")}
+        return FittedHead(self.pool.call("modules.training.pretrained.fit_head", whole, report), key, reused=False)
 
     def latency_ms(self, architecture: Architecture) -> float:
         """Of one image, exported, on one thread; measured once, so that what it decides stays decided."""
@@ -291,6 +304,29 @@ class Laboratory:
     def steer_evidence(self, trials: list[TrialResult]) -> Evidence:
         """What trials of one recipe said about *steer* at their end."""
         return evidence_of([self._judged(self._read("trials", trial.key, "steer.safetensors")) for trial in trials])
+
+    def left_out(self, selection: Part, trained: Sequence[tuple[Recipe, TrialResult]], steer: bool = False) -> Outputs:
+        """What trials say of the images of a selection that they were not trained on, joined; of *steer* too if asked.
+
+        The losses are those that edits are judged by.
+        """
+        said = [self._of_left_out(selection, recipe, trial) for recipe, trial in trained]
+        if steer:
+            said += [self._read("trials", trial.key, "steer.safetensors") for _, trial in trained]
+        return self._judged(Outputs.joined(said))
+
+    def _of_left_out(self, selection: Part, recipe: Recipe, trial: TrialResult) -> Outputs:
+        arguments = {
+            "architecture": recipe.architecture.model_dump(mode="json"),
+            "trial": trial.key,
+            "selection": selection.model_dump(mode="json"),
+            "trained_on": recipe.selection.model_dump(mode="json"),
+        }
+        made_of = {**arguments, "trial": trial.weights_sha256, "data": self.data.digest}
+        revisions = _revisions("modules.evaluation.jobs", [selection, recipe.selection])
+        key = digest_of({**made_of, "revisions": revisions})
+        self.found_on_data("observations", key, "modules.evaluation.jobs.observe_left_out", arguments)
+        return self._read("observations", key, "outputs.safetensors")
 
     def observe(self, recipe: Recipe, trial: TrialResult, part: PartName, plain: bool = False) -> Outputs:
         """Open a part for a trial's weights. Opening it again for the same weights reads what was stored.

@@ -104,6 +104,14 @@ class Plan(Record):
         return self.baseline_samples + searched + self.generations * self.generation_samples + finals
 
 
+class Thaw(Record):
+    """What it takes to train more of a pretrained network than its last layer and to judge that."""
+
+    slices: int = 0  # at most
+    heads: int = 0  # last layers that are trained for it, each for as long as the baseline
+    trials: int = 0
+
+
 class Wishes(Record):
     """What the configuration says about the plan; None leaves it to the rule."""
 
@@ -124,7 +132,7 @@ class Wishes(Record):
     spent_trials: int = 0
     tries: int | None = None
     races: int = 0  # optimisers
-    thaws: int = 0  # gears of a pretrained network beside its last layer
+    thaw: Thaw = Thaw()
     space_share: float = 0.0  # of what the search trains; 0: no space
     wh: float | None = None
 
@@ -264,7 +272,7 @@ def race_samples(entrants: int, slice_samples: int) -> int:
 def _with_recipe_search(plan: Plan, wishes: Wishes, room: float | None = None) -> Plan:
     """The plan with what its race and its hyper-parameters take: of `room`, or in proportion to the generations."""
     race = race_samples(wishes.races, plan.slice_samples)
-    thaw = (wishes.thaws + 1) * plan.slice_samples if wishes.thaws else 0  # the favourite with two seeds
+    thaw = wishes.thaw.slices * plan.slice_samples + wishes.thaw.heads * plan.baseline_samples
     plan = plan.updated(race_samples=race, thaw_samples=thaw)
     share = wishes.space_share
     if not share:
@@ -303,7 +311,7 @@ def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, seco
         plan = _within_seconds(plan, wishes, num_train, calibration, seconds)
     else:
         plan = _with_recipe_search(plan, wishes)
-    return plan if wishes.trials_left is None else _within_trials(plan, wishes.trials_left, wishes.spent_trials)
+    return plan if wishes.trials_left is None else _within_trials(plan, wishes)
 
 
 def _between_looks(num_train: int, final_samples: int) -> int:
@@ -358,14 +366,21 @@ def _too_short(plan: Plan, wishes: Wishes, calibration: Calibration, seconds: fl
     )
 
 
-def _within_trials(plan: Plan, trials: int, spent: int) -> Plan:
+def _within_trials(plan: Plan, wishes: Wishes) -> Plan:
+    trials, spent, thaw_trials = wishes.trials_left, wishes.spent_trials, wishes.thaw.trials
+    assert trials is not None
     num_finals = 2 if plan.scratch_samples else 1
     if trials <= num_finals:
         raise ConfigError(
             f"budget.trials={spent + trials} is smaller than a study; allowed is {spent + 1 + num_finals} or more (a "
             f"baseline and the final training{_after(spent)}), or search=none for a single one"
         )
-    return plan.updated(generations=min(plan.generations, (trials - 1 - num_finals) // plan.trials_per_generation))
+    left = trials - 1 - num_finals
+    if thaw_trials > left:
+        plan = plan.updated(thaw_samples=0)
+    else:
+        left -= thaw_trials
+    return plan.updated(generations=min(plan.generations, left // plan.trials_per_generation))
 
 
 def _note(plan: Plan, num_train: int) -> str:

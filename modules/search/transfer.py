@@ -12,7 +12,8 @@ from modules.errors import ConfigError
 from modules.pretrained.backbone import Backbone, Source
 from modules.recipe import Recipe
 from modules.records import DataRecord, Record
-from modules.search.plan import Wishes
+from modules.search.learning_curve import CurveFit
+from modules.search.plan import Thaw, Wishes
 
 Gear = Literal["upper", "all"]
 
@@ -23,7 +24,8 @@ _FINE_TUNED = 20_000  # samples, in between
 _GAIN = 1.0  # standard errors by which larger images have to be better
 _SHARE = 0.1  # of the time, that looking at a size may take
 _PATIENCE_SECONDS = 90.0  # that it may take without a clock
-_PIECES = 8  # of a short budget, one of which a gear is judged after
+_PIECES = 8  # of a short budget, at least, one of which a gear is judged after
+_LEAST_EPOCHS = 3  # of each gear on folds: a budget that pays for fewer pays for none
 _HEAD_RATE = 1e-4  # at which a fitted head is trained on: it is there already
 
 
@@ -42,12 +44,41 @@ class Fitted(Record):
     features: int
     feature_seconds: float
     head_seconds: float
+    energy_wh: float | None = None
     curve: tuple[tuple[int, float, int], ...] = ()
 
     @property
     def standard_error(self) -> float:
         """Of the error."""
         return math.sqrt(max(self.error * (1 - self.error), 1 / self.asked) / self.asked)
+
+
+class TriedRate(Record):
+    """A learning rate of a gear, tried on one fold: what was said of that and of *steer*; None where it failed."""
+
+    gear: Gear
+    learning_rate: float
+    loss: float | None = None
+    error: float | None = None
+    asked: int = 0
+    chosen: bool = False
+
+
+class Heads(Record):
+    """What a study found out about heads on frozen features."""
+
+    fitted: tuple[Fitted, ...]  # by size of the images, in the order in which they were tried
+    side: int  # that was chosen
+    folds: int  # of cross-validation; 0: *steer* was asked about
+    curve: CurveFit | None = None
+
+
+class Gears(Record):
+    """How gears were judged by cross-validation."""
+
+    folds: int
+    asked: int  # images that gears and head were compared on
+    tried: tuple[TriedRate, ...]  # empty where there was one rate
 
 
 class Choice(NamedTuple):
@@ -168,14 +199,32 @@ def may_train(samples_per_second: float, measured_at: int, side: int, num_train:
     return epochs >= (_EPOCHS[0] if num_train <= FEW_IMAGES else 2)
 
 
+def thaw_cost(num_gears: int, num_rates: int, num_folds: int) -> Thaw:
+    """What judging gears takes: by folds, else on *steer*, where the favourite is trained with two seeds.
+
+    On the first of the folds each rate is tried, on each other one the best; what is kept is trained on all images. A
+    training that leaves out a fold is that much shorter than a slice.
+    """
+    if not num_gears:
+        return Thaw()
+    if not num_folds:
+        return Thaw(slices=num_gears + 1, trials=num_gears + 1)
+    each = num_rates + num_folds - 1
+    return Thaw(slices=num_gears * (each - 1) + 1, heads=num_folds - 1, trials=num_folds + num_gears * each + 1)
+
+
 def transfer_wishes(wishes: Wishes, num_train: int, affordable: float | None, limited: bool) -> Wishes:
     """What the plan of a study is asked for that starts from pretrained weights.
 
     Generations only shrink such a network, so there are none unless limits or the configuration ask for them; a short
-    budget makes its slices shorter.
+    budget makes its slices shorter, and where folds would get too little of it, no gear is tried.
     """
-    samples = fine_tuning_samples(num_train)
-    piece = samples // 2 if affordable is None else min(samples // 2, int(affordable / _PIECES))
+    samples, thaw = fine_tuning_samples(num_train), wishes.thaw
+    piece, room = samples // 2, min(affordable or math.inf, wishes.samples or math.inf)
+    if thaw.heads and room / (2 * thaw.slices) < _LEAST_EPOCHS * num_train:
+        thaw = Thaw()
+    if room < math.inf:
+        piece = min(piece, int(room / max(_PIECES, 2 * thaw.slices)))
     generations = wishes.generations if wishes.generations is not None or limited else 0
     timed = affordable is not None
     return wishes.updated(
@@ -186,5 +235,5 @@ def transfer_wishes(wishes: Wishes, num_train: int, affordable: float | None, li
         final_samples=wishes.final_samples or (None if timed else samples),
         max_epochs=wishes.max_epochs or max(1.0, samples / num_train),
         least_images=0,
-        thaws=wishes.thaws,
+        thaw=thaw,
     )

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from modules.errors import DataError
 from modules.randomness import words
 
 
@@ -12,3 +13,14 @@ def folds_of(groups: NDArray[np.uint64], num_folds: int, seed: int) -> NDArray[n
     It follows from the seed and the group alone, so folds are of about one size, not exactly.
     """
     return (words("fold", seed, groups) % np.uint64(num_folds)).astype(np.int64)
+
+
+def filled_folds(folds: NDArray[np.int64]) -> list[int]:
+    """The folds that have images; DataError where it is but one, so that none can be left out."""
+    filled: list[int] = np.unique(folds).tolist()
+    if len(filled) < 2:
+        raise DataError(
+            f"the {len(folds)} training images look so much alike that they make no two folds; allowed are more "
+            "different images, or pretrained=none"
+        )
+    return filled

@@ -140,7 +140,7 @@ class _Table:
         for rows, images in self._batches(policy):
             table[rows] = _through(trunk, cut, images, numerics)
             done += len(rows)
-            report({"samples": done, "total_samples": whole})
+            report({"samples": done, "total_samples": whole, "doing": "features"})
         table.flush()
 
     def _batches(self, policy: Transform) -> Iterator[tuple[NDArray[np.int64], Tensor]]:

@@ -15,6 +15,7 @@ from modules.architecture.module import build_module
 from modules.data.arrays import open_arrays
 from modules.data.parts import group_keys
 from modules.digests import sha256_of_file
+from modules.energy.meter import MeterChoice, metered
 from modules.errors import TrainingError
 from modules.evaluation.observing import as_batch
 from modules.evaluation.outputs import Outputs
@@ -23,7 +24,7 @@ from modules.pretrained.weights import fitting, read_tensors
 from modules.randomness import uniform
 from modules.recipe import Recipe
 from modules.records import DataRecord, Numerics
-from modules.selection.folds import folds_of
+from modules.selection.folds import filled_folds, folds_of
 from modules.store import Store
 from modules.training.features import with_features
 from modules.training.softmax_regression import Head, fit_heads
@@ -68,39 +69,43 @@ def fit_head(
     num_folds: int,
     seed: int,
     curve: bool,
+    penalty: float | None,
     key: str,
     home: str,
     report: Report,
+    meter: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Fit the last layer to the features before it, which are computed once: `heads/<key>`.
 
     With folds, each training image is asked about by a head that was not fitted to it or its near-duplicates; without,
-    *steer* is asked about. What was said decides on the penalty and is kept as `outputs.safetensors`; the head itself,
-    fitted to all images, in the state that a training can start from.
+    *steer* is asked about. What was said decides on the penalty, unless one is given, and is kept as
+    `outputs.safetensors`; the head itself, fitted to all images, in the state that a training can start from.
     """
     parsed, began = Recipe.model_validate(recipe), time.monotonic()
-    bench = _Bench(parsed, Start.model_validate(start), data, Numerics.model_validate(numerics), Path(home), report)
-    computed = time.monotonic()
-    folds = bench.folds(num_folds, seed) if num_folds else None
-    said = [bench.without_fold(folds, fold) for fold in range(num_folds)] if folds is not None else [bench.on_steer()]
-    per_penalty = [_joined([each[number] for each in said]) for number in range(len(_PENALTIES))]
-    best = int(np.argmin([seen.losses.mean() for seen in per_penalty]))
-    head = bench.fit(bench.all, _PENALTIES[: best + 1])[-1]
-    steer = bench.ask(head, bench.steer)
-    record = {
-        "penalty": _PENALTIES[best],
-        "loss": per_penalty[best].loss,
-        "error": per_penalty[best].error,
-        "asked": len(per_penalty[best].labels),
-        "steer_error": steer.error,
-        "images": len(bench.all),
-        "features": int(bench.arrays.images.shape[1]),
-        "feature_seconds": computed - began,
-        "head_seconds": time.monotonic() - computed,
-        "curve": [list(point) for point in bench.learning_curve(_PENALTIES[: best + 1], seed)] if curve else [],
-    }
+    with metered(MeterChoice.model_validate(meter or {})) as counting:
+        bench = _Bench(parsed, Start.model_validate(start), data, Numerics.model_validate(numerics), Path(home), report)
+        computed = time.monotonic()
+        penalties = _PENALTIES[: _PENALTIES.index(penalty) + 1] if penalty is not None else _PENALTIES
+        said = bench.by_folds(num_folds, seed, penalties) if num_folds else bench.on_steer(penalties)
+        best = len(penalties) - 1 if penalty is not None else int(np.argmin([seen.losses.mean() for seen in said]))
+        head = bench.fit(bench.all, penalties[: best + 1])[-1]
+        steer = bench.ask(head, bench.steer)
+        points = [list(point) for point in bench.learning_curve(penalties[: best + 1], seed)] if curve else []
+        record = {
+            "penalty": penalties[best],
+            "loss": said[best].loss,
+            "error": said[best].error,
+            "asked": len(said[best].labels),
+            "steer_error": steer.error,
+            "images": len(bench.all),
+            "features": int(bench.arrays.images.shape[1]),
+            "feature_seconds": computed - began,
+            "head_seconds": time.monotonic() - computed,
+            "energy_wh": None if counting is None else counting.read().wh,
+            "curve": points,
+        }
     tensors = {**section(bench.state, "ema"), **bench.tensors_of(head)}
-    return _put_start(Path(home), "heads", key, tensors, record, per_penalty[best])
+    return _put_start(Path(home), "heads", key, tensors, record, said[best])
 
 
 class _Point(NamedTuple):
@@ -118,6 +123,7 @@ class _Bench:
         self, recipe: Recipe, start: Start, data: dict[str, Any], numerics: Numerics, home: Path, report: Report
     ) -> None:
         record, store = DataRecord.model_validate(data), Store(home / "store")
+        self.report = report
         self.arrays, selected = open_arrays(home, record).under(recipe.selection)
         self.images = self.arrays.images
         self.state: State = read_state(store.folder(start.kind, start.key) / "state.safetensors")
@@ -141,18 +147,20 @@ class _Bench:
         self.num_classes = recipe.architecture.num_classes
         self.last = recipe.architecture.nodes[-1].name
 
-    def folds(self, number: int, seed: int) -> NDArray[np.int64]:
-        """The fold of each selected image."""
-        return folds_of(group_keys(self.images[self.all]), number, seed)
+    def by_folds(self, number: int, seed: int, penalties: tuple[float, ...]) -> list[Outputs]:
+        """What heads, one a penalty, say of each fold when they were not fitted to it."""
+        folds = folds_of(group_keys(self.images[self.all]), number, seed)
+        filled = filled_folds(folds)
+        said = []
+        for done, fold in enumerate(filled, start=1):
+            asked = self.all[folds == fold]
+            said.append([self.ask(head, asked) for head in self.fit(self.all[folds != fold], penalties)])
+            self.report({"samples": done, "total_samples": len(filled), "doing": "folds"})
+        return [Outputs.joined(of_penalty) for of_penalty in zip(*said, strict=True)]
 
-    def without_fold(self, folds: NDArray[np.int64], fold: int) -> list[Outputs]:
-        """What heads, one a penalty, say of a fold that they were not fitted to."""
-        asked = self.all[folds == fold]
-        return [self.ask(head, asked) for head in self.fit(self.all[folds != fold], _PENALTIES)] if len(asked) else []
-
-    def on_steer(self) -> list[Outputs]:
+    def on_steer(self, penalties: tuple[float, ...]) -> list[Outputs]:
         """What heads, one a penalty, say of *steer*."""
-        return [self.ask(head, self.steer) for head in self.fit(self.all, _PENALTIES)]
+        return [self.ask(head, self.steer) for head in self.fit(self.all, penalties)]
 
     def fit(self, indices: NDArray[np.int64], penalties: tuple[float, ...]) -> list[Head]:
         """Heads fitted to images with their copies."""
@@ -200,10 +208,6 @@ def _ranks_within(labels: NDArray[np.int64], luck: NDArray[np.float64]) -> NDArr
         of_class = np.flatnonzero(labels == label)
         ranks[of_class[np.argsort(luck[of_class])]] = np.arange(len(of_class))
     return ranks
-
-
-def _joined(parts: list[Outputs]) -> Outputs:
-    return Outputs(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
 def _put_start(

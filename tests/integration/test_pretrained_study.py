@@ -1,7 +1,10 @@
 """A study that starts from the weights of a file: made up, so that only the way is looked at, not where it leads."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +12,16 @@ import safetensors.torch
 import torch
 from PIL import Image
 
+from flows import gears
+from flows.experiment import experiment
+from flows.progress import Progress
+from flows.replay import replay_study
 from modules.architecture.initialisation.kaiming import Kaiming
 from modules.architecture.module import initial_tensors
 from modules.pretrained.efficientnet_lite import EfficientNetLite
+from modules.search.generation import Child, Judged, judge_generation
+from modules.search.plan import Plan
+from modules.store import Store
 from tests.integration.conftest import Runner
 
 SHORT = (
@@ -20,8 +30,9 @@ SHORT = (
     "explanation=none",
     "trainer.threads=1",
     "transfer.sides=[32,64]",
-    "transfer.folds=2",
+    "transfer.folds=3",
     "transfer.copies=1",
+    "transfer.learning_rates=[0.001,0.0001]",
     "search.slice_samples=64",
     "search.final_samples=64",
 )
@@ -64,13 +75,47 @@ def test_from_a_file_of_weights_to_a_bundle(runner: Runner, photos: Path, weight
     assert summary["champion"]["params"] == 3_374_024 or summary["champion"]["params"] > 3_000_000
     ledger = json.loads((runner.home / "studies" / "photos" / "ledger.json").read_text())
     assert ledger["lineage"][0]["start"]["kind"] == "heads"
-    assert [row["edit"] for row in ledger["generations"][0]["rows"]] == ["control", "thaw", "thaw"]
+    rows = ledger["generations"][0]["rows"]
+    assert [row["edit"] for row in rows] == ["control", "thaw", "thaw"]
+    # three folds and two rates: both rates on the first fold, the better one on the others, where the head is asked too
+    assert [len(row["trials"]) for row in rows] == [2, 4, 4]
+    gears = json.loads((runner.home / "studies" / "photos" / "gears.json").read_text())
+    assert [one["chosen"] for one in gears["tried"]].count(True) == 2
+    assert f"asked about {gears['asked']} training images" in rows[1]["reason"]
+    assert "From pretrained weights" in (runner.home / "studies" / "photos" / "report.html").read_text()
     trials = runner.trials()
     again = runner.run(*command)
     assert again.returncode == 0
     assert runner.trials() == trials
     replayed = runner.run("replay", "photos")
     assert (replayed.returncode, replayed.stderr) == (0, "")
+
+
+def test_a_gear_that_is_kept_is_trained_on_all_images_and_rebuilt(
+    tmp_path: Path, photos: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keep_the_last(children: Sequence[Child], *others: Any) -> Judged:
+        return replace(judge_generation(children, *others), kept=len(children) - 1)
+
+    monkeypatch.setattr(gears, "judge_generation", keep_the_last)
+    monkeypatch.setenv("ESPALIER_HOME", str(tmp_path))
+    short = ("study=kept", "deployment=none")
+    experiment([*SHORT, *short, "data=folder", f"data.root={photos}", f"pretrained={weights}"])
+    ledger = json.loads((tmp_path / "studies" / "kept" / "ledger.json").read_text())
+    _, thawed, final = ledger["lineage"]
+    generation = ledger["generations"][0]
+    assert thawed["edit"]["target"].endswith("ChangeRecipe")
+    assert thawed["slice"]["samples"] == 64
+    assert thawed["trial"] == generation["winner_trial"] == generation["rows"][2]["trials"][2]
+    assert generation["rows"][2]["confirm_effect"] is not None
+    plan, store = (
+        Plan.model_validate_json((tmp_path / "studies" / "kept" / "plan.json").read_text()),
+        Store(tmp_path / "store"),
+    )
+    results = [json.loads(store.find("trials", key).file("result.json").read_text()) for key in store.keys("trials")]
+    assert sum(result["samples"] for result in results) <= plan.total_samples
+    again = replay_study("kept", tmp_path, Progress())
+    assert again.key == final["trial"]
 
 
 def test_all_is_trained_where_nothing_is_searched(runner: Runner, photos: Path, weights: Path) -> None:

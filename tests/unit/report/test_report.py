@@ -18,7 +18,9 @@ from modules.report.palette import LIGHT
 from modules.report.report import draw_figures, one_image_html, report_html, write_figures, write_report
 from modules.report.view import SelectionView, StudyView
 from modules.search.credits import Contribution, Credits
+from modules.search.learning_curve import fit_curve
 from modules.search.selecting.found import Compared
+from modules.search.transfer import Fitted, Gears, Heads, TriedRate
 
 
 class Page(HTMLParser):
@@ -391,3 +393,45 @@ def test_what_each_automation_bought_is_shown_once_it_is_known(view: StudyView, 
     assert "Not used by the study: selection." in page.text
     none = Page(report_html(view.updated(credits=credits.updated(contributions=()))))
     assert "clearly bought something: none." in none.text
+
+
+def test_heads_gears_and_the_learning_curve_are_shown_where_there_are_some(view: StudyView, html: str) -> None:
+    curve = fit_curve([(20, 0.5), (20, 0.52), (40, 0.42), (80, 0.35), (160, 0.3)])
+    fitted = [
+        Fitted(
+            key="k",
+            state_sha256="s",
+            side=side,
+            penalty=0.1,
+            loss=0.9,
+            error=error,
+            asked=160,
+            steer_error=error,
+            images=160,
+            features=1280,
+            feature_seconds=4.0,
+            head_seconds=2.0,
+        )
+        for side, error in ((96, 0.3), (128, 0.31))
+    ]
+    heads = Heads(fitted=tuple(fitted), side=96, folds=4, curve=curve)
+    gears = Gears(
+        folds=4,
+        asked=120,
+        tried=(
+            TriedRate(gear="upper", learning_rate=0.001),
+            TriedRate(gear="upper", learning_rate=0.0003, loss=0.85, error=0.28, asked=60, chosen=True),
+        ),
+    )
+    shown = view.updated(heads=heads, gears=gears)
+    page = Page(report_html(shown))
+    assert "From pretrained weights" not in html
+    assert "4-fold cross-validation; images of 96 pixels were chosen" in page.text
+    assert "30.00\N{NO-BREAK SPACE}% ± 7.10\N{NO-BREAK SPACE}%" in page.text
+    assert "compared on 120 training images" in page.text
+    assert "failed" in page.text
+    assert curve.sentence[1:] in page.text
+    assert "training images" in draw_figures(shown)["learning_curve"]
+    on_steer = Page(report_html(view.updated(heads=heads.updated(folds=0, curve=None))))
+    assert "judged on steer" in on_steer.text
+    assert "Learning curve of heads" not in on_steer.text

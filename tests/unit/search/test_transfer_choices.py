@@ -6,7 +6,7 @@ from tiny_study import NUM_TRAIN, make_data
 from modules.errors import ConfigError
 from modules.pretrained.backbone import Backbone, Source
 from modules.records import Part
-from modules.search.plan import Wishes
+from modules.search.plan import Thaw, Wishes, make_plan
 from modules.search.transfer import (
     Fitted,
     check_classes,
@@ -14,6 +14,7 @@ from modules.search.transfer import (
     feature_node,
     fine_tuning_samples,
     is_worth_it,
+    thaw_cost,
     transfer_wishes,
     upper_cut,
 )
@@ -120,3 +121,32 @@ def test_a_pretrained_network_is_edited_where_it_has_to_shrink():
     assert transfer_wishes(WISHES, 1000, None, limited=True).generations is None
     assert transfer_wishes(WISHES.updated(generations=2), 1000, None, limited=False).generations == 2
     assert transfer_wishes(WISHES, 1000, 8_000.0, limited=False).slice_samples == 1_000
+
+
+def test_what_judging_gears_takes_by_hand():
+    assert thaw_cost(0, 3, 4) == Thaw()
+    assert thaw_cost(2, 3, 0) == Thaw(slices=3, trials=3)
+    # each of 2 gears: 3 rates on the first of 4 folds, then 3 folds, each training 3/4 as long; 1 on all images
+    assert thaw_cost(2, 3, 4) == Thaw(slices=11, heads=3, trials=4 + 2 * 6 + 1)
+    assert thaw_cost(2, 1, 4) == Thaw(slices=7, heads=3, trials=4 + 2 * 4 + 1)
+
+
+def test_folds_are_paid_for_or_left_out():
+    wishes = WISHES.updated(thaw=thaw_cost(2, 3, 4))
+    plain = transfer_wishes(wishes, 1000, None, limited=False)
+    assert make_plan(plain, 1000, None).thaw_samples == 11 * 10_000 + 3 * 1_000
+    assert transfer_wishes(wishes, 1000, 22 * 4_000.0, limited=False).slice_samples == 4_000
+    assert transfer_wishes(wishes, 1000, 22 * 2_900.0, limited=False).thaw == Thaw()
+    for samples, paid in ((90_000, True), (50_000, False)):
+        limited = wishes.updated(samples=samples)
+        plan = make_plan(transfer_wishes(limited, 1000, None, limited=False), 1000, None)
+        assert plan.total_samples <= samples
+        assert (plan.thaw_samples >= 11 * plan.slice_samples + 3 * plan.baseline_samples > 0) == paid
+
+
+def test_folds_count_among_the_trials():
+    wishes = transfer_wishes(WISHES.updated(thaw=thaw_cost(2, 3, 4), generations=2), 1000, None, limited=False)
+    enough = make_plan(wishes.updated(trials=2 + 17 + 6), 1000, None)
+    assert (enough.generations, enough.thaw_samples > 0) == (1, True)
+    short = make_plan(wishes.updated(trials=2 + 16), 1000, None)
+    assert (short.generations, short.thaw_samples) == (2, 0)
