@@ -139,6 +139,7 @@ def _first(study: Study, recipe: Recipe, backbone: Backbone, side: int) -> Recip
     return recipe.updated(
         architecture=backbone.family.architecture(data.image_shape, len(data.classes), side),
         learning_rate=gear_rates(study)[0],
+        frozen_statistics=transfer.frozen_statistics,
         first_layer_rate=transfer.first_layer_rate,
         label_smoothing=training.label_smoothing or transfer.label_smoothing,
     )

@@ -38,6 +38,7 @@ class Recipe(Record):
     averaging: Part = Part(target="modules.training.averages.none.NoAverage")  # of the weights, which is what is judged
     gradient_clip: PositiveFloat | None = None  # largest norm of the gradient
     frozen_until: str | None = None  # the node up to whose output nothing is trained; all later ones go through it
+    frozen_statistics: bool = False  # normalisations keep those that they started with
     first_layer_rate: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the last layer's; in between by equal ratios
     distillation: Distillation | None = None
 

@@ -17,6 +17,7 @@ from modules.architecture.description import (
     GlobalPool,
     MaxPool,
     Node,
+    Norm,
     Shape,
     neutral_value,
 )
@@ -32,6 +33,7 @@ class Network(nn.Module):
         super().__init__()
         self.architecture = architecture
         self.frozen: frozenset[str] = frozenset()  # names of nodes that are not trained
+        self.keeps_statistics = False  # whether normalisations go by theirs also while training
         self._quickest = with_late_rectifiers(architecture)
         for node in architecture.nodes:
             self.add_module(node.name, _module(node, architecture.input_shape(node.name)))
@@ -71,10 +73,16 @@ class Network(nn.Module):
             parameter.requires_grad_(name.partition(".")[0] not in self.frozen)
         self.train(self.training)
 
+    def keep_statistics(self) -> None:
+        """Normalise by the statistics that are there, also while training; scales and shifts are trained."""
+        self.keeps_statistics = True
+        self.train(self.training)
+
     def train(self, mode: bool = True) -> Self:
-        """As every module's, but frozen nodes go on as when they are evaluated."""
+        """As every module's, but frozen nodes and statistics that are kept go on as when they are evaluated."""
         super().train(mode)
-        for module in self.frozen_modules():
+        kept = [self.get_submodule(node.name) for node in self.architecture.nodes if isinstance(node, Norm)]
+        for module in (*self.frozen_modules(), *(kept if self.keeps_statistics else ())):
             module.eval()
         return self
 

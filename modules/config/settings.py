@@ -127,6 +127,7 @@ class TransferSettings(Section):
     fold_images: Annotated[int, Field(ge=0)]
     gears: Annotated[tuple[Literal["upper", "all"], ...], Field(strict=False)]
     learning_rates: Annotated[tuple[Positive, ...], Field(min_length=1, strict=False)]
+    frozen_statistics: bool
     first_layer_rate: Annotated[float, Field(gt=0.0, le=1.0)]
     label_smoothing: Fraction
     distillation: DistillationSettings | None

@@ -153,6 +153,8 @@ class Training:
         self.start_state = _start_state(spec, store)
         self.network = network_of(spec, self.start_state, "model")
         self.trained: nn.Module = self.network
+        if recipe.frozen_statistics:
+            self.network.keep_statistics()
         seen = self._frozen(arrays, selected, store, report) if recipe.frozen_until else None
         policy = build_policy(recipe.augmentation if seen is None else (), recipe.augmentation_mode)
         if seen is not None:

@@ -9,6 +9,7 @@ from torch import nn
 from modules.architecture.classic import classic_architecture
 from modules.architecture.description import IMAGE, Architecture, Dense, Flatten, GroupNorm, Norm
 from modules.architecture.module import build_module
+from modules.architecture.start import first_architecture
 
 
 @given(architectures())
@@ -77,3 +78,19 @@ def test_normalisation_in_groups_is_by_image_and_group():
 def test_state_holds_no_more_than_the_tensors():
     architecture = classic_architecture((1, 28, 28), 10, 1000, (0.1,), (0.3,))
     assert list(build_module(architecture).state_dict()) == list(architecture.tensors())
+
+
+def test_statistics_that_are_kept_are_gone_by_also_while_training():
+    architecture = first_architecture((1, 8, 8), 10, 50_000, (0.2,), (0.3,))
+    network = random_network(architecture)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    images = random_images(architecture, 16)
+    expected = network.eval()(images)
+    network.keep_statistics()
+    logits = network.train()(images)
+    torch.testing.assert_close(logits, expected)
+    logits.sum().backward()
+    assert float(network.get_parameter("norm2.weight").grad.abs().sum()) > 0
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[name])
+    assert network.training

@@ -33,6 +33,7 @@ def recipe_changes():
         "averaging": Part(target="modules.training.averages.none.NoAverage"),
         "gradient_clip": 1.0,
         "frozen_until": tiny_architecture().cuts()[0],
+        "frozen_statistics": True,
         "first_layer_rate": 0.1,
         "distillation": DISTILLATION,
     }
