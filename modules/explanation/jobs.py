@@ -14,6 +14,7 @@ from modules.architecture.description import Architecture
 from modules.architecture.module import Network, build_module
 from modules.data.arrays import Arrays, open_arrays
 from modules.evaluation.jobs import trained_network
+from modules.evaluation.observing import as_batch
 from modules.evaluation.outputs import Outputs
 from modules.explanation.attribution import Method, captum, question_of
 from modules.explanation.calibration import calibration_figures
@@ -30,12 +31,13 @@ from modules.records import DataRecord, Part
 from modules.store import Store
 from modules.workers.jobs import Report, job
 
-REVISION = 1
+REVISION = 2
 
 _PAIRS, _PAIR_IMAGES = 6, 6
 _ERRORS, _NEIGHBOURS = 8, 6
-_FLOPS = 2e12  # some tens of seconds on one core: what may be spent on maps, and on features
-_FLOPS_AN_EXAMPLE = 700  # passes, forward and backward, of all methods and checks together
+_SECONDS = 20.0  # that may be spent on maps, and on features, by a measured pass: operations say little of its time
+_PASSES_AN_EXAMPLE = 700  # forward and backward, of all methods and checks together
+_TIMED = 32  # images of the pass that is measured
 _EXAMPLES = (6, 60)
 _CANDIDATES = (500, 20_000)
 
@@ -62,7 +64,8 @@ def explain_winner(
     network = trained_network(Path(home), trial, Architecture.model_validate(architecture)).eval()
     confirm, test = (_outputs(store, openings[part]) for part in ("confirm", "test"))
     places = arrays.indices("test")
-    picks = pick_examples(test, _affordable(network, _FLOPS_AN_EXAMPLE, _EXAMPLES))
+    pass_seconds = _seconds_of_a_pass(network, arrays.images[places[:_TIMED]])
+    picks = pick_examples(test, _affordable(pass_seconds, _PASSES_AN_EXAMPLE, _EXAMPLES))
     chosen = places[[pick.place for pick in picks]]
     predicted = test.predicted[[pick.place for pick in picks]]
     answers = _answers(network, methods, arrays.images[chosen], predicted, record.mean)
@@ -74,7 +77,7 @@ def explain_winner(
         classes=class_figures(test, record.classes),
         pairs=_pairs(test, record.classes, arrays.images, places),
         calibration=calibration_figures(confirm, test),
-        neighbours=_neighbours(network, test, arrays, Part.model_validate(selection), record.classes),
+        neighbours=_neighbours(network, test, arrays, Part.model_validate(selection), record.classes, pass_seconds),
         seconds=time.monotonic() - started,
     )
     return dict(store.put("explanations", key, explanation.model_dump(mode="json")).record)
@@ -114,10 +117,20 @@ def _outputs(store: Store, opening: tuple[str, str]) -> Outputs:
     return Outputs.read(store.folder(kind, key) / "outputs.safetensors")
 
 
-def _affordable(network: Network, passes: int, bounds: tuple[int, int]) -> int:
+def _seconds_of_a_pass(network: Network, images: NDArray[np.uint8]) -> float:
+    """Of one image among several; the first time is for the memory that it takes."""
+    batch = as_batch(images)
+    with torch.inference_mode():
+        network(batch)
+        started = time.perf_counter()
+        network(batch)
+    return (time.perf_counter() - started) / len(images)
+
+
+def _affordable(pass_seconds: float, passes: int, bounds: tuple[int, int]) -> int:
     """How many images may be looked at, where each takes so many passes."""
     least, most = bounds
-    return min(most, max(least, round(_FLOPS / (passes * network.architecture.flops))))
+    return min(most, max(least, round(_SECONDS / (passes * pass_seconds))))
 
 
 def _answers(
@@ -167,7 +180,12 @@ def _pairs(
 
 
 def _neighbours(
-    network: Network, test: Outputs, arrays: Arrays, selection: Part, names: Sequence[str]
+    network: Network,
+    test: Outputs,
+    arrays: Arrays,
+    selection: Part,
+    names: Sequence[str],
+    pass_seconds: float,
 ) -> tuple[ErrorNeighbours, ...]:
     """Of the most confident errors."""
     confidences = test.probabilities.max(axis=1)
@@ -176,7 +194,7 @@ def _neighbours(
     if not len(errors):
         return ()
     train = arrays.selected(selection)
-    most = _affordable(network, 1, _CANDIDATES)
+    most = _affordable(pass_seconds, 1, _CANDIDATES)
     candidates = np.sort(train[np.argsort(words("neighbours", arrays.identities[train]), kind="stable")[:most]])
     places = arrays.indices("test")[errors]
     found, cosines = nearest(
