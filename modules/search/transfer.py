@@ -220,7 +220,7 @@ def transfer_wishes(wishes: Wishes, num_train: int, affordable: float | None, li
     budget makes its slices shorter, and where folds would get too little of it, no gear is tried.
     """
     samples, thaw = fine_tuning_samples(num_train), wishes.thaw
-    piece, room = samples // 2, min(affordable or math.inf, wishes.samples or math.inf)
+    piece, room = samples // 2, min(affordable or math.inf, wishes.samples_left or math.inf)
     if thaw.heads and room / (2 * thaw.slices) < _LEAST_EPOCHS * num_train:
         thaw = Thaw()
     if room < math.inf:
