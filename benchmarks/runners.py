@@ -30,12 +30,14 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="an empty folder to keep the studies in")
     arguments = parser.parse_intermixed_args()
     runners = ["serial", "processes", *(["dask"] if arguments.full else [])]
-    slices = f"search.slice_samples={_LONG_SLICE if arguments.full else _SLICE}"
+    slices = [f"search.slice_samples={_LONG_SLICE if arguments.full else _SLICE}"]
+    if any(override.startswith("search.slice_samples=") for override in arguments.overrides):
+        slices = []
     done = {}
     with empty_home(arguments.keep) as home:
         for runner in runners:
             side_by_side = [] if runner == "serial" else [f"runner.workers={arguments.workers}"]
-            overrides = [*_STUDY, slices, f"runner={runner}", *side_by_side, *arguments.overrides]
+            overrides = [*_STUDY, *slices, f"runner={runner}", *side_by_side, *arguments.overrides]
             study = run_study(overrides, home / runner)
             done[runner] = (study, _trials_an_hour(study, home / runner))
     _check_same([study for study, _ in done.values()])

@@ -27,7 +27,7 @@ class Mapped(np.memmap):
         if self.nbytes > _LEAST_BYTES:
             num_rows = len(rows) if rows.ndim == self.ndim else 1
             self._read += num_rows * (max(self.strides[0], _FAULT_BYTES) if is_copy else self.strides[0])
-            if self._read > _LEAST_BYTES:
+            if self._read >= _LEAST_BYTES:
                 self.let_go()
         return rows.view(np.ndarray) if is_copy else rows
 
