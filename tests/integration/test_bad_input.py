@@ -4,9 +4,9 @@ Of each kind one or a few go through a process of their own, as a person starts 
 line in this process, where nothing has to be imported again.
 """
 
-import json
 import contextlib
 import gzip
+import json
 import os
 import shutil
 import struct
