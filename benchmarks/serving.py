@@ -133,8 +133,9 @@ def _mlflow(bundle: Path, folder: Path) -> Iterator[int]:
 
 @contextmanager
 def _litserve(python: Path, bundle: Path) -> Iterator[int]:
-    model = str(bundle / "model.onnx")
-    with _process(lambda port: [str(python), "-c", _LITSERVE, model, str(port)], "/health") as port:
+    model, script = str(bundle / "model.onnx"), bundle.parent / "litserve_model.py"
+    script.write_text(_LITSERVE)  # a file, as its workers import it again
+    with _process(lambda port: [str(python), str(script), model, str(port)], "/health") as port:
         yield port
 
 
