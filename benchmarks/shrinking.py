@@ -10,16 +10,14 @@ quick form trains less at a time, on images of one size. Further arguments are o
 """
 
 import argparse
-import shutil
 import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from benchmarks.commands import Finished, empty_home, run_study
+from benchmarks.photographs import draw_photographs
 from benchmarks.rows import Row, print_rows
 
 _IMAGES, _FULL_IMAGES = 100, 500  # a class
@@ -54,24 +52,12 @@ def main() -> None:
 
 
 def _studied(folder: Path, images: int, seed: int, overrides: Sequence[str], home: Path, quick: bool) -> Pair:
-    photographs = _drawn(folder, images, seed, home / f"photographs-{seed}")
+    photographs = draw_photographs(folder, home / f"photographs-{seed}", images, seed)
     wished = ["data=folder", f"data.root={photographs}", "explanation=none", f"seed={seed}", *(_QUICK if quick else ())]
     whole = run_study([*wished, *overrides, "study=whole"], home / f"{seed}")
     most = whole.summary["champion"]["params"] // 2
     wished += [*(_QUICK_HALF if quick else ()), *overrides, f"objective.max_params={most}"]
     return Pair(whole, run_study([*wished, "study=half"], home / f"{seed}"))
-
-
-def _drawn(folder: Path, images: int, seed: int, to: Path) -> Path:
-    """So many training images of each class, drawn with a seed, and all test images."""
-    random = np.random.default_rng(seed)
-    for kind in sorted(path for path in (folder / "train").iterdir() if path.is_dir()):
-        files = sorted(kind.iterdir())
-        (to / "train" / kind.name).mkdir(parents=True)
-        for number in random.choice(len(files), min(images, len(files)), replace=False):
-            shutil.copy(files[number], to / "train" / kind.name)
-    shutil.copytree(folder / "test", to / "test")
-    return to
 
 
 def _rows(pairs: Sequence[Pair], images: int, seeds: Sequence[int], overrides: Sequence[str]) -> list[Row]:

@@ -12,19 +12,16 @@ install 'espalier[pretrained]'). Further arguments are overrides.
 """
 
 import argparse
-import shutil
 import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from benchmarks.commands import empty_home, run_study
+from benchmarks.photographs import draw_photographs
 from benchmarks.rows import Row, print_rows
 from benchmarks.trainings import split_arguments
-from modules.randomness import uniform
 
 _GOALS = {20: 1.6, 100: 1.6, 500: 1.0}  # times fewer test errors than from scratch
 _ALL = 5_000  # a class, from which on the program is left to choose
@@ -60,30 +57,13 @@ def main() -> None:
             ways = _WAYS if number < _ALL else _WAYS[:1]
             reached: dict[str, list[Reached]] = {way: [] for way in ways}
             for draw in draws:
-                photographs = _draw(root, home / f"{number}-{draw}", number, draw, arguments.test_images)
+                photographs = draw_photographs(root, home / f"{number}-{draw}", number, draw, arguments.test_images)
                 for way in ways:
                     studied = [*fixed, f"data.root={photographs}", f"pretrained={way}", f"seed={draw}"]
                     reached[way].append(_reached(studied, home / f"{number}-{draw}-{way}"))
                     print(f"{number} a class, draw {draw}, {way}: {reached[way][-1]}", file=sys.stderr, flush=True)
             rows.append(_row(number, arguments.minutes, overrides, draws, reached))
     print_rows(rows)
-
-
-def _draw(root: Path, folder: Path, number: int, draw: int, num_test: int) -> Path:
-    """A folder with `number` files of each class, drawn by luck, and those that all draws are tested on."""
-    classes = sorted(path for path in (root / "train").iterdir() if path.is_dir())
-    for each in classes:
-        _copy(each, folder / "train" / each.name, number, draw)
-        _copy(root / "test" / each.name, folder / "test" / each.name, num_test // len(classes), 0)
-    return folder
-
-
-def _copy(source: Path, target: Path, number: int, draw: int) -> None:
-    files = sorted(source.iterdir())
-    order = np.argsort(uniform("photographs", draw, source.name, np.arange(len(files), dtype=np.uint64)))
-    target.mkdir(parents=True)
-    for index in order[:number]:
-        shutil.copyfile(files[index], target / files[index].name)
 
 
 def _reached(overrides: Sequence[str], home: Path) -> Reached:

@@ -23,9 +23,10 @@ from flows.deploying import Deployed
 from flows.evidence import trained_of
 from flows.explaining import explain_winner
 from flows.finals import confirm_final, train_final
-from flows.first_network import check_limits, find_earlier_winner, size_network
+from flows.first_network import find_earlier_winner, size_network
 from flows.gears import thaw
-from flows.generations import run_generation, say_limits
+from flows.generations import run_generation
+from flows.limits import check_limits, say_limits
 from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
 from flows.selection import find_selection, say_cost, say_imbalance

@@ -3,11 +3,10 @@
 from functools import partial
 
 from flows import reporting
+from flows.limits import check_limits
 from flows.orchestration import task
 from flows.study import Study
 from flows.translation import configured_limits, configured_wishes
-from modules.architecture.description import Architecture
-from modules.errors import ConfigError
 from modules.recipe import Recipe
 from modules.search.earlier import EarlierWinner, read_earlier_winner
 from modules.search.first_recipe import leaves_width_open, model_of
@@ -53,14 +52,3 @@ def _fitting_width(study: Study, recipe: Recipe, limits: Limits) -> float:
         most = affordable_flops(recipe.architecture, calibration, num_train, seconds, searched)
     build = partial(model_of, settings.model, laboratory.data)
     return fitting_width(build, limits, most, laboratory.latency_ms)
-
-
-def check_limits(study: Study, architecture: Architecture) -> None:
-    """A first network beyond the limits can only be shrunk, so where nothing is searched it is refused."""
-    limits = configured_limits(study.settings)
-    objection = limits.objection(limits.cost_of(architecture, study.laboratory.latency_ms))
-    if objection is None:
-        return
-    if study.settings.search.kind == "none":
-        raise ConfigError(f"{objection}: allowed is search=edits, which can shrink it, model=auto or another width")
-    study.progress.say(f"{objection}: it has to shrink first", "yellow")

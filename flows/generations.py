@@ -6,6 +6,7 @@ from functools import partial
 
 from flows import reporting
 from flows.evidence import confirmation_of, trained_of
+from flows.limits import demanded_by_limits
 from flows.orchestration import task
 from flows.study import Study
 from flows.translation import configured_limits
@@ -154,18 +155,6 @@ def halve_edits(
     return [begun[index][0] for index in chosen], others
 
 
-def demanded_by_limits(study: Study, plan: Plan, trunk: Trunk, children: Sequence[Child]) -> list[int]:
-    """The children of which one has to be kept, so that a network that exceeds a limit comes below it in time."""
-    if study.settings.objective.is_pareto:
-        return []
-    limits, latency_of = configured_limits(study.settings), study.laboratory.latency_ms
-    after = [
-        limits.cost_of(each.trained.recipe.architecture, latency_of) if each.trained else None for each in children
-    ]
-    left = plan.generations - sum(record.contest is None for record in trunk.generations)
-    return limits.demanded(limits.cost_of(trunk.trained.recipe.architecture, latency_of), after, left)
-
-
 def begin_child(
     study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, number: int
 ) -> CurvePoint | Child:
@@ -252,11 +241,3 @@ def judge_edits(
     reporting.write_ledger(study, trunk)
     reporting.say_generation(study, record)
     return trunk
-
-
-def say_limits(study: Study, trunk: Trunk) -> None:
-    """Warn where the generations did not bring the network below its limits."""
-    limits = configured_limits(study.settings)
-    objection = limits.objection(limits.cost_of(trunk.trained.recipe.architecture, study.laboratory.latency_ms))
-    if objection is not None and not study.settings.objective.is_pareto:
-        study.progress.say(f"{objection}: the generations were too few to shrink it so far", "yellow")

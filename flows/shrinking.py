@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from flows.limits import excess_of
 from flows.study import Study
 from flows.transfer import Planted
-from flows.translation import configured_limits
 from modules.recipe import Distillation, Recipe
 from modules.search.contest import change
 from modules.search.generation import Trunk
@@ -13,9 +13,8 @@ from modules.search.transfer import geared
 
 def begin_to_shrink(study: Study, trunk: Trunk, planted: Planted) -> Trunk:
     """Beyond a limit: from here on everything is trained, to recover what goes, also by what the network says now."""
-    limits, now = configured_limits(study.settings), trunk.trained
-    objection = limits.objection(limits.cost_of(now.recipe.architecture, study.laboratory.latency_ms))
-    if objection is None or study.settings.search.kind == "none":
+    now = trunk.trained
+    if excess_of(study, now.recipe.architecture) is None or study.settings.search.kind == "none":
         return trunk
     recipe = _thawed(study, now.recipe, planted)
     if (settings := study.settings.transfer.distillation) is not None:

@@ -316,8 +316,7 @@ class Study:
         with self._lock:
             if not fitted.reused:
                 self.energy.add_trial(fitted.record["energy_wh"])
-            self.clock.keep()
-            self.energy.keep()
+            self._keep_accounts()
         return fitted
 
     def begin(self, spec: TrialSpec, generation: int, edit: str) -> CurvePoint:

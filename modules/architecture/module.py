@@ -81,8 +81,8 @@ class Network(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """As every module's, but frozen nodes and statistics that are kept go on as when they are evaluated."""
         super().train(mode)
-        kept = [self.get_submodule(node.name) for node in self.architecture.nodes if isinstance(node, Norm)]
-        for module in (*self.frozen_modules(), *(kept if self.keeps_statistics else ())):
+        norms = [node.name for node in self.architecture.nodes if self.keeps_statistics and isinstance(node, Norm)]
+        for module in (*self.frozen_modules(), *map(self.get_submodule, norms)):
             module.eval()
         return self
 

@@ -54,13 +54,13 @@ class Passage:
 def measured_changes(calibration: Calibration, before: Passage, after: Passage) -> list[TensorChange]:
     """The changes that a calibration comes to on the images that pass through both networks."""
     match calibration:
-        case SetNorm(node, start):
-            return _statistics(node, start, *_moments(node, after))
+        case SetNorm(node):
+            return _statistics(node, *_moments(node, after))
         case NeutralNorm(node):
             mean, variance = _moments(node, after)
             deviation = (variance + _norm(after.network, node).eps).sqrt()
             return [
-                *_statistics(node, 0, mean, variance),
+                *_statistics(node, mean, variance),
                 Assign(tensor=f"{node}.weight", start=0, values=tuple(deviation.tolist())),
                 Assign(tensor=f"{node}.bias", start=0, values=tuple(mean.tolist())),
             ]
@@ -97,10 +97,10 @@ def _moments(node: str, passage: Passage) -> tuple[Tensor, Tensor]:
     return mean, variance.clamp(min=_SILENCE * typical)
 
 
-def _statistics(node: str, start: int, mean: Tensor, variance: Tensor) -> list[TensorChange]:
+def _statistics(node: str, mean: Tensor, variance: Tensor) -> list[TensorChange]:
     return [
-        Assign(tensor=f"{node}.running_mean", start=start, values=tuple(mean[start:].tolist())),
-        Assign(tensor=f"{node}.running_var", start=start, values=tuple(variance[start:].tolist())),
+        Assign(tensor=f"{node}.running_mean", start=0, values=tuple(mean.tolist())),
+        Assign(tensor=f"{node}.running_var", start=0, values=tuple(variance.tolist())),
     ]
 
 

@@ -1,12 +1,12 @@
 """What an edit does to the tensors of a state, as data: a history that can be replayed on any copy of the weights.
 
 Random numbers come from counters of (seed, "edit", tensor, size before, position): the raw and the averaged weights get
-the same ones, and appending twice to a tensor never repeats them. Nothing here imports torch.
+the same ones, and dividing a tensor twice never repeats them. Nothing here imports torch.
 """
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from pydantic import Field
 
 from modules import randomness
 from modules.architecture.description import neutral_value
+from modules.occurrences import occurrences
 from modules.records import Record
 
 REVISION = 2  # 2: new entries start with a mean of squared gradients
@@ -27,11 +28,11 @@ SQUARES = frozenset({"exp_avg_sq", "square_avg", "sum"})
 Fill = Literal["zero", "neutral", "normal", "window_mean", "identity"]
 
 
-def _filled(fill: Fill, shape: tuple[int, ...], std: float, seed: int, tensor: str, before: int) -> Array:
+def _filled(fill: Fill, shape: tuple[int, ...], std: float, seed: int, tensor: str) -> Array:
     match fill:
         case "normal":
             counters = np.arange(math.prod(shape), dtype=np.uint64)
-            return (std * randomness.normal(seed, "edit", tensor, before, counters)).reshape(shape).astype(np.float32)
+            return (std * randomness.normal(seed, "edit", tensor, 0, counters)).reshape(shape).astype(np.float32)
         case "window_mean":  # a convolution that takes the mean of each channel's window
             diagonal = np.eye(shape[0], shape[1], dtype=np.float32)[:, :, None, None]
             return np.broadcast_to(diagonal / math.prod(shape[2:]), shape).astype(np.float32)
@@ -73,33 +74,7 @@ class Create(_Change):
 
     def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
         """Fill it."""
-        tensors[self.tensor] = _filled(self.fill, self.shape, self.std, seed, self.tensor, 0)
-
-
-class Append(_Change):
-    """New entries at the end of a dimension."""
-
-    op: Literal["append"] = "append"
-    dim: int
-    count: int
-    fill: Fill
-    std: float = 0.0
-
-    def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
-        """Fill them."""
-        old = tensors[self.tensor]
-        new = _filled(self.fill, self._shape(old), self.std, seed, self.tensor, old.shape[self.dim])
-        tensors[self.tensor] = np.concatenate([old, new], axis=self.dim)
-
-    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
-        """Zeros, or the mean of squares."""
-        old = moments.get(self.tensor)
-        if old is not None and old.ndim:
-            new = np.full(self._shape(old), _moment_of_new(old, squares), dtype=old.dtype)
-            moments[self.tensor] = np.concatenate([old, new], axis=self.dim)
-
-    def _shape(self, old: Array) -> tuple[int, ...]:
-        return (*old.shape[: self.dim], self.count, *old.shape[self.dim + 1 :])
+        tensors[self.tensor] = _filled(self.fill, self.shape, self.std, seed, self.tensor)
 
 
 class Copy(_Change):
@@ -139,13 +114,12 @@ class Divide(Copy):
         places = np.bincount(origins, minlength=size)[origins]  # among which each entry's weights are divided
         counters = np.arange(first.size, dtype=np.uint64).reshape(first.shape)
         luck = randomness.uniform(seed, "edit", self.tensor, size, counters)[origins]
-        turn = np.asarray([np.count_nonzero(origins[:index] == origin) for index, origin in enumerate(origins)])
-        chosen = np.floor(luck * _beside(places, luck)) == _beside(turn, luck)
+        chosen = np.floor(luck * _beside(places, luck)) == _beside(occurrences(origins), luck)
         divided = np.where(chosen, first[origins], np.float32(0))
         tensors[self.tensor] = np.ascontiguousarray(np.moveaxis(divided, 0, self.dim))
 
 
-def _beside(numbers: NDArray[np.int64], like: NDArray[np.float64]) -> NDArray[np.int64]:
+def _beside(numbers: NDArray[Any], like: NDArray[np.float64]) -> NDArray[np.int64]:
     return numbers.reshape(-1, *[1] * (like.ndim - 1))
 
 
@@ -353,7 +327,6 @@ class FoldNorm(_Change):
 
 TensorChange = Annotated[
     Create
-    | Append
     | Copy
     | Divide
     | Select

@@ -13,10 +13,9 @@ Want = Literal["seed", "effects"]  # what `apply` can be given besides; effects:
 
 @dataclass(frozen=True)
 class SetNorm:
-    """Take a normalisation's statistics, of the channels from `start` on, from data."""
+    """Take a normalisation's statistics from data."""
 
     node: str
-    start: int = 0
 
 
 @dataclass(frozen=True)

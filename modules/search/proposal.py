@@ -91,8 +91,9 @@ def propose(
     """
     rounds: list[tuple[int, float, Proposal]] = []
     exceeds = knowledge is not None and knowledge.exceeds_limits(recipe.architecture)
+    weights = {} if knowledge is None else _placeholders(recipe.architecture)
     for edit in edits:
-        options = _options(edit, recipe, knowledge)
+        options = _options(edit, recipe, weights, knowledge)
         places = _race([option.site_weight for option in options], seed, "site", generation, edit.name)
         ordered = [options[index] for index in sorted(range(len(options)), key=places.__getitem__)]
         luck = _race([option.weight for option in ordered], seed, "propose", generation, edit.name)
@@ -118,21 +119,26 @@ def _revises(edit: Part) -> bool:
     return issubclass(resolve(edit.target), RecipeEdit)
 
 
-def _options(edit: Part, recipe: Recipe, knowledge: Knowledge | None) -> list[_Option]:
+def _options(edit: Part, recipe: Recipe, weights: Mapping[str, Any], knowledge: Knowledge | None) -> list[_Option]:
     sites = sites_of(edit, recipe)
     parts = [Part(target=edit.target, arguments={**edit.arguments, **site}) for site in sites]
     if knowledge is None:
         name = _snake(edit.name)
         return [_Option(Proposal(name=name, edit=part, reason="drawn at random")) for part in parts]
-    return _weighed(edit, parts, sites, recipe.architecture, knowledge)
+    return _weighed(edit, parts, sites, recipe.architecture, weights, knowledge)
 
 
 def _weighed(
-    edit: Part, parts: list[Part], sites: Sequence[dict[str, Any]], architecture: Architecture, knowledge: Knowledge
+    edit: Part,
+    parts: list[Part],
+    sites: Sequence[dict[str, Any]],
+    architecture: Architecture,
+    weights: Mapping[str, Any],
+    knowledge: Knowledge,
 ) -> list[_Option]:
     """The options that the limits allow, with their odds and reasons."""
     name, limits, before = _snake(edit.name), knowledge.limits, Cost.of(architecture, knowledge.latency_ms)
-    weights, findings = _placeholders(architecture), _asking(name, sites, architecture, knowledge.diagnosis)
+    findings = _asking(name, sites, architecture, knowledge.diagnosis)
     earlier = knowledge.prior.earlier(name)
     credit = credit_of(name, knowledge.rows, knowledge.diagnosis.steer_loss, earlier)
     in_vain = _tried_in_vain(architecture, knowledge.rows)

@@ -19,6 +19,7 @@ from modules.augmentation.drawn import Transform
 from modules.augmentation.draws import Draws
 from modules.data.arrays import Arrays
 from modules.evaluation.observing import as_batch
+from modules.occurrences import occurrences
 from modules.randomness import words
 
 REVISION = 2
@@ -38,7 +39,7 @@ class Stream:
     def __init__(self, indices: NDArray[np.int64], identities: NDArray[np.uint64], seed: int) -> None:
         self.indices = indices
         self._identities = identities[indices]
-        self._copies = _occurrences(indices)
+        self._copies = occurrences(indices)
         self._seed = seed
         self._orders: dict[int, NDArray[np.int64]] = {}
 
@@ -63,15 +64,6 @@ class Stream:
             ranks[again] = words(self._seed, "order", epoch, self._identities[again], self._copies[again])
             self._orders[epoch] = np.argsort(ranks, kind="stable")
         return self._orders[epoch]
-
-
-def _occurrences(indices: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """How often each index stands before itself."""
-    order = np.argsort(indices, kind="stable")
-    _, starts, counts = np.unique(indices[order], return_index=True, return_counts=True)
-    occurrences = np.empty(len(indices), dtype=np.uint64)
-    occurrences[order] = np.arange(len(indices)) - np.repeat(starts, counts)
-    return occurrences
 
 
 class Mixing(Protocol):

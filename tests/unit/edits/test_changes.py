@@ -3,7 +3,6 @@ import pytest
 
 from modules.edits.changes import (
     SQUARES,
-    Append,
     Assign,
     Copy,
     Create,
@@ -33,9 +32,7 @@ def after(*changes, weights=WEIGHTS, **arguments):
     return result
 
 
-def test_append_and_select():
-    grown = after(Append(tensor="a.weight", dim=1, count=3, fill="zero"))["a.weight"]
-    np.testing.assert_array_equal(grown, np.concatenate([WEIGHT, np.zeros((2, 3))], axis=1))
+def test_select():
     kept = after(Select(tensor="a.weight", dim=1, indices=(0, 5)))["a.weight"]
     np.testing.assert_array_equal(kept, WEIGHT[:, [0, 5]])
 
@@ -46,8 +43,10 @@ def test_neutral_entries_depend_on_what_they_are_of():
 
 
 def test_random_entries_have_their_spread_and_never_come_twice():
-    once = Append(tensor="a.weight", dim=0, count=200, fill="normal", std=0.3)
-    values = after(once, once)["a.weight"][2:]
+    created = after(
+        *(Create(tensor=name, shape=(200, 12), fill="normal", std=0.3) for name in ("b.weight", "c.weight"))
+    )
+    values = np.concatenate([created["b.weight"], created["c.weight"]])
     assert values.std() == pytest.approx(0.3, rel=0.05)
     assert len(np.unique(values, axis=0)) == len(values)
 
@@ -108,22 +107,21 @@ def test_an_identity_is_one_at_the_centre(shape, centre):
 def test_moments_of_what_is_new_or_rewritten_are_none_or_zero():
     moments = {"a.weight": WEIGHT, "a.bias": np.ones(2, np.float32)}
     changes = (
-        Append(tensor="a.bias", dim=0, count=1, fill="neutral"),
         Create(tensor="b.weight", shape=(2, 2), fill="zero"),
         SumBlocks(tensor="a.weight", dim=1, block=4),
         Rename(tensor="a.bias", to="b.bias"),
         Assign(tensor="b.bias", start=0, values=(3.0, 3.0, 3.0)),
-        Append(tensor="elsewhere.weight", dim=0, count=1, fill="zero"),
+        Pad(tensor="elsewhere.weight", width=1),
     )
     result = apply_changes_to_moments(changes, moments, "exp_avg")
     assert set(result) == {"b.bias"}
-    np.testing.assert_array_equal(result["b.bias"], [1, 1, 0])
+    np.testing.assert_array_equal(result["b.bias"], [1, 1])
 
 
 def test_counts_of_steps_are_left_alone():
     steps = {"a.weight": np.asarray(7, np.float32)}
     changes = (
-        Append(tensor="a.weight", dim=1, count=1, fill="zero"),
+        Copy(tensor="a.weight", dim=1, indices=(0,)),
         Select(tensor="a.weight", dim=0, indices=(0,)),
     )
     assert apply_changes_to_moments(changes, steps, "step")["a.weight"] == 7
@@ -131,13 +129,18 @@ def test_counts_of_steps_are_left_alone():
 
 @pytest.mark.parametrize("slot", sorted(SQUARES))
 def test_new_entries_start_with_the_mean_of_squared_gradients(slot):
-    squares = {"a.weight": np.asarray([[1.0, 3.0]], np.float32), "b.weight": np.full((1, 1, 1, 1), 2.0, np.float32)}
+    squares = {
+        "a.weight": np.asarray([1.0, 3.0], np.float32).reshape(1, 2, 1, 1),
+        "b.weight": np.full((1, 1, 1, 1), 2.0, np.float32),
+    }
     changes = (
-        Append(tensor="a.weight", dim=1, count=2, fill="zero"),
+        Pad(tensor="a.weight", width=1),
         Pad(tensor="b.weight", width=1),
     )
     result = apply_changes_to_moments(changes, squares, slot)
-    np.testing.assert_array_equal(result["a.weight"], [[1, 3, 2, 2]])
+    centre = result["a.weight"][0, :, 1, 1]
+    np.testing.assert_array_equal(centre, [1, 3])
+    assert result["a.weight"].sum() == 1 + 3 + 16 * 2
     np.testing.assert_array_equal(result["b.weight"], np.full((1, 1, 3, 3), 2.0))
 
 

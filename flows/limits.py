@@ -1,0 +1,45 @@
+"""What a study's limits say of its networks while it runs."""
+
+from collections.abc import Sequence
+
+from flows.study import Study
+from flows.translation import configured_limits
+from modules.architecture.description import Architecture
+from modules.errors import ConfigError
+from modules.search.generation import Child, Trunk
+from modules.search.plan import Plan
+
+
+def excess_of(study: Study, architecture: Architecture) -> str | None:
+    """Half a sentence about a limit that a network exceeds; None where it exceeds none."""
+    limits = configured_limits(study.settings)
+    return limits.objection(limits.cost_of(architecture, study.laboratory.latency_ms))
+
+
+def check_limits(study: Study, architecture: Architecture) -> None:
+    """A first network beyond the limits can only be shrunk, so where nothing is searched it is refused."""
+    objection = excess_of(study, architecture)
+    if objection is None:
+        return
+    if study.settings.search.kind == "none":
+        raise ConfigError(f"{objection}: allowed is search=edits, which can shrink it, model=auto or another width")
+    study.progress.say(f"{objection}: it has to shrink first", "yellow")
+
+
+def demanded_by_limits(study: Study, plan: Plan, trunk: Trunk, children: Sequence[Child]) -> list[int]:
+    """The children of which one has to be kept, so that a network that exceeds a limit comes below it in time."""
+    if study.settings.objective.is_pareto:
+        return []
+    limits, latency_of = configured_limits(study.settings), study.laboratory.latency_ms
+    after = [
+        limits.cost_of(each.trained.recipe.architecture, latency_of) if each.trained else None for each in children
+    ]
+    left = plan.generations - sum(record.contest is None for record in trunk.generations)
+    return limits.demanded(limits.cost_of(trunk.trained.recipe.architecture, latency_of), after, left)
+
+
+def say_limits(study: Study, trunk: Trunk) -> None:
+    """Warn where the generations did not bring the network below its limits."""
+    objection = excess_of(study, trunk.trained.recipe.architecture)
+    if objection is not None and not study.settings.objective.is_pareto:
+        study.progress.say(f"{objection}: the generations were too few to shrink it so far", "yellow")
