@@ -18,19 +18,26 @@ from modules.search.stopping import final_samples
 
 
 def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member], first: Recipe) -> Final:
-    """The winner's recipe, continued from its inherited weights and from scratch; *confirm* decides."""
+    """The winner's recipe, continued from its inherited weights and from scratch; *confirm* decides.
+
+    Under a clock and with no edit kept, only continued, for the time of both: from scratch it would be the same network
+    with fewer samples.
+    """
     recipe, trial = trunk.trained.recipe, trunk.trained.first
+    anew = recipe.updated(schedule=first.schedule)
     if study.settings.objective.is_pareto and plan.continued_samples:
         return train_front(study, plan, trunk, front)
     if not plan.continued_samples:
         only = FinalTraining(recipe, trial, recipe.content_digest, trunk.lineage)
         return confirm_final(study, trunk, {"baseline": only})
+    if plan.scratch_samples and _is_timed(study, plan) and anew.content_digest == first.content_digest:
+        study.progress.say("no edit was kept, so that the time for training from scratch goes to training on")
+        plan = plan.without_scratch()
     samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
     ways: dict[str, Callable[[], FinalTraining | None]] = {
         "continued": partial(_cool_down, study, plan, trunk, samples, "final: continued")
     }
     if plan.scratch_samples:
-        anew = recipe.updated(schedule=first.schedule)
         ways["from scratch"] = partial(_from_scratch, study, plan, anew, samples)
     return confirm_final(study, trunk, _trained_each(study, ways))
 
@@ -95,11 +102,17 @@ def confirm_final(study: Study, trunk: Trunk, trained: dict[str, FinalTraining])
     return final
 
 
+def _is_timed(study: Study, plan: Plan) -> bool:
+    """Whether the final trainings are as long as there is time for, and not as long as was asked for."""
+    settings = study.settings
+    wished = settings.search.final_samples is not None or settings.training.max_epochs is not None
+    return plan.seconds is not None and not wished
+
+
 def _affordable(study: Study, plan: Plan, trunk: Trunk) -> int:
     """Under a clock, a search that stopped early leaves its time to the final training."""
-    latest, settings = trunk.trained.first, study.settings
-    wished = settings.search.final_samples is not None or settings.training.max_epochs is not None
+    latest = trunk.trained.first
     generations = [record for record in trunk.generations if record.contest is None]
-    stopped_early = len(generations) < plan.generations and not wished
+    stopped_early = len(generations) < plan.generations and _is_timed(study, plan)
     pace = latest.seconds / latest.samples
     return final_samples(plan, study.clock.seconds, pace, may_grow=stopped_early, wh=study.energy.wh)

@@ -74,6 +74,10 @@ class Plan(Record):
         """For training, by the clock and by the watt-hours; None where neither is limited."""
         return seconds_left(self.minutes, self.wh, self.calibration, spent_seconds, spent_wh)
 
+    def without_scratch(self) -> "Plan":
+        """With the samples for a final training from scratch given to the one that continues."""
+        return self.updated(continued_samples=self.continued_samples + self.scratch_samples, scratch_samples=0)
+
     @property
     def begun_per_generation(self) -> int:
         """How many edits a generation begins to train."""

@@ -369,3 +369,11 @@ def test_a_sweep():
     assert timed.try_samples < timed.sweep_samples / 10
     with pytest.raises(ConfigError, match=r"budget.samples=1000 does not pay for one try"):
         make_plan(sweep.updated(samples=1000), 48_000, None)
+
+
+def test_without_a_training_from_scratch_its_samples_go_to_the_one_that_continues() -> None:
+    plan = make_plan(WISHES.updated(minutes=None), 10_000, None)
+    assert plan.scratch_samples > 0
+    alone = plan.without_scratch()
+    assert alone.scratch_samples == 0
+    assert (alone.continued_samples, alone.total_samples) == (plan.continued_samples * 2, plan.total_samples)
