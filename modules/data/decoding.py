@@ -1,6 +1,5 @@
 """What worker processes do for a set of image files: look at headers, and decode into rows of an array on disk."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,11 +33,11 @@ def decode_files(
 
 def _content(path: str, offset: int | None, size: int) -> bytes:
     try:
-        if offset is None:
-            return Path(path).read_bytes()
-        with open(path, "rb") as archive:
-            archive.seek(offset)
-            return archive.read(size)
+        with open(path, "rb") as file:
+            if offset is None:
+                return file.read()
+            file.seek(offset)
+            return file.read(size)
     except OSError as error:
         raise UnreadableError(f"it cannot be read: {error.strerror or error}") from error
 

@@ -1,4 +1,4 @@
-"""One image file as an array: the only place where files that somebody else made are decoded.
+"""One image file as an array: files that somebody else made are decoded here, plain JPEG files in `plain_jpeg`.
 
 What is not plain is made plain by rule, and said: EXIF orientation is applied, the first frame of an animation is
 taken, 16 bits are scaled to 8, CMYK becomes RGB, transparency is laid on white.
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from modules.data.plain_jpeg import decode_plain_jpeg
 from modules.errors import DataError
 
 REVISION = 1
@@ -65,6 +66,9 @@ def read_image(path: Path, size: Size) -> NDArray[np.uint8]:
 
 def decode(content: bytes, size: Size) -> tuple[NDArray[np.uint8], Header]:
     """The bytes of a file as uint8 of `size`, and what its header said; UnreadableError where that fails."""
+    plain = decode_plain_jpeg(content, size.height, size.width, size.channels)
+    if plain is not None:
+        return plain, Header(size.height, size.width, coloured=size.channels > 1)
     with _opened(content) as image:
         header = _header(image)
         pixels = _fitted(image, size).tobytes()

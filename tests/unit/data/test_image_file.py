@@ -4,9 +4,12 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from modules.data.image_file import Size, UnreadableError, decode, read_header, read_image
+from modules.data.plain_jpeg import decode_plain_jpeg
 from modules.errors import DataError
 from tests.unit.data.pictures import picture
 
@@ -28,9 +31,41 @@ def test_formats_that_lose_nothing_give_the_pixels(kind):
     assert (header.height, header.width, header.coloured, header.remarks) == (20, 20, True, ())
 
 
-def test_a_jpeg_is_what_pillow_makes_of_it():
-    content = saved(picture(1), "JPEG", quality=90)
-    np.testing.assert_array_equal(decode(content, COLOUR)[0], np.asarray(Image.open(io.BytesIO(content))))
+@given(
+    seed=st.integers(0, 10_000),
+    quality=st.integers(1, 100),
+    subsampling=st.integers(0, 2),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    is_grey=st.booleans(),
+    is_progressive=st.booleans(),
+)
+def test_a_jpeg_is_what_pillow_makes_of_it(seed, quality, subsampling, height, width, is_grey, is_progressive):
+    image = picture(seed, height, width, mode="L" if is_grey else "RGB")
+    content = saved(image, "JPEG", quality=quality, subsampling=subsampling, progressive=is_progressive)
+    size = Size(height, width, 1 if is_grey else 3)
+    assert decode_plain_jpeg(content, height, width, size.channels) is not None
+    pixels, header = decode(content, size)
+    expected = np.asarray(Image.open(io.BytesIO(content))).reshape(height, width, size.channels)
+    np.testing.assert_array_equal(pixels, expected)
+    assert header == read_header(content)
+
+
+@pytest.mark.parametrize("wished", [(10, 20, 3), (20, 10, 3), (20, 20, 1)])
+def test_a_jpeg_of_other_size_or_colours_is_not_plain(wished):
+    assert decode_plain_jpeg(saved(picture(1), "JPEG"), *wished) is None
+
+
+@pytest.mark.parametrize("cut", [1, 3, 50, 200])
+def test_a_truncated_jpeg_is_damaged_and_not_plain(cut):
+    content = saved(picture(1), "JPEG")[:-cut]
+    assert decode_plain_jpeg(content, 20, 20, 3) is None
+    with pytest.raises(UnreadableError):
+        decode(content, COLOUR)
+
+
+def test_a_jpeg_of_four_colours_is_not_plain():
+    assert decode_plain_jpeg(saved(picture(1).convert("CMYK"), "JPEG"), 20, 20, 3) is None
 
 
 def test_a_large_jpeg_is_about_what_a_plain_resize_makes_of_it():
