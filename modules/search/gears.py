@@ -6,15 +6,13 @@ of the comparison. What is joined over folds counts as a single training: networ
 less than independent ones would (Bengio and Grandvalet 2004), and this is on the careful side.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from modules.data.arrays import open_arrays
 from modules.data.parts import group_keys
-from modules.recipe import Recipe
-from modules.records import Part, TrialResult
+from modules.records import Part
 from modules.search.laboratory import Laboratory
 from modules.selection.folds import filled_folds, folds_of
 from modules.selection.kept import keep_list
@@ -52,21 +50,3 @@ def split_folds(laboratory: Laboratory, selection: Part, num_folds: int, seed: i
         kept = Part(target="modules.selection.kept.Kept", arguments={"digest": digest})
         made.append(Fold(number, kept, len(rest) / len(selected)))
     return tuple(made)
-
-
-@dataclass(frozen=True)
-class OnFolds:
-    """A recipe trained on each of some folds."""
-
-    recipe: Recipe  # for all images
-    trained: tuple[tuple[Recipe, TrialResult], ...]
-
-    @property
-    def trials(self) -> tuple[TrialResult, ...]:
-        """One a fold."""
-        return tuple(trial for _, trial in self.trained)
-
-
-def joined(parts: Sequence[OnFolds]) -> OnFolds:
-    """The same recipe on more folds."""
-    return OnFolds(parts[0].recipe, tuple(each for part in parts for each in part.trained))

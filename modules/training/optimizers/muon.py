@@ -22,6 +22,8 @@ _RMS = 0.2  # of the elements of a step of AdamW
 class Muon(torch.optim.Optimizer):
     """Orthogonal steps for the groups that are `hidden` matrices (convolutions: outputs x all else), AdamW for others.
 
+    AdamW's rate is `adamw_factor` times that of the orthogonal steps.
+
     torch's own takes only matrices with two dimensions, and rounds to bfloat16 on the way.
     """
 
@@ -36,6 +38,7 @@ class Muon(torch.optim.Optimizer):
         beta2: float = 0.999,
         eps: float = 1e-8,
         weight_decay: float = 0.01,
+        adamw_factor: float = 1.0,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -46,6 +49,7 @@ class Muon(torch.optim.Optimizer):
             "beta2": beta2,
             "eps": eps,
             "weight_decay": weight_decay,
+            "adamw_factor": adamw_factor,
             "hidden": False,
         }
         super().__init__(params, defaults)
@@ -66,9 +70,10 @@ class Muon(torch.optim.Optimizer):
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             if not parameters:
                 continue
-            torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+            rate = group["lr"] * (1.0 if group["hidden"] else group["adamw_factor"])
+            torch._foreach_mul_(parameters, 1 - rate * group["weight_decay"])
             if not group["hidden"]:
-                self._adamw_step(parameters, group)
+                self._adamw_step(parameters, rate, group)
                 continue
             for parameter in parameters:
                 self._orthogonal_step(parameter, parameter.grad, group)
@@ -84,7 +89,7 @@ class Muon(torch.optim.Optimizer):
         scale = _RMS * math.sqrt(max(matrix.shape))
         parameter.add_(matrix.reshape(parameter.shape), alpha=-group["lr"] * scale)
 
-    def _adamw_step(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+    def _adamw_step(self, parameters: list[Tensor], rate: float, group: dict[str, Any]) -> None:
         beta1, beta2 = group["beta1"], group["beta2"]
         for parameter in parameters:
             state = self.state[parameter]
@@ -103,7 +108,7 @@ class Muon(torch.optim.Optimizer):
         deviations = torch._foreach_sqrt(squares)
         torch._foreach_div_(deviations, [(1 - beta2**step) ** 0.5 for step in steps])
         torch._foreach_add_(deviations, group["eps"])
-        torch._foreach_addcdiv_(parameters, means, deviations, [-group["lr"] / (1 - beta1**step) for step in steps])
+        torch._foreach_addcdiv_(parameters, means, deviations, [-rate / (1 - beta1**step) for step in steps])
 
 
 def orthogonalised(matrix: Tensor, num_iterations: int) -> Tensor:

@@ -220,6 +220,17 @@ def test_what_is_not_hidden_is_adamws(shape):
     assert torch.equal(ours, torchs)
 
 
+def test_the_rate_of_what_is_not_hidden_has_a_factor():
+    def torchs(parameter):
+        optimizer = torch.optim.AdamW([parameter], weight_decay=0.1)
+        optimizer.register_step_pre_hook(lambda *_: set_rate(optimizer, optimizer.param_groups[0]["lr"] / 4))
+        return optimizer
+
+    ours = steps(muon(False, weight_decay=0.1, adamw_factor=0.25), (4, 6))
+    assert torch.equal(ours, steps(torchs, (4, 6)))
+    assert torch.equal(steps(muon(True, adamw_factor=0.25), (4, 6)), steps(muon(True), (4, 6)))
+
+
 def test_a_matrix_that_was_the_first_or_last_starts_without_the_moments_of_that():
     network = network_of()
     optimizer = build_optimizer(part("muon"), network)
