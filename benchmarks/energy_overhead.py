@@ -11,12 +11,10 @@ the difference of trainings with and without it, which is lost in their noise.
 import argparse
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from benchmarks.rows import Row, print_rows
+from benchmarks.stopwatch import Stopwatch
 from flows.translation import configured_data, configured_recipe
 from modules.config import resolve
 from modules.energy import meter as metering
@@ -36,7 +34,9 @@ def main() -> None:
     arguments = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory(prefix="espalier-benchmark-") as folder:
         settings, home, stopwatch = resolve(arguments.overrides), Path(folder), Stopwatch()
-        stopwatch.watch_meters()
+        for kind in (metering.Estimate, metering.Counters):
+            stopwatch.watch(kind, "read", "close")
+        stopwatch.watch(metering, "open_meter")
         data = configured_data(settings, Store(home / "store"))
         recipe = configured_recipe(settings, data).updated(augmentation=settings.augmentation.transforms)
         numerics, piece = numerics_of_this_process(), Slice(samples=_SAMPLES, evaluate_every=_SAMPLES)
@@ -47,30 +47,6 @@ def main() -> None:
             result = run_trial(spec, home, lambda progress: None)
             shares.append(stopwatch.seconds / result.seconds)
     print_rows([_row(shares, str(result.energy_method))])
-
-
-class Stopwatch:
-    """The seconds spent in calls."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def watch_meters(self) -> None:
-        """From now on, those of all meters, from their opening on."""
-        for kind in (metering.Estimate, metering.Counters):
-            for name in ("read", "close"):
-                setattr(kind, name, self._timed(getattr(kind, name)))
-        metering.open_meter = self._timed(metering.open_meter)
-
-    def _timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*arguments: Any, **named: Any) -> Any:
-            began = time.perf_counter()
-            try:
-                return call(*arguments, **named)
-            finally:
-                self.seconds += time.perf_counter() - began
-
-        return timed
 
 
 def _row(shares: list[float], method: str) -> Row:

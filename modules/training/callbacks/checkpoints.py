@@ -18,7 +18,7 @@ from modules.training.states import State, read_state, write_state
 
 KIND = "checkpoints"
 
-_SECONDS_BETWEEN_WRITES = 10.0
+SECONDS_BETWEEN_WRITES = 10.0
 
 
 class Checkpoint(NamedTuple):
@@ -64,7 +64,7 @@ class Checkpoints(pl.Callback):
         if trainer.should_stop or not due or history.recent_loss > self.hopeless_loss:
             return
         self._keep()
-        if trainer.is_global_zero and time.monotonic() - self._written > _SECONDS_BETWEEN_WRITES:
+        if trainer.is_global_zero and time.monotonic() - self._written > SECONDS_BETWEEN_WRITES:
             self.write()
 
     def pause(self) -> None:

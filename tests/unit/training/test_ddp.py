@@ -142,7 +142,7 @@ def test_a_batch_has_an_image_for_each(home, data):
 
 
 def test_it_goes_on_from_a_checkpoint_to_the_same_bits(home, data, monkeypatch):
-    monkeypatch.setattr(checkpoints, "_SECONDS_BETWEEN_WRITES", -1.0)
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN_WRITES", -1.0)
     recipe = tiny_recipe(architecture=without_norms())
     spec = together(tiny_spec(data, 480, evaluate_every=80).updated(recipe=recipe))
     undisturbed = run(spec, home)

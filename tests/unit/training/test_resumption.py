@@ -54,7 +54,7 @@ def spec_of(data, name: str) -> TrialSpec:
 
 def train_until_killed(spec, home, updates: int) -> None:
     """In a process of its own."""
-    checkpoints._SECONDS_BETWEEN_WRITES = -1.0
+    checkpoints.SECONDS_BETWEEN_WRITES = -1.0
     trial.checkpoint_samples = lambda architecture: 48
     count = History.count
 
@@ -69,7 +69,7 @@ def train_until_killed(spec, home, updates: int) -> None:
 
 @pytest.fixture
 def dense_checkpoints(monkeypatch):
-    monkeypatch.setattr(checkpoints, "_SECONDS_BETWEEN_WRITES", -1.0)
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN_WRITES", -1.0)
     monkeypatch.setattr(trial, "checkpoint_samples", lambda architecture: 48)
 
 
