@@ -138,7 +138,7 @@ class _Table:
         whole = len(self.train) * (1 + self.copies) + len(self.arrays.indices("steer"))
         done = 0
         for rows, images in self._batches(policy):
-            table[rows] = _through(trunk, cut, images, numerics)
+            table[rows] = through(trunk, cut, images, numerics)
             done += len(rows)
             report({"samples": done, "total_samples": whole, "doing": "features"})
         table.flush()
@@ -155,7 +155,8 @@ class _Table:
                 yield first + np.searchsorted(every, chosen), changed
 
 
-def _through(trunk: Network, cut: str, images: Tensor, numerics: Numerics) -> NDArray[np.float16]:
+def through(trunk: Network, cut: str, images: Tensor, numerics: Numerics) -> NDArray[np.float16]:
+    """What a network in evaluation mode makes of images (N, channels, height, width) up to a node."""
     low = numerics.precision == "bfloat16"
     with torch.inference_mode(), torch.autocast(numerics.device, torch.bfloat16, enabled=low):
         values = trunk.until(cut, images.to(numerics.device))
