@@ -2,7 +2,7 @@
 
     python -m benchmarks.small_networks mnist=DIR                                    # 6,174 parameters, 15 minutes
     python -m benchmarks.small_networks --full mnist=DIR                             # 2k to 400k, an hour each
-    python -m benchmarks.small_networks --limits 6174 --minutes 60 mnist=DIR experiment=small
+    python -m benchmarks.small_networks --limits 6174 --minutes 60 mnist=DIR model=separable optimizer=muon search=none
 
 Each is a whole command with objective.max_params and its minutes, in an ESPALIER_HOME that was empty before; the test
 set is opened once, at its end. The picture has the published small networks beside them, of which several chose their

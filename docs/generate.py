@@ -18,6 +18,7 @@ from modules.parts import CONF
 
 _COMMENT = re.compile(r"^\s*(\w+):.*?\s#\s(.*)$", re.MULTILINE)
 _HIDDEN = ("_target_", "_schema_", "defaults", "kind", "name")
+_SHOWN = ("data.name",)  # all the same: what data and model are called is for people to say
 _AS_THEY_ARE = ("experiment", "space")  # whose keys are those of other groups
 _WORDS = {"int": "whole number", "integer": "whole number", "float": "number", "bool": "true, false", "str": "text"}
 _WORDS |= {"number": "number", "boolean": "true, false", "string": "text", "null": "null"}
@@ -98,7 +99,7 @@ def keys_of(path: Path) -> list[Key]:
 def _leaves(node: Mapping[str, Any], prefix: str, schema: Mapping[str, Any] | None) -> Iterator[tuple[str, Any, str]]:
     schema = node.get("_schema_", schema)
     for name, value in node.items():
-        if name in _HIDDEN:
+        if name in _HIDDEN and f"{prefix}{name}" not in _SHOWN:
             continue
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{name}.", schema)

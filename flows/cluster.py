@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.orchestration import submit
 from modules.errors import ConfigError, StudyError, UserError, WorkerError
+from modules.extras import install_command
 from modules.workers.jobs import Report
 from modules.workers.pool import PoolClosedError, WorkerDiedError, WorkerPool
 
@@ -35,7 +36,7 @@ def check_installed(kind: str) -> None:
     if importlib.util.find_spec(_PACKAGES[kind]) is None:
         raise ConfigError(
             f"runner={kind} needs {_PACKAGES[kind].replace('_', '-')}, which is not installed; "
-            f"allowed is pip install 'espalier[{kind}]', or runner=processes"
+            f"allowed is {install_command(kind)}, or runner=processes"
         )
 
 

@@ -171,7 +171,7 @@ def halve(contest: Contest, entrants: Sequence[tuple[str, Recipe]]) -> list[Cont
             if isinstance(outcome, Climbed):
                 climbed[index] = outcome
             else:
-                children[index] = replace(children[index], refused=outcome)
+                children[index] = replace(children[index], refused=outcome, spent=_all_of(climbed[index]))
         came = [index for index in alive if children[index].refused is None]
         if rung is contest.rungs[-1] or not came:
             alive = came
@@ -201,7 +201,11 @@ def _stopped(child: Child, climbed: Climbed | None, rung: Rung, limit: float) ->
     reason = (
         f"stopped after {rung.samples:,} samples: its loss was {loss:.4f}, of those that went on at most {limit:.4f}"
     )
-    return replace(child, refused=reason, spent=(*climbed.others, climbed.result))
+    return replace(child, refused=reason, spent=_all_of(climbed))
+
+
+def _all_of(climbed: Climbed | None) -> tuple[TrialResult, ...]:
+    return () if climbed is None else (*climbed.others, climbed.result)
 
 
 def finished(contest: Contest, child: Child, climbed: Climbed) -> Contender:
@@ -215,7 +219,10 @@ def finished(contest: Contest, child: Child, climbed: Climbed) -> Contender:
 def settle(contest: Contest, control: list[Climbed], contenders: list[Contender]) -> Trunk:
     """Train the most promising with a second seed, judge on *steer*, open *confirm* for what is kept."""
     study, trunk, margin = contest.study, contest.trunk, contest.study.settings.objective.margin
-    trained = trained_of(study, contest.recipe, *(each.result for each in control))
+    trained = replace(
+        trained_of(study, contest.recipe, *(each.result for each in control)),
+        spent=tuple(trial for each in control for trial in each.others),
+    )
     children = [contender.child for contender in contenders]
     chosen = favourite(children, trained, trunk, margin)
     if chosen is not None:
@@ -235,8 +242,16 @@ def settle(contest: Contest, control: list[Climbed], contenders: list[Contender]
 
 
 def _again(contest: Contest, child: Child) -> Child:
-    """The same recipe with a second seed: its images come in another order."""
+    """The same recipe with a second seed: its images come in another order. Given up where that fails."""
     assert child.trained is not None
-    recipe, first = child.trained.recipe, child.trained.first
-    second: TrialResult = list(contest.climbing(recipe, 1, child.proposal.name))[-1].result
-    return replace(child, trained=trained_of(contest.study, recipe, first, second))
+    recipe, first, climbed = child.trained.recipe, child.trained.first, None
+    way = contest.climbing(recipe, 1, child.proposal.name)
+    for _ in contest.rungs:
+        outcome = _next_rung(contest.study, way)
+        if isinstance(outcome, str):
+            child = replace(child, spent=(*child.spent, *_all_of(climbed)))
+            return child.given_up(f"with a second seed: {outcome}")
+        climbed = outcome
+    assert climbed is not None
+    trained = trained_of(contest.study, recipe, first, climbed.result)
+    return replace(child, trained=trained, spent=(*child.spent, *climbed.others))

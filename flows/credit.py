@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.experiment import Found, find_winner
-from flows.opening import opened_study
+from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, run_flow
 from flows.study import Study, StudyFolder
 from modules.config import Settings, resolve
@@ -93,7 +93,14 @@ def _of_study(folder: StudyFolder) -> tuple[list[str], Plan]:
     if parsed.try_samples or not parsed.continued_samples:
         what = "a sweep" if parsed.try_samples else "search=none"
         raise StudyError(f"study {folder.name!r} is {what}; allowed are studies with search=edits or search=random")
-    return list(kept["overrides"]), parsed
+    return [*kept["overrides"], *_start_of(folder)], parsed
+
+
+def _start_of(folder: StudyFolder) -> list[str]:
+    """The override for the study that this one went on from, also where no override said so, as in retraining."""
+    settings = folder.read("settings.json") or {}
+    start = settings.get("search", {}).get("start")
+    return [] if start is None else [f"search.start={start}"]
 
 
 def without(overrides: Sequence[str], automation: Automation | None, seed: int) -> list[str]:
@@ -119,7 +126,7 @@ def _is_of(override: str, key: str) -> bool:
 
 def plan_without(plan: Plan, automation: Automation | None) -> Plan:
     """The same samples, without a clock: what a search does not take goes to the final training."""
-    plan = plan.updated(minutes=None, wh=None, calibration=None, seconds=None)
+    plan = plan.updated(minutes=None, wh=None, calibration=None)  # its seconds stay: it was made for a clock
     if automation is None:
         return plan
     before = plan.total_samples
@@ -176,6 +183,7 @@ def _variant(
             name="espalier credit",
             run_name=name,
             parameters={"study": folder.name},
+            task_runner=configured_task_runner(settings),
         )
     ended = inner.read("ended.json")
     assert ended is not None
@@ -185,10 +193,10 @@ def _variant(
 def _give_start(folder: StudyFolder, inner: StudyFolder, plan: Plan) -> None:
     """The plan, the prior and the decisions that the study began with: they are no part of what is compared."""
     if inner.read("plan.json") is None:
-        inner.write("plan.json", plan.model_dump(mode="json"))
         decisions = folder.read("decisions.json") or {}
         inner.write("decisions.json", {key: told for key, told in decisions.items() if not key.startswith(_CLOCKED)})
         inner.write("prior.json", folder.read("prior.json") or {"lessons": []})
+        inner.write("plan.json", plan.model_dump(mode="json"))  # the last: with it, all is there
 
 
 def _ablation_flow(study: Study) -> None:

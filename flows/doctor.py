@@ -14,6 +14,7 @@ from pathlib import Path
 
 from flows.server import is_healthy_url
 from modules.errors import EspalierError
+from modules.extras import install_command
 from modules.store import Store
 from modules.workers.pool import WorkerPool
 
@@ -96,7 +97,7 @@ def _packages() -> Iterator[Finding]:
 def _extras() -> Iterator[Finding]:
     for what, (module, extra) in _EXTRAS.items():
         there = importlib.util.find_spec(module) is not None
-        yield Finding(what, "can be used" if there else f"needs pip install 'espalier[{extra}]'")
+        yield Finding(what, "can be used" if there else f"needs {install_command(extra)}")
 
 
 def _cores() -> Finding:

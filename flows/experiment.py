@@ -33,8 +33,8 @@ from flows.selection import find_selection, say_cost, say_imbalance
 from flows.shrinking import begin_to_shrink
 from flows.study import Study
 from flows.transfer import Planted, plan_transfer, plant_pretrained, train_planted
-from flows.translation import configured_data, configured_recipe
-from flows.trials import first_step, piece_of, train_trial
+from flows.translation import configured_data, configured_recipe, finds_selection
+from flows.trials import first_piece, first_step, train_trial
 from flows.tuning import sweep, swept
 from modules.config import RunnerSettings, Settings, home_folder, resolve
 from modules.evaluation.outputs import Outputs
@@ -89,13 +89,19 @@ def run_study(settings: Settings, command: str) -> Path:
 def plan_study(settings: Settings, home: Path) -> None:
     """Say what a study would train and with what it would start; all that is trained is what a plan rests on.
 
-    Where a selection has to be found, the plan is that of a study on all images.
+    The study goes by that plan, unless a selection has to be found: then the plan said is that of one on all images.
     """
     here = settings.updated(runner=RunnerSettings(kind="serial", workers=1, address=None))
     with opened_study(here, home, "espalier plan", tracked=False) as study:
-        recipe = augment_data(study, configured_recipe(study.settings, load_data(study)))
-        recipe = tune_recipe(study, size_network(study, recipe, find_earlier_winner(study)))
-        plan = make_plan(study, recipe)
+        data, is_kept = load_data(study), not finds_selection(study.settings)
+        remember_studies(study)
+        recipe = augment_data(study, configured_recipe(study.settings, data))
+        planted = plant_pretrained(study, recipe)
+        if planted is not None:
+            plan = plan_transfer(study, planted, is_kept)
+        else:
+            recipe = tune_recipe(study, size_network(study, recipe, find_earlier_winner(study)))
+            plan = make_plan(study, recipe, is_kept)
         reporting.say_plan(study, plan)
         say_cost(study)
 
@@ -206,13 +212,9 @@ def tune_recipe(study: Study, recipe: Recipe) -> Recipe:
 
 
 @task("plan")
-def make_plan(study: Study, recipe: Recipe) -> Plan:
-    """Turn the budget into samples, once: a study that goes on keeps its plan."""
-    kept = study.folder.read("plan.json")
-    plan = Plan.model_validate(kept) if kept else _new_plan(study, recipe)
-    study.folder.write("plan.json", plan.model_dump(mode="json"))
-    study.progress.say(f"plan: {plan.note}")
-    return plan
+def make_plan(study: Study, recipe: Recipe, is_kept: bool = True) -> Plan:
+    """Turn the budget into samples."""
+    return study.planned(partial(_new_plan, study, recipe), is_kept)
 
 
 def _new_plan(study: Study, recipe: Recipe) -> Plan:
@@ -227,17 +229,9 @@ def _new_plan(study: Study, recipe: Recipe) -> Plan:
 
 def train_baseline(study: Study, recipe: Recipe, plan: Plan, start: Start | None = None) -> Trunk:
     """The first model: the trunk of the generations, at a constant rate, or all there is where nothing is searched."""
-    training = study.settings.training
-    piece = piece_of(study, plan.baseline_samples, plan.evaluate_every)
     if plan.continued_samples:
         recipe = recipe.updated(schedule=warm())
-    else:
-        piece = piece.updated(
-            patience=training.patience,
-            target_loss=training.target_loss,
-            target_error=study.settings.budget.target_error,
-        )
-    spec = study.laboratory.spec(recipe, piece, study.seed(0), start)
+    spec = study.laboratory.spec(recipe, first_piece(study, plan), study.seed(0), start)
     trial = train_trial(study, spec, "baseline")
     return Trunk(trained=trained_of(study, recipe, trial), position=trial.samples, lineage=(first_step(spec, trial),))
 

@@ -106,7 +106,7 @@ def _is_timed(study: Study, plan: Plan) -> bool:
     """Whether the final trainings are as long as there is time for, and not as long as was asked for."""
     settings = study.settings
     wished = settings.search.final_samples is not None or settings.training.max_epochs is not None
-    return plan.seconds is not None and not wished
+    return plan.seconds is not None and settings.budget.samples is None and not wished
 
 
 def _affordable(study: Study, plan: Plan, trunk: Trunk) -> int:

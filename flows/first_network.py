@@ -14,6 +14,8 @@ from modules.search.limits import Limits
 from modules.search.plan import training_seconds
 from modules.search.sizing import affordable_flops, fitting_width
 
+_WIDTH = "width of the first network"  # a decision that `espalier credit` hands on to studies without a clock
+
 
 @task("find the earlier winner")
 def find_earlier_winner(study: Study) -> EarlierWinner | None:
@@ -35,12 +37,16 @@ def size_network(study: Study, recipe: Recipe, earlier: EarlierWinner | None) ->
     limits = configured_limits(settings)
     if earlier is not None:
         recipe = recipe.updated(architecture=earlier.architecture)
-    elif leaves_width_open(settings.model) and (configured_wishes(settings).needs_calibration or any(limits.given())):
-        width = study.decided("width of the first network", lambda: _fitting_width(study, recipe, limits))
+    elif leaves_width_open(settings.model) and (_is_bounded(study, limits) or study.has_decided(_WIDTH)):
+        width = study.decided(_WIDTH, lambda: _fitting_width(study, recipe, limits))
         recipe = recipe.updated(architecture=model_of(settings.model, data, width))
     check_limits(study, recipe.architecture)
     reporting.say_recipe(study, recipe)
     return recipe
+
+
+def _is_bounded(study: Study, limits: Limits) -> bool:
+    return configured_wishes(study.settings).needs_calibration or any(limits.given())
 
 
 def _fitting_width(study: Study, recipe: Recipe, limits: Limits) -> float:

@@ -130,7 +130,7 @@ def _again(study: Study, head: _Head, child: Child, piece: Slice, number: int) -
     assert child.trained is not None
     second = _train(study, head, child.proposal, piece, number, replicate=1)
     if isinstance(second, str):
-        return replace(child, trained=None, refused=second, spent=child.trained.trials)
+        return child.given_up(second)
     return replace(child, trained=trained_of(study, child.trained.recipe, child.trained.first, second.trial))
 
 
@@ -242,8 +242,7 @@ def _train_kept(
     head = _Head(trunk.trained.recipe, trunk.trained.first)
     whole = _trained_child(study, head, child, _slice_of_all(study, plan, trunk), number)
     if whole.trained is None or whole.refused:
-        spent = (*child.spent, *child.trained.trials)
-        children[judged.kept] = replace(child, trained=None, refused=whole.refused, spent=spent)
+        children[judged.kept] = child.given_up(str(whole.refused))
         verdicts = tuple(None if place == judged.kept else one for place, one in enumerate(judged.verdicts))
         return children, replace(judged, kept=None, verdicts=verdicts), None
     trials = (whole.trained.first, *child.trained.trials)
@@ -272,7 +271,9 @@ def record_gears(
         going_on = [
             replace(child, trained=kept) if place == judged.kept else child for place, child in enumerate(children)
         ]
-        trunk = next_trunk(trunk, going_on, trunk.trained, judged, record, piece.model_dump(mode="json"))
+        after = next_trunk(trunk, going_on, trunk.trained, judged, record, piece.model_dump(mode="json"))
+        # Losses of what was cooled down say nothing of the trunk's, so its noise and best stay.
+        trunk = replace(after, best=trunk.best, replicated=trunk.replicated)
     reporting.write_ledger(study, trunk)
     reporting.say_generation(study, record)
     return trunk

@@ -162,7 +162,7 @@ def begin_child(
     try:
         return begin_trial(study, _edited_spec(study, plan, trunk, inherited, 0), number, proposal.name)
     except (TrainingError, WorkerDiedError) as error:
-        study.failed += 1
+        study.count_failure()
         return Child(proposal, inherited.description, None, inherited.certificate, str(error))
 
 
@@ -192,13 +192,20 @@ def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inhe
 
 
 def train_again(study: Study, plan: Plan, trunk: Trunk, child: Child, number: int) -> Child:
-    """The same edit with a second seed: its new weights are drawn again and its images come in another order."""
+    """The same edit with a second seed: its new weights are drawn again and its images come in another order.
+
+    A Child with a reason where that fails: an edit that only one seed bears is not kept.
+    """
     assert child.trained is not None
     inherited = apply_edit(study, child.proposal, trunk.trained.recipe, trunk.trained.first, study.seed(1), number)
-    assert isinstance(inherited, Inherited)
-    trial = _train_edited(study, plan, trunk, child.proposal, inherited, 1, number)
-    trained = trained_of(study, child.trained.recipe, *child.trained.trials, trial)
-    return Child(child.proposal, child.description, trained, child.certificate)
+    if not isinstance(inherited, Inherited):
+        return child.given_up(f"with a second seed: {inherited.reason}")
+    try:
+        trial = _train_edited(study, plan, trunk, child.proposal, inherited, 1, number)
+    except (TrainingError, WorkerDiedError) as error:
+        study.count_failure()
+        return child.given_up(f"with a second seed: {error}")
+    return replace(child, trained=trained_of(study, child.trained.recipe, *child.trained.trials, trial))
 
 
 def _train_edited(

@@ -105,7 +105,7 @@ def _take(
             if step.trial == parent.key:
                 return parent, recipe
     recipe = recipe.updated(schedule=step.schedule)
-    spec = laboratory.spec(recipe, Slice.model_validate(step.slice), step.seed, start)
+    spec = laboratory.spec(recipe, Slice.model_validate(step.slice), step.seed, start).in_pieces_of(step.trial)
     label = f"step {number}" + (f", {step.edit.name}" if step.edit else "")
     with progress.trial(label) as report:
         result = laboratory.train(spec, report)

@@ -160,10 +160,9 @@ def track_start(study: Study, recipe: Recipe) -> None:
 
 def write_ledger(study: Study, trunk: Trunk, final: Final | None = None) -> Ledger:
     """The ledger as far as it goes."""
-    baseline = next((key for key, run in study.runs.items() if run.role == "baseline"), next(iter(study.runs)))
     ledger = Ledger(
         study=study.name,
-        baseline=baseline,
+        baseline=trunk.lineage[0].trial,
         generations=trunk.generations,
         final=final.rows if final else (),
         lineage=final.winner.lineage if final else trunk.lineage,

@@ -24,6 +24,7 @@ from modules.recipe import Recipe
 from modules.records import CurvePoint, DataRecord, TrialResult
 from modules.search.augmentation import FoundPolicy
 from modules.search.laboratory import FittedHead, Laboratory
+from modules.search.plan import Plan
 from modules.search.prior import Prior
 from modules.search.selecting.found import FoundSelection
 from modules.store import Store, append_line, explained_write_errors, write_text
@@ -261,7 +262,8 @@ class Study:
             if result is None:
                 with self.progress.trial(label) as report:
                     result = self.laboratory.train(spec, report)
-                self.energy.add_trial(result.energy_wh)
+                with self._lock:
+                    self.energy.add_trial(result.energy_wh)
         run = TrialRun(
             role=role,
             result=result,
@@ -343,6 +345,19 @@ class Study:
         if sentences.get(what) != sentence:
             self.folder.write("learnt.json", {**sentences, what: sentence})
             self.progress.say(sentence)
+
+    def planned(self, make: Callable[[], Plan], is_kept: bool = True) -> Plan:
+        """The plan, which turns the budget into samples once: a study that goes on reads it from its folder."""
+        kept = self.folder.read("plan.json")
+        plan = Plan.model_validate(kept) if kept else make()
+        if is_kept:
+            self.folder.write("plan.json", plan.model_dump(mode="json"))
+        self.progress.say(f"plan: {plan.note}")
+        return plan
+
+    def has_decided(self, question: str) -> bool:
+        """Whether there is an answer to a question already."""
+        return question in (self.folder.read("decisions.json") or {})
 
     def decided(self, question: str, decide: Callable[[], Any]) -> Any:
         """The answer (JSON) to a question that depends on the clock: asked once, then read from the study's folder."""

@@ -1,6 +1,7 @@
 """A study that starts from pretrained weights: whether it does, at which size, and the head on frozen features."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -10,8 +11,9 @@ from flows.evidence import trained_of
 from flows.orchestration import task
 from flows.study import Study
 from flows.translation import configured_backbones, configured_limits, configured_wishes
-from flows.trials import first_step, piece_of, train_trial
+from flows.trials import first_piece, first_step, train_trial
 from modules.data.arrays import open_arrays
+from modules.errors import StudyError
 from modules.pretrained.backbone import Backbone, Source, find_source
 from modules.recipe import Recipe
 from modules.search.generation import Trunk
@@ -31,6 +33,8 @@ from modules.search.transfer import (
     transfer_wishes,
 )
 from modules.training.spec import Start
+
+_PACE = "pace of the pretrained network"  # a decision that `espalier credit` hands on to studies without a clock
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,16 @@ def find_weights(study: Study) -> tuple[Backbone, Source] | None:
         name = study.laboratory.identify_weights(source)
         source = source.updated(backbones=tuple(one for one in source.backbones if one.name == name))
     choice = choose_source(wish, source, data, [backbone.distribution for backbone in backbones])
-    if choice.backbone is None or source is None:
+    suits = choice.backbone is not None and source is not None
+    if not study.decided("start from pretrained weights", lambda: suits):  # what is at hand may change on the way
         if data.image_shape[0] > 1:
-            study.progress.say(f"from scratch: {choice.reason}")
+            study.progress.say(f"from scratch: {'so this study began' if suits else choice.reason}")
         return None
+    if choice.backbone is None or source is None:
+        raise StudyError(
+            f"study {study.name!r} began from pretrained weights, now {choice.reason}; bring them back, or start it "
+            "over with fresh=true"
+        )
     study.progress.say(f"from pretrained weights: {choice.reason}")
     arrays = open_arrays(study.home, data)
     counts = np.bincount(arrays.labels[arrays.indices("train")], minlength=len(data.classes))
@@ -105,10 +115,10 @@ def _leaves_it_open(study: Study) -> bool:
 
 def _time_for(study: Study, recipe: Recipe, backbone: Backbone) -> tuple[Calibration | None, float | None]:
     wishes = configured_wishes(study.settings)
-    if not wishes.needs_calibration:
+    if not wishes.needs_calibration and not study.has_decided(_PACE):
         return None, None
     measured = study.decided(
-        "pace of the pretrained network",
+        _PACE,
         lambda: study.laboratory.calibrate(
             _first(study, recipe, backbone, study.settings.transfer.sides[0])
         ).model_dump(mode="json"),
@@ -204,12 +214,9 @@ def fit_head(study: Study, recipe: Recipe, backbone: Backbone, source: Source, s
 
 
 @task("plan")
-def plan_transfer(study: Study, planted: Planted) -> Plan:
-    """Turn the budget into samples, once: a study that goes on keeps its plan."""
-    kept = study.folder.read("plan.json")
-    plan = Plan.model_validate(kept) if kept else _new_plan(study, planted)
-    study.folder.write("plan.json", plan.model_dump(mode="json"))
-    study.progress.say(f"plan: {plan.note}")
+def plan_transfer(study: Study, planted: Planted, is_kept: bool = True) -> Plan:
+    """Turn the budget into samples."""
+    plan = study.planned(partial(_new_plan, study, planted), is_kept)
     if study.settings.transfer.gears and study.settings.search.kind != "none" and not plan.thaw_samples:
         study.progress.say("the budget does not pay for training and judging more than the last layer", "yellow")
     return plan
@@ -234,7 +241,6 @@ def train_planted(study: Study, plan: Plan, planted: Planted) -> Trunk:
     """What the study begins with: everything fine-tuned where nothing is searched, else the head."""
     searched = study.settings.search.kind != "none"
     recipe = planted.head.updated(schedule=cooling()) if searched else planted.first
-    piece = piece_of(study, plan.baseline_samples, plan.evaluate_every)
-    spec = study.laboratory.spec(recipe, piece, study.seed(0), planted.start)
+    spec = study.laboratory.spec(recipe, first_piece(study, plan), study.seed(0), planted.start)
     trial = train_trial(study, spec, "head" if searched else "baseline")
     return Trunk(trained=trained_of(study, recipe, trial), position=trial.samples, lineage=(first_step(spec, trial),))

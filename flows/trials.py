@@ -45,6 +45,18 @@ def piece_of(study: Study, samples: int, evaluate_every: int, first_sample: int 
     return Slice(samples=samples, evaluate_every=evaluate_every, first_sample=first_sample, max_retreats=retreats)
 
 
+def first_piece(study: Study, plan: Plan) -> Slice:
+    """What a study begins with; where nothing follows, with what may end it before."""
+    training, piece = study.settings.training, piece_of(study, plan.baseline_samples, plan.evaluate_every)
+    if plan.continued_samples:
+        return piece
+    return piece.updated(
+        patience=training.patience,
+        target_loss=training.target_loss,
+        target_error=study.settings.budget.target_error,
+    )
+
+
 def first_step(spec: TrialSpec, trial: TrialResult) -> Step:
     """Of a lineage: a training with all it began with."""
     recipe, start = spec.recipe.model_dump(mode="json"), spec.start.model_dump(mode="json") if spec.start else None

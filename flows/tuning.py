@@ -347,13 +347,13 @@ def swept(first: Recipe, climbed: Climbed) -> FinalTraining:
 
 
 def _tries_of_sweep(study: Study, plan: Plan, search: Search) -> int:
-    """How many more may begin. Settled by samples, but a first one has to come to its end."""
-    count, is_first = study.settings.search.tries_at_once, all(one.state != "complete" for one in search.tries)
+    """How many more may begin: settled by samples and a number of tries, but a first one has to come to its end."""
+    is_first, least = not search.tries, cost(search.rungs[:1])
+    # What failed counts as one that came to its first rung, so that a space in which all fail ends as well.
+    left = plan.sweep_samples - sum(max(one.samples, least) for one in search.tries)
+    count = max(int(is_first), min(study.settings.search.tries_at_once, whole_tries(search.rungs, left)))
     if plan.tries is not None:
         count = min(count, plan.tries - len(search.tries))
-    else:
-        left = plan.sweep_samples - sum(one.samples for one in search.tries)
-        count = max(int(is_first), min(count, whole_tries(search.rungs, left)))
     return count if is_first else within_clock(study, plan, search, count, plan.try_samples)
 
 

@@ -58,5 +58,9 @@ class EditError(InternalError):
     """An edit that broke its own promise."""
 
 
+class CertificateError(EditError):
+    """An edit whose network does not do on images what was promised of it."""
+
+
 class WorkerError(InternalError):
     """A worker process that died or answered nonsense."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from modules.architecture.module import Network
 from modules.edits.edit import EditKind
-from modules.errors import EditError
+from modules.errors import CertificateError, EditError
 from modules.records import Certificate
 
 REVISION = 1
@@ -16,14 +16,14 @@ TOLERANCE = 1e-4  # of max |difference| relative to the standard deviation of th
 
 
 def certify(kind: EditKind, before: Network, after: Network, images: Tensor) -> Certificate:
-    """Compare two networks on images (N, C, H, W); EditError where a promise does not hold."""
+    """Compare two networks on images (N, C, H, W); CertificateError where a promise does not hold."""
     check_cost(after)
     change = logit_change(before, after, images)
     if not math.isfinite(change):
-        raise EditError(f"after an edit the logits are no longer finite numbers: they changed by {change}")
+        raise CertificateError(f"after an edit the logits are no longer finite numbers: they changed by {change}")
     tolerance = TOLERANCE if kind == "exact" else None
     if tolerance is not None and change > tolerance:
-        raise EditError(
+        raise CertificateError(
             f"an exact edit changed the logits by {change:.2g} of their standard deviation; "
             f"at most {tolerance:g} is allowed"
         )

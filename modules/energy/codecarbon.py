@@ -7,8 +7,9 @@ from typing import Any
 from modules.energy.meter import Energy, Meter
 from modules.energy.processor_time import is_known, tree_seconds
 from modules.errors import ConfigError, InternalError
+from modules.extras import install_command
 
-INSTALL = "python -m pip install 'espalier[energy]'"
+INSTALL = install_command("energy")
 
 _SECONDS_BETWEEN_READINGS = 15
 _WH_IN_KWH = 1000.0

@@ -11,10 +11,11 @@ from torch import Tensor
 from modules.architecture.module import Network
 from modules.errors import ConfigError
 from modules.evaluation.observing import as_batch
+from modules.extras import install_command
 
 Maps = NDArray[np.float32]  # N x height x width; above zero speaks for the class, below against it
 
-INSTALL = "python -m pip install 'espalier[explain]'"
+INSTALL = install_command("explain")
 
 
 class NoMapError(Exception):

@@ -46,7 +46,10 @@ def settled(record: GenerationRecord, title: str, winner: Climbed) -> Generation
     last = winner.trunk[-1][1].key
     trunk = tuple(result.key for _, result in winner.trunk)
     rows = tuple(
-        row.updated(trials=(*trunk, *row.trials)) if winner.result.key in row.trials else row for row in record.rows
+        row.updated(trials=(*(key for key in trunk if key not in row.trials), *row.trials))
+        if winner.result.key in row.trials
+        else row
+        for row in record.rows
     )
     return record.updated(contest=title, winner_trial=last, rows=rows)
 

@@ -5,7 +5,7 @@ trained with a second, and only then is anything decided. *Confirm* is opened fo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modules.recipe import Recipe
@@ -31,6 +31,7 @@ class Trained:
     recipe: Recipe
     trials: tuple[TrialResult, ...]
     evidence: Evidence
+    spent: tuple[TrialResult, ...] = ()  # on it besides its trials
 
     @property
     def first(self) -> TrialResult:
@@ -49,6 +50,11 @@ class Child:
     refused: str | None = None
     seconds: float = 0.0  # of a training that was given up
     spent: tuple[TrialResult, ...] = ()  # on it besides the trials that are judged
+
+    def given_up(self, reason: str) -> "Child":
+        """Trained, but no longer to be judged; what was trained is still accounted for."""
+        trials = self.trained.trials if self.trained else ()
+        return replace(self, trained=None, refused=reason, spent=(*self.spent, *trials))
 
 
 @dataclass(frozen=True)
@@ -230,6 +236,7 @@ def energy_of(trials: Sequence[TrialResult]) -> float | None:
 
 
 def _control_row(number: int, control: Trained) -> LedgerRow:
+    every = (*control.spent, *control.trials)
     return LedgerRow(
         generation=number,
         edit="control",
@@ -248,8 +255,8 @@ def _control_row(number: int, control: Trained) -> LedgerRow:
         verdict="the reference",
         params=control.recipe.architecture.params,
         flops=control.recipe.architecture.flops,
-        seconds=sum(trial.seconds for trial in control.trials),
-        energy_wh=energy_of(control.trials),
+        seconds=sum(trial.seconds for trial in every),
+        energy_wh=energy_of(every),
     )
 
 
@@ -283,7 +290,7 @@ def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -
         params=recipe.architecture.params,
         flops=recipe.architecture.flops,
         seconds=sum(trial.seconds for trial in every) + child.seconds,
-        energy_wh=energy_of(every),
+        energy_wh=energy_of(every) if every or not child.seconds else None,
         proposed=child.proposal.edit,
         parent_architecture=parent.architecture.content_digest,
     )

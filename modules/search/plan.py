@@ -226,8 +226,8 @@ def _sweep(wishes: Wishes, num_train: int, calibration: Calibration | None, seco
         sweep = int(seconds * calibration.samples_per_second)
         each = each if wishes.max_epochs else max(slice_samples, sweep // _TRIES_A_BUDGET)
         sweep = int(sweep * _pace(each / HALVING ** (SWEEP_RUNGS - 1), calibration))
-    elif wishes.samples_left is not None:
-        sweep = wishes.samples_left
+    if wishes.samples_left is not None:
+        sweep = min(sweep or wishes.samples_left, wishes.samples_left)
     plan = Plan(
         baseline_samples=0,
         generations=0,
@@ -362,10 +362,13 @@ def _too_short(plan: Plan, wishes: Wishes, calibration: Calibration, seconds: fl
     rate = calibration.samples_per_second
     final = wishes.final_samples or plan.slice_samples
     asked = "a final training" if wishes.final_samples is None else f"search.final_samples={wishes.final_samples}"
-    missing = ((plan.baseline_samples + final) / rate - seconds) / _SAFETY
+    before = plan.race_samples + plan.thaw_samples + plan.tuning_before_samples + plan.tuning_after_samples
+    pace = _pace(plan.slice_samples / _LEGS, calibration)
+    missing = ((plan.baseline_samples + final + before / pace) / rate - seconds) / _SAFETY
     budget, least = _least(wishes, calibration, missing)
+    baseline = "a baseline, what is tried of the recipe" if before else "a baseline"
     return ConfigError(
-        f"{budget} is too little: this machine trains {rate:.0f} samples a second, so that a baseline and {asked} need "
+        f"{budget} is too little: this machine trains {rate:.0f} samples a second, so that {baseline} and {asked} need "
         f"at least {least}"
     )
 

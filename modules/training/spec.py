@@ -47,6 +47,16 @@ class TrialSpec(Record):
     start: Start | None = None
     most_at_once: int | None = None  # images in memory at once; larger batches are made of several pieces
 
+    def in_pieces_of(self, key: str) -> "TrialSpec":
+        """This trial with as many images at once as the one with that key had; itself where none has the key."""
+        at_once, spec = self.recipe.batch_size, self
+        while spec.key != key:
+            at_once //= 2
+            if at_once < 1:
+                return self
+            spec = self.updated(most_at_once=at_once)
+        return spec
+
     @property
     def key(self) -> str:
         """The digest of all that determines the result, the revisions of the code it passes through included."""

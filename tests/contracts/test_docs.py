@@ -120,7 +120,7 @@ def keys_below(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
     for name, value in node.items():
         if isinstance(value, dict) and name != "_schema_":
             yield from keys_below(value, f"{prefix}{name}.")
-        elif name not in ("_target_", "_schema_", "defaults", "kind", "name"):
+        elif f"{prefix}{name}" == "data.name" or name not in ("_target_", "_schema_", "defaults", "kind", "name"):
             yield f"{prefix}{name}"
 
 

@@ -1,5 +1,6 @@
 """The meter against a stand-in for the library, and the sentence where there is none."""
 
+import re
 import sys
 import types
 from typing import NamedTuple
@@ -8,6 +9,7 @@ import pytest
 
 from modules.energy.meter import MeterChoice, metered
 from modules.errors import ConfigError, InternalError
+from modules.extras import install_command
 
 CHOICE = MeterChoice(kind="codecarbon")
 
@@ -66,7 +68,7 @@ def test_a_tracker_that_says_nothing_is_not_believed(library):
 def test_where_it_is_missing_the_command_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "codecarbon", None)
     with (
-        pytest.raises(ConfigError, match=r"not installed here: python -m pip install 'espalier\[energy\]'"),
+        pytest.raises(ConfigError, match=re.escape(f"not installed here: {install_command('energy')};")),
         metered(CHOICE),
     ):
         pass

@@ -16,6 +16,7 @@ from modules.explanation.methods.grad_cam import GradCam, last_places
 from modules.explanation.methods.integrated_gradients import IntegratedGradients
 from modules.explanation.methods.occlusion import Occlusion
 from modules.explanation.sanity import randomised
+from modules.extras import install_command
 from modules.parts import build
 
 METHODS = {name: build(part) for name, part in resolve([]).explanation.methods}
@@ -102,6 +103,5 @@ def test_without_captum_every_method_names_the_command_that_installs_it(monkeypa
     for answer in ask_all(found.network, METHODS, found.question).values():
         assert answer.maps is None
         assert answer.figures.verdict == (
-            "not shown: explanations need Captum, which is not installed here: "
-            "python -m pip install 'espalier[explain]'"
+            "not shown: explanations need Captum, which is not installed here: " + install_command("explain")
         )
