@@ -102,7 +102,7 @@ def test_a_machine_of_another_kind_trains_nothing(monkeypatch):
 
 def test_a_library_that_is_not_there_is_said_with_how_to_get_it(monkeypatch):
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"runner=dask needs prefect-dask.*pip install 'espalier\[dask\]'"):
+    with pytest.raises(ConfigError, match=r"runner=dask needs prefect-dask.*pip install -e .*\[dask\]'"):
         check_installed("dask")
 
 

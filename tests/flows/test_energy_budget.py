@@ -10,6 +10,8 @@ from flows.energy_account import EnergyAccount
 from flows.study import StudyFolder
 from modules.energy.grids import find_grid
 from modules.energy.meter import Energy, Estimate
+from modules.errors import TrainingError
+from modules.search.laboratory import Inherited, Refused
 from modules.search.plan import Calibration, Plan
 
 PLAN = Plan(
@@ -43,6 +45,29 @@ def test_a_child_is_left_out_and_says_why(monkeypatch: pytest.MonkeyPatch) -> No
     child = generations.train_child(Account(1.0), PLAN, None, proposal, inherited, 2)  # type: ignore[arg-type]
     assert child.refused == "budget.wh=1 is used up"
     assert child.trained is None
+
+
+def _explodes(*arguments: Any) -> Any:
+    raise TrainingError("its loss exploded")
+
+
+@pytest.mark.parametrize("what", ["refused", "failed"])
+def test_an_edit_that_only_one_seed_bears_is_given_up(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = Refused("it does not fit") if what == "refused" else Inherited(None, None, "", None)  # type: ignore[arg-type]
+    monkeypatch.setattr(generations, "apply_edit", lambda *arguments: again)
+    monkeypatch.setattr(generations, "_train_edited", _explodes)
+    trained = SimpleNamespace(recipe=None, trials=("first",))
+    proposal = SimpleNamespace(name="widen_layer", edit=None, reason="")
+    failures: list[int] = []
+    study = SimpleNamespace(seed=lambda replicate: replicate, count_failure=lambda: failures.append(1))
+    trunk = SimpleNamespace(trained=SimpleNamespace(recipe=None, first=None))
+    child = generations.Child(proposal, "widen conv1", trained)  # type: ignore[arg-type]
+    child = generations.train_again(study, PLAN, trunk, child, 2)  # type: ignore[arg-type]
+    assert child.trained is None
+    assert child.spent == ("first",)
+    reason = "it does not fit" if what == "refused" else "its loss exploded"
+    assert child.refused == f"with a second seed: {reason}"
+    assert len(failures) == (what == "failed")
 
 
 def test_it_is_decided_once() -> None:

@@ -2,13 +2,14 @@
 
 import math
 import threading
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from flows.side_by_side import side_by_side
-from flows.tuning import Search, whole_tries, within_clock
+from flows.tuning import Search, _tries_of_sweep, whole_tries, within_clock
 from modules.errors import TrainingError
 from modules.search.climbing import Climbed
 from modules.search.plan import Calibration, Plan
@@ -143,3 +144,38 @@ def test_a_clock_lets_as_many_begin_as_it_has_time_for_and_is_asked_once():
     search.tries = [None]
     assert within_clock(study, plan, search, 4, each) == 0  # type: ignore[arg-type]
     assert within_clock(study, plan.updated(calibration=None), search, 4, each) == 4  # type: ignore[arg-type]
+
+
+def swept(plan: Plan, failing: bool = False) -> tuple[int, int]:
+    """How many tries a sweep makes under a plan, and their samples."""
+    study = FakeStudy(SIDE_BY_SIDE["in turn"])
+    if failing:
+        study.trial = _failing  # type: ignore[method-assign]
+    search = Search(study, "sweep", SPACE, None, RUNGS)  # type: ignore[arg-type]
+    tuning = search.run(partial(_tries_of_sweep, study, plan))  # type: ignore[arg-type]
+    return len(tuning.tries), sum(one.samples for one in tuning.tries)
+
+
+def _failing(*place: Any, **shown: Any) -> Any:
+    raise TrainingError("its loss exploded")
+
+
+NONE = dict.fromkeys(
+    ("baseline_samples", "generations", "edits_per_generation", "slice_samples", "continued_samples"), 0
+)
+SWEEP = Plan(**NONE, scratch_samples=0, evaluate_every=1, try_samples=900)
+
+
+def test_a_sweep_keeps_to_its_samples_and_to_its_number_of_tries():
+    whole = cost(RUNGS)
+    assert swept(SWEEP.updated(tries=4, sweep_samples=4 * whole))[0] == 4
+    tries, samples = swept(SWEEP.updated(tries=40, sweep_samples=5 * whole))
+    assert tries < 40
+    assert samples <= 5 * whole
+    assert swept(SWEEP.updated(sweep_samples=1))[0] == 1  # a first one has to come to its end
+
+
+def test_a_sweep_whose_every_try_fails_ends():
+    tries, samples = swept(SWEEP.updated(sweep_samples=3 * cost(RUNGS)), failing=True)
+    assert samples == 0
+    assert 3 <= tries <= 3 * cost(RUNGS) // cost(RUNGS[:1])

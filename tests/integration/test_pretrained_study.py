@@ -1,6 +1,7 @@
 """A study that starts from the weights of a file: made up, so that only the way is looked at, not where it leads."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -67,8 +68,13 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
 
 def test_from_a_file_of_weights_to_a_bundle(runner: Runner, photos: Path, weights: Path) -> None:
     command = ("run", *SHORT, "study=photos", "data=folder", f"data.root={photos}", f"pretrained={weights}")
+    before = runner.run("plan", *command[1:])
+    assert (before.returncode, before.stderr) == (0, "")
+    (plan,) = re.findall(r"plan: .*", before.stdout)
+    assert "more of the network" in plan
     done = runner.run(*command)
     assert (done.returncode, done.stderr) == (0, "")
+    assert plan in done.stdout  # what was planned is what is done
     for said in ("from pretrained weights", "a head on features of 32 pixels", "more images", "train everything"):
         assert said in done.stdout
     summary = runner.summary("photos")

@@ -1,5 +1,7 @@
 """Generations on made-up evidence: who gets a second seed, who is kept, what the ledger says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -307,3 +309,27 @@ def test_what_a_limit_demands_is_kept_though_it_is_worse():
     assert (row.kept, row.confirmed) == (True, False)
     assert row.verdict.startswith("kept: a limit demands it, though")
     assert judge_generation([worst], CONTROL, TRUNK, MARGIN, demanded=[0]).kept is None  # one seed is not enough
+
+
+def test_what_was_trained_and_given_up_is_still_accounted_for():
+    before = child("wide", 12, 0.8, 0.81)
+    lost = before.given_up("with a second seed: its loss exploded")
+    assert lost.trained is None
+    assert lost.spent == before.trained.trials
+    record = record_generation(1, [lost], CONTROL, judge_generation([lost], CONTROL, TRUNK, MARGIN), None, MARGIN)
+    row = record.rows[1]
+    assert (row.kept, row.seconds, row.trials) == (False, 14.0, ("wide-0", "wide-1"))
+    assert row.verdict == "given up: with a second seed: its loss exploded"
+
+
+def test_a_control_costs_all_that_was_trained_for_it():
+    trunk_leg = trial("leg", CONTROL.recipe, 0)
+    control = replace(CONTROL, spent=(trunk_leg,))
+    row = record_generation(1, [], control, judge_generation([], control, TRUNK, MARGIN), None, MARGIN).rows[0]
+    assert (row.seconds, row.trials) == (21.0, ("control-0", "control-1"))
+
+
+def test_what_was_given_up_after_half_a_slice_has_no_energy_that_is_known():
+    halved = Child(proposal("half"), "half a slice", refused="others promised more", seconds=3.0)
+    row = record_generation(1, [halved], CONTROL, judge_generation([halved], CONTROL, TRUNK, MARGIN), None, MARGIN)
+    assert (row.rows[1].seconds, row.rows[1].energy_wh) == (3.0, None)

@@ -52,6 +52,8 @@ def wishes(draw, **given_ones) -> Wishes:
         generations=draw(st.none() | st.integers(0, 20)),
         edits_per_generation=draw(st.integers(1, 6)),
         from_scratch=draw(st.booleans()),
+        races=draw(st.sampled_from((0, 0, 1, 11))),
+        space_share=draw(st.sampled_from((0.0, 0.0, 0.3))),
         **given_ones,
     )
 

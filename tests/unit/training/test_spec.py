@@ -155,3 +155,11 @@ def test_the_revision_of_a_part_that_is_not_used_changes_nothing(data, monkeypat
 def test_a_key_is_computed_without_torch():
     code = "import modules.training.spec, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_trial_is_found_in_the_pieces_that_its_key_speaks_of(data):
+    spec = tiny_spec(data).updated(recipe=tiny_recipe().updated(batch_size=32))
+    assert spec.in_pieces_of(spec.key) == spec
+    pieces = spec.updated(most_at_once=8)
+    assert spec.in_pieces_of(pieces.key) == pieces
+    assert spec.in_pieces_of("of another machine") == spec
