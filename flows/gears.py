@@ -77,10 +77,10 @@ def _judge_on_steer(study: Study, plan: Plan, trunk: Trunk, planted: Planted, nu
     candidates = _candidates(study, trunk, planted, gear_rates(study)[:1], "judged on steer")
     children = [_trained_child(study, head, each.child, piece, number) for each in candidates]
     margin = study.settings.objective.margin
-    chosen = favourite(children, trunk.trained, trunk, margin)
+    chosen = favourite(children, trunk.trained, trunk, margin, side_by_side=False)
     if chosen is not None:
         children[chosen] = _again(study, head, children[chosen], piece, number)
-    judged = judge_generation(children, trunk.trained, trunk, margin)
+    judged = judge_generation(children, trunk.trained, trunk, margin, side_by_side=False)
     kept = None if judged.kept is None else children[judged.kept].trained
     return record_gears(study, trunk, trunk.trained, children, judged, kept, piece, number)
 
@@ -150,7 +150,7 @@ def _judge_by_folds(study: Study, plan: Plan, trunk: Trunk, planted: Planted, nu
     reporting.keep_gears(study, Gears(folds=len(folds), asked=asked, tried=tried))
     study.progress.say(f"  the head: {_said(control)}")
     children = [_compare(study, plan, compared, one, number) for one in candidates]
-    judged = judge_generation(children, control, trunk, study.settings.objective.margin)
+    judged = judge_generation(children, control, trunk, study.settings.objective.margin, side_by_side=False)
     children, judged, kept = _train_kept(study, plan, trunk, children, judged, number)
     return record_gears(study, trunk, control, children, judged, kept, _slice_of_all(study, plan, trunk), number)
 

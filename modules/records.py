@@ -210,6 +210,7 @@ class GenerationRecord(Record):
     smallest_effect: float | None  # of mean cross-entropy, seen with power 0.8; None where nothing was tried
     contest: str | None = None  # of what, where it changed the recipe and not the network
     noise: float  # standard deviation between seeds of a trial's mean cross-entropy on steer
+    paired_noise: float | None = None  # of its difference to the control's with the same seed, where there is one
 
 
 class Step(Record):

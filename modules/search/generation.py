@@ -11,13 +11,15 @@ from typing import Any
 from modules.recipe import Recipe
 from modules.records import Certificate, GenerationRecord, LedgerRow, Part, Step, TrialResult
 from modules.search.judging import (
+    PRIOR_PAIRED,
     Candidate,
     Evidence,
-    Noise,
+    Noises,
     Verdict,
+    compared,
     confirms,
-    effect_of,
     judge,
+    pair_differences,
     pooled_noise,
     smallest_effect,
 )
@@ -65,6 +67,7 @@ class Trunk:
     position: int  # in the stream of images, at which the next slice starts
     best: Evidence | None = None  # the lowest loss on *steer* of any control or winner
     replicated: tuple[tuple[float, ...], ...] = ()  # mean losses of recipes that were trained with several seeds
+    paired: tuple[tuple[float, ...], ...] = ()  # what such recipes had more than their controls with the same seeds
     generations: tuple[GenerationRecord, ...] = ()
     lineage: tuple[Step, ...] = ()  # the way here from the first recipe
 
@@ -105,21 +108,27 @@ def survivors(begun: Sequence[tuple[Recipe, float]], parent_loss: float, parent:
 
 
 def favourite(
-    children: Sequence[Child], control: Trained, trunk: Trunk, margin: float, demanded: Sequence[int] = ()
+    children: Sequence[Child],
+    control: Trained,
+    trunk: Trunk,
+    margin: float,
+    demanded: Sequence[int] = (),
+    side_by_side: bool = True,
 ) -> int | None:
     """The child that deserves a second seed: the most expected gain (and saving) for its cost, if any is expected.
 
-    Where limits demand one of some children, the best of these.
+    Where limits demand one of some children, the best of these. Not `side_by_side`: the control was trained before, and
+    not with the seeds of the children.
     """
     if demanded:
         return min(demanded, key=lambda index: _loss(children[index]))
-    noise = noise_of(control, trunk)
+    noises = noises_of(control, trunk, (), side_by_side)
     best, chosen = 0.0, None
     for index, child in enumerate(children):
         if child.trained is None:
             continue
         candidate = candidate_of(child.trained, control.recipe)
-        effect = effect_of(candidate.evidence, control.evidence, noise)
+        effect = compared(candidate.evidence, control.evidence, noises)
         allowed = margin * control.evidence.loss if candidate.shrinks else 0.0
         promise = (effect.shrunk_gain(control.evidence.loss) + allowed) / candidate.cost_ratio
         if promise > best:
@@ -127,10 +136,17 @@ def favourite(
     return chosen
 
 
-def noise_of(control: Trained, trunk: Trunk) -> Noise:
-    """The noise of training, pooled over the study so far and this generation's control."""
-    own = tuple(float(loss) for loss in control.evidence.losses.mean(axis=1))
-    return pooled_noise([*trunk.replicated, own], control.evidence.loss)
+def noises_of(control: Trained, trunk: Trunk, children: Sequence[Child] = (), side_by_side: bool = True) -> Noises:
+    """The noise of training, pooled over the study so far and what this generation trained with several seeds."""
+    own, scale = tuple(map(float, control.evidence.losses.mean(axis=1))), control.evidence.loss
+    seeds = pooled_noise([*trunk.replicated, own], scale)
+    pairs = pooled_noise([*trunk.paired, *_pairs(children, control)], scale, PRIOR_PAIRED)
+    return Noises(seeds, pairs if side_by_side else None)
+
+
+def _pairs(children: Sequence[Child], control: Trained) -> list[tuple[float, ...]]:
+    trained = [child.trained.evidence for child in children if child.trained is not None]
+    return [pair_differences(evidence, control.evidence) for evidence in trained if evidence.seeds > 1]
 
 
 def best_evidence(control: Trained, trunk: Trunk) -> Evidence:
@@ -146,21 +162,27 @@ class Judged:
 
     verdicts: tuple[Verdict | None, ...]
     kept: int | None
-    noise: Noise
+    noises: Noises
     smallest_effect: float | None
 
 
 def judge_generation(
-    children: Sequence[Child], control: Trained, trunk: Trunk, margin: float, demanded: Sequence[int] = ()
+    children: Sequence[Child],
+    control: Trained,
+    trunk: Trunk,
+    margin: float,
+    demanded: Sequence[int] = (),
+    side_by_side: bool = True,
 ) -> Judged:
     """Judge what was trained and choose what is kept: of those that pass with two seeds, the one of most utility.
 
-    Where limits demand one of some children, the best of these that has two seeds, also if it does not pass.
+    Where limits demand one of some children, the best of these that has two seeds, also if it does not pass. For
+    `side_by_side` see `favourite`.
     """
-    noise = noise_of(control, trunk)
+    noises = noises_of(control, trunk, children, side_by_side)
     trained = [child.trained for child in children if child.trained is not None]
     candidates = [candidate_of(each, control.recipe) for each in trained]
-    found = judge(candidates, control.evidence, best_evidence(control, trunk), noise, margin)
+    found = judge(candidates, control.evidence, best_evidence(control, trunk), noises, margin)
     remaining = iter(found)
     verdicts = tuple(next(remaining) if child.trained is not None else None for child in children)
     passing = [
@@ -172,8 +194,8 @@ def judge_generation(
     trained_twice = [index for index in demanded if len(_trials(children[index])) > 1]
     if trained_twice:
         kept = min(trained_twice, key=lambda index: _loss(children[index]))
-    seen = smallest_effect(control.evidence, candidates[0].evidence, noise, len(candidates)) if candidates else None
-    return Judged(verdicts, kept, noise, seen)
+    seen = smallest_effect(control.evidence, candidates[0].evidence, noises, len(candidates)) if candidates else None
+    return Judged(verdicts, kept, noises, seen)
 
 
 def _loss(child: Child) -> float:
@@ -207,7 +229,7 @@ def record_generation(
         row = _row(number, child, control, judged.verdicts[index])
         if index == judged.kept and child.trained is not None and confirmation is not None:
             candidate = candidate_of(child.trained, control.recipe)._replace(evidence=confirmation.child)
-            interval, confirmed = confirms(candidate, confirmation.control, judged.noise, margin, len(children))
+            interval, confirmed = confirms(candidate, confirmation.control, judged.noises, margin, len(children))
             found = "confirmed" if confirmed else "not confirmed: the interval on confirm does not bear the claim"
             verdict = judged.verdicts[index]
             assert verdict is not None, "what is kept was trained"
@@ -225,7 +247,8 @@ def record_generation(
         winner_trial=winner.first.key,
         rows=tuple(rows),
         smallest_effect=judged.smallest_effect,
-        noise=judged.noise.variance**0.5,
+        noise=judged.noises.seeds.variance**0.5,
+        paired_noise=None if judged.noises.pairs is None else judged.noises.pairs.variance**0.5,
     )
 
 
@@ -324,6 +347,7 @@ def next_trunk(
         position=trunk.position + winner.first.samples,
         best=winner.evidence if winner.evidence.loss < reference.loss else reference,
         replicated=tuple(replicated),
+        paired=(*trunk.paired, *_pairs(children, control)),
         generations=(*trunk.generations, record),
         lineage=(*trunk.lineage, step),
     )

@@ -4,9 +4,11 @@ The figure is the mean per-image cross-entropy of the child minus that of the co
 better. Two things make it uncertain, and the standard error carries both:
 
 - the images: the paired differences vary from image to image, so their mean over n images has variance s²/n;
-- the training: the same recipe trained with another seed has another mean. Its variance is pooled over every recipe of
-  the study that was trained with several seeds, together with a weak prior in proportion to the loss, since a
-  generation has only two or three such pairs.
+- the training: the same recipe trained with another seed has another mean. A child and its control with the same seed
+  share a good part of that, as they see the same images in the same order, so that they are compared seed by seed. The
+  variance of such a difference is pooled over all of the study that was trained with several seeds, together with a
+  weak prior in proportion to the loss, since a generation has only one or two of them. What was not trained side by
+  side is compared as independent trainings are.
 
 Degrees of freedom follow Welch and Satterthwaite; several edits of a generation are adjusted by Holm (1979).
 """
@@ -28,6 +30,9 @@ POWER = 0.8
 # freedom that prior is worth; measured by benchmarks/rank_correlation.py.
 PRIOR_NOISE = 0.025
 PRIOR_FREEDOM = 4.0
+
+# That of the difference between an edit and its control with the same seed; measured by benchmarks/paired_seeds.py.
+PRIOR_PAIRED = 0.015
 
 # The standard deviation, in proportion to the control's loss, of what edits really do; the shrinkage towards zero.
 PRIOR_EFFECT = 0.03
@@ -62,9 +67,16 @@ class Noise(NamedTuple):
     freedom: float
 
 
-def pooled_noise(replicated: Sequence[Sequence[float]], scale: float) -> Noise:
-    """Pool the mean losses of recipes that were trained with several seeds with the prior `PRIOR_NOISE * scale`."""
-    sum_of_squares = PRIOR_FREEDOM * (PRIOR_NOISE * scale) ** 2
+class Noises(NamedTuple):
+    """Of trainings, and of differences between two with the same seed; None where nothing is trained side by side."""
+
+    seeds: Noise
+    pairs: Noise | None
+
+
+def pooled_noise(replicated: Sequence[Sequence[float]], scale: float, prior: float = PRIOR_NOISE) -> Noise:
+    """Pool what varies between seeds alone (mean losses, or differences of such) with the prior `prior * scale`."""
+    sum_of_squares = PRIOR_FREEDOM * (prior * scale) ** 2
     freedom = PRIOR_FREEDOM
     for losses in replicated:
         sum_of_squares += float(np.square(np.asarray(losses) - np.mean(losses)).sum())
@@ -104,14 +116,41 @@ class Effect(NamedTuple):
 
 
 def effect_of(child: Evidence, control: Evidence, noise: Noise) -> Effect:
-    """What the child did, compared with its control on the same images."""
+    """What the child did, compared with a control that was trained independently, on the same images."""
     differences = child.losses.mean(axis=0) - control.losses.mean(axis=0)
+    return _effect(differences, noise.variance * (1 / child.seeds + 1 / control.seeds), noise.freedom)
+
+
+def paired_effect_of(child: Evidence, control: Evidence, noise: Noise) -> Effect:
+    """What the child did, compared with its control on the same images, seed by seed as far as both were trained.
+
+    `noise` is that of the difference with a seed.
+    """
+    pairs = min(child.seeds, control.seeds)
+    differences = (child.losses[:pairs] - control.losses[:pairs]).mean(axis=0)
+    return _effect(differences, noise.variance / pairs, noise.freedom)
+
+
+def pair_differences(child: Evidence, control: Evidence) -> tuple[float, ...]:
+    """Of the mean losses with each seed that both were trained with."""
+    pairs = min(child.seeds, control.seeds)
+    return tuple((child.losses[:pairs] - control.losses[:pairs]).mean(axis=1).tolist())
+
+
+def compared(child: Evidence, control: Evidence, noises: Noises) -> Effect:
+    """What the child did, seed by seed where the two were trained side by side."""
+    if noises.pairs is None:
+        return effect_of(child, control, noises.seeds)
+    return paired_effect_of(child, control, noises.pairs)
+
+
+def _effect(differences: NDArray[np.float64], training: float, freedom: float) -> Effect:
+    """Of per-image differences whose mean has the variance `training` on top of that of the images."""
     images = float(differences.var(ddof=1)) / len(differences)
-    training = noise.variance * (1 / child.seeds + 1 / control.seeds)
     variance = images + training
     if variance == 0.0:
-        return Effect(float(differences.mean()), 0.0, noise.freedom)
-    freedom = variance**2 / (training**2 / noise.freedom + images**2 / (len(differences) - 1))
+        return Effect(float(differences.mean()), 0.0, freedom)
+    freedom = variance**2 / (training**2 / freedom + images**2 / (len(differences) - 1))
     return Effect(float(differences.mean()), math.sqrt(variance), freedom)
 
 
@@ -134,9 +173,9 @@ def mcnemar_worse(child_wrong: NDArray[np.bool_], control_wrong: NDArray[np.bool
     return float(special.bdtrc(only_child - 1, only_child + only_control, 0.5))
 
 
-def smallest_effect(control: Evidence, child: Evidence, noise: Noise, num_edits: int, child_seeds: int = 2) -> float:
+def smallest_effect(control: Evidence, child: Evidence, noises: Noises, num_edits: int, child_seeds: int = 2) -> float:
     """The gain that a generation of `num_edits` would have seen with power `POWER`, from its own noise."""
-    effect = effect_of(Evidence(child.losses[:1].repeat(child_seeds, 0), child.wrong[:1]), control, noise)
+    effect = compared(Evidence(child.losses[:1].repeat(child_seeds, 0), child.wrong[:1]), control, noises)
     quantiles = special.stdtrit(effect.freedom, [1 - ALPHA / num_edits, POWER])
     return float(quantiles.sum()) * effect.standard_error
 
@@ -164,7 +203,7 @@ class Candidate(NamedTuple):
 
 
 def judge(
-    candidates: Sequence[Candidate], control: Evidence, best: Evidence, noise: Noise, margin: float
+    candidates: Sequence[Candidate], control: Evidence, best: Evidence, noises: Noises, margin: float
 ) -> list[Verdict]:
     """Judge the edits of a generation on *steer*.
 
@@ -174,7 +213,8 @@ def judge(
     comparisons = []
     for candidate in candidates:
         reference, allowed = (best, margin * best.loss) if candidate.shrinks else (control, 0.0)
-        effect = effect_of(candidate.evidence, reference, noise)
+        beside = noises if reference is control else noises._replace(pairs=None)
+        effect = compared(candidate.evidence, reference, beside)
         comparisons.append((effect, effect.p_below(allowed), allowed))
     adjusted = holm([p_value for _, p_value, _ in comparisons])
     return [
@@ -206,9 +246,9 @@ def _verdict(candidate: Candidate, control: Evidence, effect: Effect, allowed: f
 
 
 def confirms(
-    candidate: Candidate, control: Evidence, noise: Noise, margin: float, num_edits: int
+    candidate: Candidate, control: Evidence, noises: Noises, margin: float, num_edits: int
 ) -> tuple[Interval, bool]:
     """The effect on *confirm* and whether it bears the claim, adjusted for the number of edits of the generation."""
-    effect = effect_of(candidate.evidence, control, noise)
+    effect = compared(candidate.evidence, control, noises)
     allowed = margin * control.loss if candidate.shrinks else 0.0
     return effect.interval, min(1.0, num_edits * effect.p_below(allowed)) < ALPHA

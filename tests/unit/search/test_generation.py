@@ -20,7 +20,7 @@ from modules.search.generation import (
     favourite,
     judge_generation,
     next_trunk,
-    noise_of,
+    noises_of,
     record_generation,
     survivors,
 )
@@ -143,10 +143,10 @@ def test_the_better_half_for_its_cost_survives():
 
 
 def test_noise_is_pooled_over_the_study():
-    assert noise_of(CONTROL, TRUNK).freedom == PRIOR_FREEDOM + 1
+    assert noises_of(CONTROL, TRUNK).seeds.freedom == PRIOR_FREEDOM + 1
     trunk = Trunk(trained=CONTROL, position=0, replicated=((1.0, 1.2), (0.9, 0.95, 1.0)))
-    assert noise_of(CONTROL, trunk).freedom == PRIOR_FREEDOM + 1 + 1 + 2
-    assert noise_of(CONTROL, trunk).variance > noise_of(CONTROL, TRUNK).variance
+    assert noises_of(CONTROL, trunk).seeds.freedom == PRIOR_FREEDOM + 1 + 1 + 2
+    assert noises_of(CONTROL, trunk).seeds.variance > noises_of(CONTROL, TRUNK).seeds.variance
 
 
 def test_the_best_is_the_lowest_of_all():
@@ -209,7 +209,7 @@ def test_the_ledgers_account_of_a_generation():
     assert record.number == 3
     assert (record.parent, record.winner) == (CONTROL.recipe.content_digest, recipe(12).content_digest)
     assert record.winner_trial == "kept-0"
-    assert record.noise == pytest.approx(judged.noise.variance**0.5)
+    assert record.noise == pytest.approx(judged.noises.seeds.variance**0.5)
     assert record.smallest_effect == judged.smallest_effect
     assert [row.kept for row in record.rows] == [False, True, False, False, False]
     assert (control.edit, control.verdict, control.seconds) == ("control", "the reference", 14.0)

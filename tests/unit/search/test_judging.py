@@ -11,15 +11,19 @@ from modules.search.judging import (
     PRIOR_EFFECT,
     PRIOR_FREEDOM,
     PRIOR_NOISE,
+    PRIOR_PAIRED,
     Candidate,
     Effect,
     Evidence,
     Noise,
+    Noises,
     confirms,
     effect_of,
     holm,
     judge,
     mcnemar_worse,
+    pair_differences,
+    paired_effect_of,
     pooled_noise,
     smallest_effect,
 )
@@ -208,7 +212,76 @@ def placebo_generation(random, training_noise, num_edits, replicated):
         for index, offset in enumerate(first)
     ]
     candidates = [Candidate(child, cost_ratio=1.1, shrinks=False) for child in children]
-    return judge(candidates, control, control, noise, margin=0.05)
+    return judge(candidates, control, control, Noises(noise, None), margin=0.05)
+
+
+def paired_generation(random, paired_noise, num_edits, replicated=()):
+    """The same, with what a child shares with the control of its seed."""
+    difficulty = random.normal(0, 1, IMAGES)
+
+    def trained(offsets):
+        return evidence(random, offsets, spread=0.05, difficulty=difficulty)
+
+    shared = random.normal(0, PRIOR_NOISE, 2)
+    control = trained(shared)
+    first = random.normal(0, paired_noise, num_edits)
+    best = int(np.argmin(first))
+    own = [
+        [offset, random.normal(0, paired_noise)] if index == best else [offset] for index, offset in enumerate(first)
+    ]
+    children = [trained(shared[: len(offsets)] + offsets) for offsets in own]
+    pairs = pooled_noise([*replicated, pair_differences(children[best], control)], control.loss, PRIOR_PAIRED)
+    noises = Noises(pooled_noise([control.losses.mean(axis=1)], control.loss), pairs)
+    candidates = [Candidate(child, cost_ratio=1.1, shrinks=False) for child in children]
+    return judge(candidates, control, control, noises, margin=0.05)
+
+
+@pytest.mark.parametrize("num_edits", [1, 3])
+def test_of_generations_of_placebos_compared_seed_by_seed_at_most_one_in_twenty_keeps_one(num_edits):
+    random = np.random.default_rng(num_edits)
+    found = [paired_generation(random, PRIOR_PAIRED, num_edits) for _ in range(500)]
+    assert np.mean([any(verdict.passes for verdict in verdicts) for verdicts in found]) <= 0.05
+
+
+def test_pairs_that_share_less_than_supposed_correct_the_prior_in_time():
+    random, passed = np.random.default_rng(7), []
+    for _ in range(500):
+        verdicts = paired_generation(random, 3 * PRIOR_PAIRED, 3, random.normal(0, 3 * PRIOR_PAIRED, (40, 2)))
+        passed.append(any(verdict.passes for verdict in verdicts))
+    assert np.mean(passed) <= 0.05
+
+
+def test_an_effect_seed_by_seed_by_hand():
+    child = Evidence(np.array([[1.0, 2.0, 4.0]]), np.zeros((1, 3), bool))
+    control = Evidence(np.array([[1.0, 2.0, 3.0], [9.0, 9.0, 9.0]]), np.zeros((2, 3), bool))
+    effect = paired_effect_of(child, control, Noise(0.02, 5.0))
+    images = np.var([0.0, 0.0, 1.0], ddof=1) / 3
+    assert effect.estimate == pytest.approx(1 / 3)  # the control's second seed has no counterpart
+    assert effect.standard_error == pytest.approx(math.sqrt(images + 0.02))
+    assert pair_differences(child, control) == pytest.approx((1 / 3,))
+    both = Evidence(np.repeat(child.losses, 2, axis=0), np.zeros((2, 3), bool))
+    assert paired_effect_of(both, control, Noise(0.02, 5.0)).estimate == pytest.approx((1 / 3 + 7 / 3 - 9) / 2)
+    assert pair_differences(both, control) == pytest.approx((1 / 3, 7 / 3 - 9))
+
+
+@given(st.floats(0.0, 0.1))
+def test_what_both_share_does_not_count_seed_by_seed(shared):
+    """An offset of a seed is in both losses: it moves neither the estimate nor its error."""
+    random = np.random.default_rng(0)
+    child, control = (Evidence(random.random((2, 20)), np.zeros((2, 20), bool)) for _ in range(2))
+    moved = [Evidence(each.losses + np.array([[0.0], [shared]]), each.wrong) for each in (child, control)]
+    before, after = (paired_effect_of(*each, Noise(0.01, 5.0)) for each in ((child, control), moved))
+    assert after.estimate == pytest.approx(before.estimate)
+    assert after.standard_error == pytest.approx(before.standard_error)
+
+
+def test_a_shrinking_edit_is_compared_seed_by_seed_only_with_its_own_control():
+    child, control, best = certain(1.0), certain(1.0), certain(1.0)
+    noises = Noises(NOISE, Noise(0.001**2, 1e6))
+    beside = judge([Candidate(child, 0.9, True)], control, control, noises, 0.05)[0]
+    apart = judge([Candidate(child, 0.9, True)], control, best, noises, 0.05)[0]
+    assert beside.effect.standard_error == pytest.approx(0.001)
+    assert apart.effect.standard_error == pytest.approx(0.01 * math.sqrt(2))
 
 
 @pytest.mark.parametrize("num_edits", [1, 3])
@@ -243,7 +316,7 @@ NOISE = Noise(0.01**2, 1e6)
 
 def verdict_of(child, control=None, best=None, margin=0.05, cost_ratio=1.2, shrinks=False):
     control = certain(1.0) if control is None else control
-    (verdict,) = judge([Candidate(child, cost_ratio, shrinks)], control, best or control, NOISE, margin)
+    (verdict,) = judge([Candidate(child, cost_ratio, shrinks)], control, best or control, Noises(NOISE, None), margin)
     return verdict
 
 
@@ -292,7 +365,7 @@ def test_several_edits_are_adjusted_together():
     child = Evidence(certain(0.973).losses, certain(1.0).wrong)
     alone = verdict_of(child)
     candidates = [Candidate(child, 1.2, False), *[Candidate(certain(1.0), 1.2, False)] * 3]
-    together = judge(candidates, certain(1.0), certain(1.0), NOISE, 0.05)
+    together = judge(candidates, certain(1.0), certain(1.0), Noises(NOISE, None), 0.05)
     assert together[0].p_value == pytest.approx(4 * alone.p_value)
     assert alone.passes
     assert not together[0].passes
@@ -300,18 +373,20 @@ def test_several_edits_are_adjusted_together():
 
 def test_confirming_needs_the_level_of_all_the_edits():
     child = Candidate(certain(0.973), 1.2, False)
-    interval, confirmed = confirms(child, certain(1.0), NOISE, 0.05, num_edits=1)
+    interval, confirmed = confirms(child, certain(1.0), Noises(NOISE, None), 0.05, num_edits=1)
     assert interval.estimate == pytest.approx(-0.027)
     assert confirmed
-    assert not confirms(child, certain(1.0), NOISE, 0.05, num_edits=4)[1]
-    assert confirms(Candidate(certain(1.0), 0.8, True), certain(1.0), NOISE, 0.05, num_edits=3)[1]
+    assert not confirms(child, certain(1.0), Noises(NOISE, None), 0.05, num_edits=4)[1]
+    assert confirms(Candidate(certain(1.0), 0.8, True), certain(1.0), Noises(NOISE, None), 0.05, num_edits=3)[1]
 
 
 @pytest.mark.parametrize(("num_edits", "spread"), [(1, 0.0), (3, 0.0), (3, 0.3)])
 def test_the_smallest_effect_is_seen_with_the_power_it_says(num_edits, spread):
     random = np.random.default_rng(0)
     noise = Noise(0.01**2, 40.0)
-    asked = smallest_effect(certain(1.0, seeds=2), evidence(random, [0.0], spread=spread), noise, num_edits)
+    asked = smallest_effect(
+        certain(1.0, seeds=2), evidence(random, [0.0], spread=spread), Noises(noise, None), num_edits
+    )
     seen = []
     for _ in range(1000):
         control = Evidence(certain(1.0, seeds=2).losses + random.normal(0, 0.01, (2, 1)), certain(1, seeds=2).wrong)
