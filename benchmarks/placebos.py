@@ -10,6 +10,7 @@ generation counts where one of them was kept, or passed for better than the cont
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.commands import empty_home, run_study
@@ -24,12 +25,14 @@ _PLACEBOS = ("placebo_permute", "placebo_branch")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="for `espalier run`")
-    parser.add_argument("--full", dest="studies", action="store_const", const=10, default=1, help="200 generations")
+    parser.add_argument("--full", action="store_true", help="ten seeds: 200 generations")
+    parser.add_argument("--seeds", type=int, nargs="+")
     parser.add_argument("--keep", type=Path, help="an empty folder to keep the studies in")
     arguments = parser.parse_intermixed_args()
+    seeds = arguments.seeds or list(range(10 if arguments.full else 1))
     with empty_home(arguments.keep) as home:
-        ledgers = [_ledger(seed, home / f"seed-{seed}", arguments.overrides) for seed in range(arguments.studies)]
-    print_rows([_row(ledgers)])
+        ledgers = [_ledger(seed, home / f"seed-{seed}", arguments.overrides) for seed in seeds]
+    print_rows([_row(seeds, ledgers)])
 
 
 def _ledger(seed: int, home: Path, overrides: list[str]) -> Ledger:
@@ -46,7 +49,7 @@ def _ledger(seed: int, home: Path, overrides: list[str]) -> Ledger:
     return Ledger.model_validate(json.loads((home / finished.summary["ledger"]).read_text()))
 
 
-def _row(ledgers: list[Ledger]) -> Row:
+def _row(seeds: Sequence[int], ledgers: list[Ledger]) -> Row:
     generations = [generation for ledger in ledgers for generation in ledger.generations]
     fooled = sum(any(row.kept or _called_better(row.verdict) for row in record.rows) for record in generations)
     confirmed = sum(any(row.confirmed for row in record.rows) for record in generations)
@@ -57,7 +60,7 @@ def _row(ledgers: list[Ledger]) -> Row:
         value=round(share, 4),
         shown=f"{share:.1%} ({fooled} of {len(generations)}; confirmed {confirmed})",
         met=share <= _MOST,
-        seeds=f"seeds 0 to {len(ledgers) - 1}" if len(ledgers) > 1 else "seed 0",
+        seeds=f"seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}",
     )
 
 
