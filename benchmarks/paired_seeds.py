@@ -2,6 +2,7 @@
 
     python -m benchmarks.paired_seeds --threads 1 fashion=DIR              # six seeds: some 5 minutes
     python -m benchmarks.paired_seeds --threads 1 --seeds 12 mnist=DIR fashion=DIR
+    python -m benchmarks.paired_seeds --threads 1 --cooled fashion=DIR     # slices at whose end the rate is zero
 
 With the same seed both see the same images in the same order, from weights that compute the same where the edit is
 exact. A trunk is trained for three slices; then the control and one edit of each kind are trained for a slice with
@@ -27,7 +28,7 @@ from modules.records import Part, TrialResult
 from modules.search.climbing import start_of
 from modules.search.laboratory import Inherited
 from modules.search.plan import slice_rule
-from modules.search.rungs import constant
+from modules.search.rungs import constant, cooling
 from modules.training.spec import Slice
 
 _BASELINE_SLICES = 3
@@ -58,19 +59,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     parser.add_argument("--seeds", type=int, default=6, help="how many")
+    parser.add_argument("--cooled", action="store_true", help="slices at whose end the rate is zero")
     arguments = parser.parse_intermixed_args()
     with opened_benches(arguments) as benches:
         for bench in benches:
-            _print(bench.name, _measure(bench, arguments.seeds))
+            _print(bench.name, _measure(bench, arguments.seeds, cooling() if arguments.cooled else constant()))
 
 
-def _measure(bench: Bench, num_seeds: int) -> list[Pairs]:
+def _measure(bench: Bench, num_seeds: int, schedule: Part) -> list[Pairs]:
     recipe = bench.recipe().updated(schedule=constant())
     samples = slice_rule(bench.num_train(recipe))
     recipe = _averaged_as_in_a_study(recipe, samples)
     piece = Slice(samples=_BASELINE_SLICES * samples, evaluate_every=samples)
     trunk = bench.trained("trunk", bench.laboratory.spec(recipe, piece, 0))
     slice_of_all = Slice(samples=samples, evaluate_every=samples, first_sample=trunk.samples)
+    recipe = recipe.updated(schedule=schedule)
     seeds = [1000 * number for number in range(num_seeds)]
     control = tuple(
         bench.trained("control", bench.laboratory.spec(recipe, slice_of_all, seed, start_of(trunk))).steer_loss
@@ -113,7 +116,7 @@ def _trained(
         if not isinstance(inherited, Inherited):
             return []
         description = inherited.description
-        spec = bench.laboratory.spec(inherited.recipe, piece, seed, inherited.start)
+        spec = bench.laboratory.spec(inherited.recipe.updated(schedule=recipe.schedule), piece, seed, inherited.start)
         losses.append(bench.trained(description, spec).steer_loss)
     return [(description, tuple(losses))]
 

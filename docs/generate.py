@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from flows.cli import COMMANDS
+from flows.commands import COMMANDS
 from modules.config import Settings
 from modules.config.overrides import UNCHOSEN
 from modules.parts import CONF

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.cli import COMMANDS
+from flows.commands import COMMANDS
 from modules.config import config_text
 from modules.parts import CONF
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import COMMANDS, main
+from flows.cli import main
+from flows.commands import COMMANDS
 from modules.config import resolve
 from modules.errors import DataError, InternalError
 from modules.parts import CONF
