@@ -60,9 +60,8 @@ def test_a_study_that_began_from_scratch_stays_so(weights: Any) -> None:
 def test_a_study_whose_weights_are_gone_says_so(weights: Any) -> None:
     study = FakeStudy()
     weights(True)
-    found = transfer.find_weights(study)  # type: ignore[arg-type]
-    assert found is not None
+    found: Any = transfer.find_weights(study)  # type: ignore[arg-type]
     assert found[0] is BACKBONE
     weights(False)
-    with pytest.raises(StudyError, match="began from pretrained weights, now none are at hand; .*fresh=true"):
+    with pytest.raises(StudyError, match=r"began from pretrained weights, now none are at hand; .*fresh=true"):
         transfer.find_weights(study)  # type: ignore[arg-type]
