@@ -119,7 +119,8 @@ def test_prefects_server_killed_in_mid_study_is_started_again(undisturbed, tmp_p
 def test_mlflows_server_killed_in_mid_study_is_written_again_afterwards(undisturbed, tmp_path):
     runner = Runner(tmp_path / "home")
     with mlflow_server(tmp_path / "served") as (uri, kill):
-        process = runner.start_and_wait_for_trials(2, *SERIAL[:-2], "orchestrator=inline", f"tracking.uri={uri}")
+        tracked = [each for each in SERIAL if not each.startswith("tracking.")]
+        process = runner.start_and_wait_for_trials(2, *tracked, f"tracking.uri={uri}")
         kill()
         _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
