@@ -100,8 +100,8 @@ def test_from_a_file_of_weights_to_a_bundle(runner: Runner, photos: Path, weight
 def test_a_gear_that_is_kept_is_trained_on_all_images_and_rebuilt(
     tmp_path: Path, photos: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def keep_the_last(children: Sequence[Child], *others: Any) -> Judged:
-        return replace(judge_generation(children, *others), kept=len(children) - 1)
+    def keep_the_last(children: Sequence[Child], *others: Any, **named: Any) -> Judged:
+        return replace(judge_generation(children, *others, **named), kept=len(children) - 1)
 
     monkeypatch.setattr(gears, "judge_generation", keep_the_last)
     monkeypatch.setenv("ESPALIER_HOME", str(tmp_path))
