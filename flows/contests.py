@@ -16,7 +16,7 @@ from modules.recipe import Recipe
 from modules.records import TrialResult
 from modules.search.climbing import Climbed, Ground, Leg, climb, start_of
 from modules.search.contest import Contender, change, settled, survivors, trunk_after
-from modules.search.generation import Child, Trunk, favourite, judge_generation, record_generation
+from modules.search.generation import Child, Comparison, Trunk, record_generation
 from modules.search.laboratory import Inherited
 from modules.search.plan import CONTROL_SEEDS, RACE_RUNGS, Plan
 from modules.search.prior import Lesson
@@ -218,21 +218,22 @@ def finished(contest: Contest, child: Child, climbed: Climbed) -> Contender:
 @task("judge contest of {contest.title}, generation {contest.number}")
 def settle(contest: Contest, control: list[Climbed], contenders: list[Contender]) -> Trunk:
     """Train the most promising with a second seed, judge on *steer*, open *confirm* for what is kept."""
-    study, trunk, margin = contest.study, contest.trunk, contest.study.settings.objective.margin
+    study, trunk = contest.study, contest.trunk
     trained = replace(
         trained_of(study, contest.recipe, *(each.result for each in control)),
         spent=tuple(trial for each in control for trial in each.others),
     )
     children = [contender.child for contender in contenders]
-    chosen = favourite(children, trained, trunk, margin)
+    comparison = Comparison(trained, trunk, study.settings.objective.margin)
+    chosen = comparison.favourite(children)
     if chosen is not None:
         children[chosen] = _again(contest, children[chosen])
-    judged = judge_generation(children, trained, trunk, margin)
+    judged = comparison.judge(children)
     kept = None if judged.kept is None else children[judged.kept]
     winner = control[0] if judged.kept is None else contenders[judged.kept].climbed
     assert winner is not None
     confirmation = confirmation_of(study, kept.trained if kept else None, trained)
-    record = record_generation(contest.number, children, trained, judged, confirmation, margin)
+    record = record_generation(contest.number, comparison, children, judged, confirmation)
     record = settled(record, contest.title, winner)
     recipe = winner.judged[0].recipe.updated(schedule=constant())
     after = trunk_after(trunk, kept, winner, trained_of(study, recipe, winner.trunk[-1][1]), record)

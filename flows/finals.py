@@ -11,7 +11,7 @@ from modules.recipe import Recipe
 from modules.search.climbing import start_of
 from modules.search.final import Final, Finalist, FinalTraining, choose_final
 from modules.search.front import Member, confirmed_front, spaced
-from modules.search.generation import Trunk, noises_of
+from modules.search.generation import Comparison, Trunk
 from modules.search.plan import Plan
 from modules.search.rungs import CONSTANT, cooling
 from modules.search.stopping import final_samples
@@ -94,7 +94,8 @@ def confirm_final(study: Study, trunk: Trunk, trained: dict[str, FinalTraining])
         name: Finalist(name, training, study.laboratory.observe(training.recipe, training.trial, "confirm"))
         for name, training in trained.items()
     }
-    final = choose_final(finalists, noises_of(trunk.trained, trunk).seeds)
+    noises = Comparison(trunk.trained, trunk, study.settings.objective.margin).noises()
+    final = choose_final(finalists, noises.seeds)
     if study.settings.objective.is_pareto:
         final = replace(final, front=confirmed_front(finalists.values()))
     for row in final.rows:

@@ -19,11 +19,10 @@ from modules.search.contest import change
 from modules.search.gears import Fold, split_folds
 from modules.search.generation import (
     Child,
+    Comparison,
     Judged,
     Trained,
     Trunk,
-    favourite,
-    judge_generation,
     next_trunk,
     record_generation,
 )
@@ -76,13 +75,17 @@ def _judge_on_steer(study: Study, plan: Plan, trunk: Trunk, planted: Planted, nu
     head, piece = _Head(trunk.trained.recipe, trunk.trained.first), _slice_of_all(study, plan, trunk)
     candidates = _candidates(study, trunk, planted, gear_rates(study)[:1], "judged on steer")
     children = [_trained_child(study, head, each.child, piece, number) for each in candidates]
-    margin = study.settings.objective.margin
-    chosen = favourite(children, trunk.trained, trunk, margin, side_by_side=False)
+    comparison = _comparison(study, trunk, trunk.trained)
+    chosen = comparison.favourite(children)
     if chosen is not None:
         children[chosen] = _again(study, head, children[chosen], piece, number)
-    judged = judge_generation(children, trunk.trained, trunk, margin, side_by_side=False)
+    judged = comparison.judge(children)
     kept = None if judged.kept is None else children[judged.kept].trained
-    return record_gears(study, trunk, trunk.trained, children, judged, kept, piece, number)
+    return record_gears(study, comparison, children, judged, kept, piece, number)
+
+
+def _comparison(study: Study, trunk: Trunk, head: Trained) -> Comparison:
+    return Comparison(head, trunk, study.settings.objective.margin, side_by_side=False)
 
 
 def _slice_of_all(study: Study, plan: Plan, trunk: Trunk) -> Slice:
@@ -150,9 +153,10 @@ def _judge_by_folds(study: Study, plan: Plan, trunk: Trunk, planted: Planted, nu
     reporting.keep_gears(study, Gears(folds=len(folds), asked=asked, tried=tried))
     study.progress.say(f"  the head: {_said(control)}")
     children = [_compare(study, plan, compared, one, number) for one in candidates]
-    judged = judge_generation(children, control, trunk, study.settings.objective.margin, side_by_side=False)
+    comparison = _comparison(study, trunk, control)
+    judged = comparison.judge(children)
     children, judged, kept = _train_kept(study, plan, trunk, children, judged, number)
-    return record_gears(study, trunk, control, children, judged, kept, _slice_of_all(study, plan, trunk), number)
+    return record_gears(study, comparison, children, judged, kept, _slice_of_all(study, plan, trunk), number)
 
 
 @task("head of fold {fold.number}")
@@ -253,8 +257,7 @@ def _train_kept(
 @task("judge gears, generation {number}")
 def record_gears(
     study: Study,
-    trunk: Trunk,
-    control: Trained,
+    comparison: Comparison,
     children: Sequence[Child],
     judged: Judged,
     kept: Trained | None,
@@ -262,9 +265,9 @@ def record_gears(
     number: int,
 ) -> Trunk:
     """Open *confirm* for what is `kept`, as it goes on, and write the ledger."""
-    margin = study.settings.objective.margin
+    trunk = comparison.trunk
     confirmation = confirmation_of(study, kept, trunk.trained)
-    record = record_generation(number, children, control, judged, confirmation, margin).updated(contest=_TITLE)
+    record = record_generation(number, comparison, children, judged, confirmation).updated(contest=_TITLE)
     if kept is None:
         trunk = replace(trunk, generations=(*trunk.generations, record))
     else:

@@ -19,10 +19,9 @@ from modules.search.diagnosis import Diagnosis
 from modules.search.front import Member, grown_front, next_parent, trunk_at
 from modules.search.generation import (
     Child,
+    Comparison,
     Trained,
     Trunk,
-    favourite,
-    judge_generation,
     next_trunk,
     record_generation,
     survivors,
@@ -55,13 +54,14 @@ def run_generation(
         partial(train_children, study, plan, trunk, proposals, number),
     )
     demanded = demanded_by_limits(study, plan, trunk, children)
-    chosen = favourite(children, control, trunk, study.settings.objective.margin, demanded)
+    comparison = Comparison(control, trunk, study.settings.objective.margin)
+    chosen = comparison.favourite(children, demanded)
     if chosen is not None and out_of_energy(study, plan, f"second seed of generation {number}") is None:
         children[chosen] = train_again(study, plan, trunk, children[chosen], number)
     children += others
     if study.settings.objective.is_pareto:
         front = grown_front(front, trunk, control, children, slice_of(study, plan, trunk).model_dump(mode="json"))
-    return judge_edits(study, plan, trunk, control, children, number, demanded), front
+    return judge_edits(study, plan, comparison, children, number, demanded), front
 
 
 @task("evaluate, generation {number}")
@@ -231,18 +231,17 @@ def apply_edit(
 def judge_edits(
     study: Study,
     plan: Plan,
-    trunk: Trunk,
-    control: Trained,
+    comparison: Comparison,
     children: Sequence[Child],
     number: int,
     demanded: Sequence[int] = (),
 ) -> Trunk:
     """Judge on *steer*, open *confirm* for what is kept, write the ledger."""
-    margin = study.settings.objective.margin
-    judged = judge_generation(children, control, trunk, margin, demanded)
+    control, trunk = comparison.control, comparison.trunk
+    judged = comparison.judge(children, demanded)
     kept = None if judged.kept is None else children[judged.kept].trained
     confirmed = confirmation_of(study, kept, control)
-    record = record_generation(number, children, control, judged, confirmed, margin)
+    record = record_generation(number, comparison, children, judged, confirmed)
     piece = slice_of(study, plan, trunk).model_dump(mode="json")
     trunk = next_trunk(trunk, children, control, judged, record, piece)
     reporting.write_ledger(study, trunk)

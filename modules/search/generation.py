@@ -107,48 +107,6 @@ def survivors(begun: Sequence[tuple[Recipe, float]], parent_loss: float, parent:
     return sorted(best_first[: (len(begun) + 1) // 2])
 
 
-def favourite(
-    children: Sequence[Child],
-    control: Trained,
-    trunk: Trunk,
-    margin: float,
-    demanded: Sequence[int] = (),
-    side_by_side: bool = True,
-) -> int | None:
-    """The child that deserves a second seed: the most expected gain (and saving) for its cost, if any is expected.
-
-    Where limits demand one of some children, the best of these. Not `side_by_side`: the control was trained before, and
-    not with the seeds of the children.
-    """
-    if demanded:
-        return min(demanded, key=lambda index: _loss(children[index]))
-    noises = noises_of(control, trunk, (), side_by_side)
-    best, chosen = 0.0, None
-    for index, child in enumerate(children):
-        if child.trained is None:
-            continue
-        candidate = candidate_of(child.trained, control.recipe)
-        effect = compared(candidate.evidence, control.evidence, noises)
-        allowed = margin * control.evidence.loss if candidate.shrinks else 0.0
-        promise = (effect.shrunk_gain(control.evidence.loss) + allowed) / candidate.cost_ratio
-        if promise > best:
-            best, chosen = promise, index
-    return chosen
-
-
-def noises_of(control: Trained, trunk: Trunk, children: Sequence[Child] = (), side_by_side: bool = True) -> Noises:
-    """The noise of training, pooled over the study so far and what this generation trained with several seeds."""
-    own, scale = tuple(map(float, control.evidence.losses.mean(axis=1))), control.evidence.loss
-    seeds = pooled_noise([*trunk.replicated, own], scale)
-    pairs = pooled_noise([*trunk.paired, *_pairs(children, control)], scale, PRIOR_PAIRED)
-    return Noises(seeds, pairs if side_by_side else None)
-
-
-def _pairs(children: Sequence[Child], control: Trained) -> list[tuple[float, ...]]:
-    trained = [child.trained.evidence for child in children if child.trained is not None]
-    return [pair_differences(evidence, control.evidence) for evidence in trained if evidence.seeds > 1]
-
-
 def best_evidence(control: Trained, trunk: Trunk) -> Evidence:
     """The best that the study has seen: the reference of shrinking edits."""
     if trunk.best is None or control.evidence.loss <= trunk.best.loss:
@@ -166,36 +124,73 @@ class Judged:
     smallest_effect: float | None
 
 
-def judge_generation(
-    children: Sequence[Child],
-    control: Trained,
-    trunk: Trunk,
-    margin: float,
-    demanded: Sequence[int] = (),
-    side_by_side: bool = True,
-) -> Judged:
-    """Judge what was trained and choose what is kept: of those that pass with two seeds, the one of most utility.
+@dataclass(frozen=True)
+class Comparison:
+    """What the children of a generation are held against, and by which measure."""
 
-    Where limits demand one of some children, the best of these that has two seeds, also if it does not pass. For
-    `side_by_side` see `favourite`.
-    """
-    noises = noises_of(control, trunk, children, side_by_side)
-    trained = [child.trained for child in children if child.trained is not None]
-    candidates = [candidate_of(each, control.recipe) for each in trained]
-    found = judge(candidates, control.evidence, best_evidence(control, trunk), noises, margin)
-    remaining = iter(found)
-    verdicts = tuple(next(remaining) if child.trained is not None else None for child in children)
-    passing = [
-        index
-        for index, (child, verdict) in enumerate(zip(children, verdicts, strict=True))
-        if verdict is not None and verdict.passes and child.trained is not None and len(child.trained.trials) > 1
-    ]
-    kept = max(passing, key=lambda index: verdicts[index].utility, default=None)  # type: ignore[union-attr]
-    trained_twice = [index for index in demanded if len(_trials(children[index])) > 1]
-    if trained_twice:
-        kept = min(trained_twice, key=lambda index: _loss(children[index]))
-    seen = smallest_effect(control.evidence, candidates[0].evidence, noises, len(candidates)) if candidates else None
-    return Judged(verdicts, kept, noises, seen)
+    control: Trained
+    trunk: Trunk
+    margin: float  # how much loss a saving may cost, in proportion
+    side_by_side: bool = True  # False: the control was trained before, and not with the seeds of the children
+
+    def favourite(self, children: Sequence[Child], demanded: Sequence[int] = ()) -> int | None:
+        """The child that deserves a second seed: the most expected gain (and saving) for its cost, if any is expected.
+
+        Where limits demand one of some children, the best of these.
+        """
+        if demanded:
+            return min(demanded, key=lambda index: _loss(children[index]))
+        noises, scale = self.noises(), self.control.evidence.loss
+        best, chosen = 0.0, None
+        for index, child in enumerate(children):
+            if child.trained is None:
+                continue
+            candidate = candidate_of(child.trained, self.control.recipe)
+            effect = compared(candidate.evidence, self.control.evidence, noises)
+            allowed = self.margin * scale if candidate.shrinks else 0.0
+            promise = (effect.shrunk_gain(scale) + allowed) / candidate.cost_ratio
+            if promise > best:
+                best, chosen = promise, index
+        return chosen
+
+    def judge(self, children: Sequence[Child], demanded: Sequence[int] = ()) -> Judged:
+        """Judge what was trained and choose what is kept: of those that pass with two seeds, the one of most utility.
+
+        Where limits demand one of some children, the best of these that has two seeds, also if it does not pass.
+        """
+        noises, control = self.noises(children), self.control.evidence
+        trained = [child.trained for child in children if child.trained is not None]
+        candidates = [candidate_of(each, self.control.recipe) for each in trained]
+        found = judge(candidates, control, best_evidence(self.control, self.trunk), noises, self.margin)
+        remaining = iter(found)
+        verdicts = tuple(next(remaining) if child.trained is not None else None for child in children)
+        passing = [
+            index
+            for index, (child, verdict) in enumerate(zip(children, verdicts, strict=True))
+            if verdict is not None and verdict.passes and len(_trials(child)) > 1
+        ]
+        kept = max(passing, key=lambda index: verdicts[index].utility, default=None)  # type: ignore[union-attr]
+        trained_twice = [index for index in demanded if len(_trials(children[index])) > 1]
+        if trained_twice:
+            kept = min(trained_twice, key=lambda index: _loss(children[index]))
+        seen = smallest_effect(control, candidates[0].evidence, noises, len(candidates)) if candidates else None
+        return Judged(verdicts, kept, noises, seen)
+
+    def noises(self, children: Sequence[Child] = ()) -> Noises:
+        """The noise of training, pooled over the study so far and what this generation trained with several seeds."""
+        own, scale = _mean_losses(self.control), self.control.evidence.loss
+        seeds = pooled_noise([*self.trunk.replicated, own], scale)
+        pairs = pooled_noise([*self.trunk.paired, *_pairs(children, self.control)], scale, PRIOR_PAIRED)
+        return Noises(seeds, pairs if self.side_by_side else None)
+
+
+def _mean_losses(trained: Trained) -> tuple[float, ...]:
+    return tuple(map(float, trained.evidence.losses.mean(axis=1)))
+
+
+def _pairs(children: Sequence[Child], control: Trained) -> list[tuple[float, ...]]:
+    trained = [child.trained.evidence for child in children if child.trained is not None]
+    return [pair_differences(evidence, control.evidence) for evidence in trained if evidence.seeds > 1]
 
 
 def _loss(child: Child) -> float:
@@ -217,13 +212,13 @@ class Confirmation:
 
 def record_generation(
     number: int,
+    comparison: Comparison,
     children: Sequence[Child],
-    control: Trained,
     judged: Judged,
     confirmation: Confirmation | None,
-    margin: float,
 ) -> GenerationRecord:
     """The ledger's account of a generation."""
+    control, margin = comparison.control, comparison.margin
     rows = [_control_row(number, control)]
     for index, child in enumerate(children):
         row = _row(number, child, control, judged.verdicts[index])
@@ -338,10 +333,8 @@ def next_trunk(
     assert winner is not None
     step = step_of(winner, piece, None if judged.kept is None else children[judged.kept].proposal.edit)
     reference = best_evidence(control, trunk)
-    replicated = [*trunk.replicated, tuple(map(float, control.evidence.losses.mean(axis=1)))]
-    for child in children:
-        if child.trained is not None and child.trained.evidence.seeds > 1:
-            replicated.append(tuple(map(float, child.trained.evidence.losses.mean(axis=1))))
+    twice = [child.trained for child in children if child.trained is not None and child.trained.evidence.seeds > 1]
+    replicated = [*trunk.replicated, *map(_mean_losses, (control, *twice))]
     return Trunk(
         trained=winner,
         position=trunk.position + winner.first.samples,

@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +12,13 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from flows import gears
 from flows.experiment import experiment
 from flows.progress import Progress
 from flows.replay import replay_study
 from modules.architecture.initialisation.kaiming import Kaiming
 from modules.architecture.module import initial_tensors
 from modules.pretrained.efficientnet_lite import EfficientNetLite
-from modules.search.generation import Child, Judged, judge_generation
+from modules.search.generation import Child, Comparison, Judged
 from modules.search.plan import Plan
 from modules.store import Store
 from tests.integration.conftest import Runner
@@ -100,10 +98,12 @@ def test_from_a_file_of_weights_to_a_bundle(runner: Runner, photos: Path, weight
 def test_a_gear_that_is_kept_is_trained_on_all_images_and_rebuilt(
     tmp_path: Path, photos: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def keep_the_last(children: Sequence[Child], *others: Any, **named: Any) -> Judged:
-        return replace(judge_generation(children, *others, **named), kept=len(children) - 1)
+    judge = Comparison.judge
 
-    monkeypatch.setattr(gears, "judge_generation", keep_the_last)
+    def keep_the_last(comparison: Comparison, children: Sequence[Child]) -> Judged:
+        return replace(judge(comparison, children), kept=len(children) - 1)
+
+    monkeypatch.setattr(Comparison, "judge", keep_the_last)
     monkeypatch.setenv("ESPALIER_HOME", str(tmp_path))
     short = ("study=kept", "deployment=none")
     experiment([*SHORT, *short, "data=folder", f"data.root={photos}", f"pretrained={weights}"])

@@ -12,15 +12,13 @@ from modules.records import Certificate, Part, TrialResult
 from modules.search.final import Finalist, FinalTraining, choose_final
 from modules.search.generation import (
     Child,
+    Comparison,
     Confirmation,
     Trained,
     Trunk,
     best_evidence,
     candidate_of,
-    favourite,
-    judge_generation,
     next_trunk,
-    noises_of,
     record_generation,
     survivors,
 )
@@ -107,6 +105,7 @@ def proposal(name: str) -> Proposal:
 CONTROL = trained("control", 8, 1.0, 1.001)
 REFUSED = Child(proposal("refused"), "refused", refused="it does not fit")
 TRUNK = Trunk(trained=CONTROL, position=5000)
+COMPARISON = Comparison(CONTROL, TRUNK, MARGIN)
 
 
 def test_a_candidate_knows_what_it_costs():
@@ -118,19 +117,19 @@ def test_a_candidate_knows_what_it_costs():
 
 def test_the_favourite_promises_most_for_its_cost():
     children = [child("worse", 12, 1.1), child("better", 12, 0.9), child("dear", 64, 0.9), REFUSED]
-    assert favourite(children, CONTROL, TRUNK, MARGIN) == 1
-    assert favourite(children[2:], CONTROL, TRUNK, MARGIN) == 0
+    assert COMPARISON.favourite(children) == 1
+    assert COMPARISON.favourite(children[2:]) == 0
 
 
 def test_nobody_is_the_favourite_where_nothing_is_promised():
-    assert favourite([child("worse", 12, 1.1), REFUSED], CONTROL, TRUNK, MARGIN) is None
-    assert favourite([], CONTROL, TRUNK, MARGIN) is None
+    assert COMPARISON.favourite([child("worse", 12, 1.1), REFUSED]) is None
+    assert COMPARISON.favourite([]) is None
 
 
 def test_a_shrinking_edit_that_lost_little_is_worth_a_second_seed():
     children = [child("worse", 12, 1.01), child("smaller", 4, 1.01)]
-    assert favourite(children, CONTROL, TRUNK, MARGIN) == 1
-    assert favourite(children, CONTROL, TRUNK, margin=0.0) is None
+    assert COMPARISON.favourite(children) == 1
+    assert Comparison(CONTROL, TRUNK, margin=0.0).favourite(children) is None
 
 
 def test_the_better_half_for_its_cost_survives():
@@ -143,10 +142,10 @@ def test_the_better_half_for_its_cost_survives():
 
 
 def test_noise_is_pooled_over_the_study():
-    assert noises_of(CONTROL, TRUNK).seeds.freedom == PRIOR_FREEDOM + 1
+    assert COMPARISON.noises().seeds.freedom == PRIOR_FREEDOM + 1
     trunk = Trunk(trained=CONTROL, position=0, replicated=((1.0, 1.2), (0.9, 0.95, 1.0)))
-    assert noises_of(CONTROL, trunk).seeds.freedom == PRIOR_FREEDOM + 1 + 1 + 2
-    assert noises_of(CONTROL, trunk).seeds.variance > noises_of(CONTROL, TRUNK).seeds.variance
+    assert Comparison(CONTROL, trunk, MARGIN).noises().seeds.freedom == PRIOR_FREEDOM + 1 + 1 + 2
+    assert Comparison(CONTROL, trunk, MARGIN).noises().seeds.variance > COMPARISON.noises().seeds.variance
 
 
 def test_the_best_is_the_lowest_of_all():
@@ -157,11 +156,11 @@ def test_the_best_is_the_lowest_of_all():
 
 
 def test_only_what_was_trained_twice_is_kept():
-    once = judge_generation([child("once", 12, 0.8)], CONTROL, TRUNK, MARGIN)
+    once = COMPARISON.judge([child("once", 12, 0.8)])
     assert once.verdicts[0].passes
     assert once.kept is None
     children = [REFUSED, child("once", 12, 0.7), child("twice", 12, 0.8, 0.81)]
-    judged = judge_generation(children, CONTROL, TRUNK, MARGIN)
+    judged = COMPARISON.judge(children)
     assert judged.kept == 2
     assert judged.verdicts[0] is None
     assert judged.smallest_effect > 0
@@ -169,14 +168,14 @@ def test_only_what_was_trained_twice_is_kept():
 
 def test_of_two_that_pass_the_one_of_most_use_is_kept():
     children = [child("dear", 64, 0.8, 0.8), child("cheap", 9, 0.8, 0.8)]
-    assert judge_generation(children, CONTROL, TRUNK, MARGIN).kept == 1
+    assert COMPARISON.judge(children).kept == 1
 
 
 def test_the_control_wins_unless_an_edit_earns_it():
     children = [child("same", 12, 1.0, 1.0), child("worse", 12, 1.1), child("errs", 12, 0.8, 0.8, num_wrong=90)]
-    judged = judge_generation(children, CONTROL, TRUNK, MARGIN)
+    judged = COMPARISON.judge(children)
     assert judged.kept is None
-    record = record_generation(1, children, CONTROL, judged, None, MARGIN)
+    record = record_generation(1, COMPARISON, children, judged, None)
     assert (record.winner, record.winner_trial) == (CONTROL.recipe.content_digest, "control-0")
     trunk = next_trunk(TRUNK, children, CONTROL, judged, record, PIECE)
     assert trunk.trained is CONTROL
@@ -185,21 +184,21 @@ def test_the_control_wins_unless_an_edit_earns_it():
 
 
 def test_a_generation_in_which_every_edit_was_refused():
-    judged = judge_generation([REFUSED], CONTROL, TRUNK, MARGIN)
-    record = record_generation(1, [REFUSED], CONTROL, judged, None, MARGIN)
+    judged = COMPARISON.judge([REFUSED])
+    record = record_generation(1, COMPARISON, [REFUSED], judged, None)
     assert [row.edit for row in record.rows] == ["control", "refused"]
     assert record.rows[1].verdict == "refused: it does not fit"
     assert record.rows[1].trials == ()
-    assert judge_generation([], CONTROL, TRUNK, MARGIN).kept is None
+    assert COMPARISON.judge([]).kept is None
 
 
 CHILDREN = [child("kept", 12, 0.8, 0.81), child("worse", 12, 1.1), child("once", 12, 0.85), REFUSED]
 
 
 def recorded(child_loss=0.85):
-    judged = judge_generation(CHILDREN, CONTROL, TRUNK, MARGIN)
+    judged = COMPARISON.judge(CHILDREN)
     confirmation = Confirmation(child=seen(child_loss, child_loss), control=seen(1.02, 1.02))
-    record = record_generation(3, CHILDREN, CONTROL, judged, confirmation, MARGIN)
+    record = record_generation(3, COMPARISON, CHILDREN, judged, confirmation)
     return judged, record
 
 
@@ -250,9 +249,9 @@ def test_what_the_next_generation_starts_from():
 
 def test_the_best_is_kept_while_the_trunk_shrinks():
     small = [child("smaller", 4, 1.001, 1.001)]
-    judged = judge_generation(small, CONTROL, TRUNK, MARGIN)
+    judged = COMPARISON.judge(small)
     assert judged.kept == 0
-    record = record_generation(1, small, CONTROL, judged, None, MARGIN)
+    record = record_generation(1, COMPARISON, small, judged, None)
     trunk = next_trunk(TRUNK, small, CONTROL, judged, record, PIECE)
     assert trunk.trained is small[0].trained
     assert trunk.best is CONTROL.evidence
@@ -299,16 +298,16 @@ def test_a_single_finalist_has_nothing_to_be_compared_with():
 def test_what_a_limit_demands_is_kept_though_it_is_worse():
     worse, worst = child("narrow", 6, 1.3, 1.31), child("narrow more", 2, 1.6)
     children = [child("widen", 12, 0.5, 0.5), worse, worst, REFUSED]
-    assert favourite(children, CONTROL, TRUNK, MARGIN, demanded=[1, 2]) == 1
-    judged = judge_generation(children, CONTROL, TRUNK, MARGIN, demanded=[1, 2])
+    assert COMPARISON.favourite(children, demanded=[1, 2]) == 1
+    judged = COMPARISON.judge(children, demanded=[1, 2])
     assert judged.kept == 1
     assert not judged.verdicts[1].passes
     confirmation = Confirmation(worse.trained.evidence, CONTROL.evidence)
-    record = record_generation(1, children, CONTROL, judged, confirmation, MARGIN)
+    record = record_generation(1, COMPARISON, children, judged, confirmation)
     row = record.rows[2]
     assert (row.kept, row.confirmed) == (True, False)
     assert row.verdict.startswith("kept: a limit demands it, though")
-    assert judge_generation([worst], CONTROL, TRUNK, MARGIN, demanded=[0]).kept is None  # one seed is not enough
+    assert COMPARISON.judge([worst], demanded=[0]).kept is None  # one seed is not enough
 
 
 def test_what_was_trained_and_given_up_is_still_accounted_for():
@@ -316,7 +315,7 @@ def test_what_was_trained_and_given_up_is_still_accounted_for():
     lost = before.given_up("with a second seed: its loss exploded")
     assert lost.trained is None
     assert lost.spent == before.trained.trials
-    record = record_generation(1, [lost], CONTROL, judge_generation([lost], CONTROL, TRUNK, MARGIN), None, MARGIN)
+    record = record_generation(1, COMPARISON, [lost], COMPARISON.judge([lost]), None)
     row = record.rows[1]
     assert (row.kept, row.seconds, row.trials) == (False, 14.0, ("wide-0", "wide-1"))
     assert row.verdict == "given up: with a second seed: its loss exploded"
@@ -325,11 +324,12 @@ def test_what_was_trained_and_given_up_is_still_accounted_for():
 def test_a_control_costs_all_that_was_trained_for_it():
     trunk_leg = trial("leg", CONTROL.recipe, 0)
     control = replace(CONTROL, spent=(trunk_leg,))
-    row = record_generation(1, [], control, judge_generation([], control, TRUNK, MARGIN), None, MARGIN).rows[0]
+    comparison = Comparison(control, TRUNK, MARGIN)
+    row = record_generation(1, comparison, [], comparison.judge([]), None).rows[0]
     assert (row.seconds, row.trials) == (21.0, ("control-0", "control-1"))
 
 
 def test_what_was_given_up_after_half_a_slice_has_no_energy_that_is_known():
     halved = Child(proposal("half"), "half a slice", refused="others promised more", seconds=3.0)
-    row = record_generation(1, [halved], CONTROL, judge_generation([halved], CONTROL, TRUNK, MARGIN), None, MARGIN)
+    row = record_generation(1, COMPARISON, [halved], COMPARISON.judge([halved]), None)
     assert (row.rows[1].seconds, row.rows[1].energy_wh) == (3.0, None)
