@@ -30,6 +30,10 @@ _TRIES = 2
 _ANY_NUMBER = 1024  # at an address: as many as the cluster takes
 _PACKAGES = {"dask": "prefect_dask", "ray": "prefect_ray"}
 
+# What Dask's nannies set for their workers: memory goes back to the system at every chance, so that a training spends
+# half of its time on getting it again.
+_TRIMMING = "MALLOC_TRIM_THRESHOLD_"
+
 
 def check_installed(kind: str) -> None:
     """ConfigError where the runner's library is not there."""
@@ -107,6 +111,7 @@ def do_job(job: str, arguments: str, threads: int, log_folder: str, timeout_seco
 
 @functools.cache
 def _own_pool(threads: int, log_folder: str, timeout_seconds: float) -> WorkerPool:
+    os.environ.pop(_TRIMMING, None)
     folder = Path(log_folder) / f"{os.uname().nodename}-{os.getpid()}"
     pool = WorkerPool(1, threads, folder, preload="modules.training.trial", timeout_seconds=timeout_seconds)
     atexit.register(pool.close)
