@@ -19,7 +19,9 @@ def augmented(study: Study, recipe: Recipe) -> Recipe:
     settings = study.settings.augmentation
     transforms = settings.transforms
     if settings.candidates:
-        found = reporting.kept_policy(study) or find_policy(study, recipe, settings.candidates)
+        found, kept = find_policy(study, recipe, settings.candidates), reporting.kept_policy(study)
+        if kept is not None:
+            found = found.updated(seconds=kept.seconds)  # now all of it came from the store
         study.policy = found
         reporting.keep_policy(study, found)
         publish_table(f"augmentation-{study.name}", policy_markdown(found, study.laboratory.data.classes))

@@ -37,6 +37,7 @@ from flows.translation import configured_data, configured_recipe, finds_selectio
 from flows.trials import first_piece, first_step, train_trial
 from flows.tuning import sweep, swept
 from modules.config import RunnerSettings, Settings, home_folder, resolve
+from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
 from modules.explanation.records import Explanation
 from modules.recipe import Recipe
@@ -163,6 +164,13 @@ def run_generations(study: Study, plan: Plan, trunk: Trunk) -> tuple[Trunk, tupl
 def load_data(study: Study) -> DataRecord:
     """Read the images, give each its part and keep them in the store."""
     data = configured_data(study.settings, Store(study.home / "store"))
+    begun_on = study.decided("data", lambda: data.digest)
+    if begun_on != data.digest:
+        raise StudyError(
+            f"study {study.name!r} was begun on other images, or others of them had been corrected (digest "
+            f"{begun_on[:16]}, now {data.digest[:16]}), and what it decided was decided on those; take another name "
+            "with study=NAME, or start this one over with fresh=true"
+        )
     study.open_laboratory(data)
     reporting.say_data(study, data)
     reporting.keep_look(study, data)

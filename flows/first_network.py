@@ -36,7 +36,7 @@ def size_network(study: Study, recipe: Recipe, earlier: EarlierWinner | None) ->
     settings, data = study.settings, study.laboratory.data
     limits = configured_limits(settings)
     if earlier is not None:
-        recipe = recipe.updated(architecture=earlier.architecture)
+        recipe = earlier.taken_over(recipe)
     elif leaves_width_open(settings.model) and (_is_bounded(study, limits) or study.has_decided(_WIDTH)):
         width = study.decided(_WIDTH, lambda: _fitting_width(study, recipe, limits))
         recipe = recipe.updated(architecture=model_of(settings.model, data, width))

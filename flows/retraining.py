@@ -30,7 +30,8 @@ def retrain(settings: Settings, home: Path, command: str) -> str:
         return f"the data has not changed since study {judged.study} (digest {data.digest[:16]}); nothing was trained"
     live = live_promotion(data.name, home)
     if live is not None and settings.search.start is None:
-        settings = settings.updated(search=settings.search.updated(start=live.study))
+        # What goes on from the live model does not start from other weights.
+        settings = settings.updated(search=settings.search.updated(start=live.study), pretrained="none")
     run_study(settings, command)
     bundle = find_bundle(settings.study_name, home)
     if live is not None and manifest_of(bundle).version == live.version:

@@ -16,7 +16,9 @@ from typing import Any
 
 from modules.store import Store
 
-_LARGE = ("trials", "edits", "checkpoints", "data")
+_LARGE = ("trials", "edits", "checkpoints", "data", "heads", "features", "copies", "decoded")
+_NEEDED_TO_GO_ON = ("checkpoints", "features", "copies", "decoded")  # a study that has ended makes them again at need
+_PUT_ASIDE = ("damaged", "unpacked")
 _GRACE_SECONDS = 3600.0  # what is younger may belong to a study that has not written it down yet
 _KEY = re.compile(r"[0-9a-f]{32,64}")
 
@@ -31,23 +33,30 @@ class Garbage:
 
     def remove(self, store: Store) -> None:
         """Forget it."""
-        if self.kind == "damaged":
+        if self.kind in _PUT_ASIDE:
             shutil.rmtree(self.path, ignore_errors=True)
         else:
             store.remove(self.kind, self.path.name)
 
 
 def find_garbage(home: Path, now: float | None = None) -> list[Garbage]:
-    """In the order of the store: entries that nobody needs, and damaged ones that were made again."""
+    """In the order of the store: entries that nobody needs, damaged ones that were made again, unpacked archives."""
     store, needed = Store(home / "store"), _needed(home)
     oldest = (time.time() if now is None else now) - _GRACE_SECONDS
     candidates = [(kind, store.folder(kind, key)) for kind in _LARGE for key in store.keys(kind)]
     candidates += [("damaged", path) for path in sorted((home / "store" / "damaged").glob("*"))]
-    return [
-        Garbage(kind, path, _size(path))
-        for kind, path in candidates
-        if path.stat().st_mtime < oldest and not (needed.has(kind, path.name))
-    ]
+    candidates += [("unpacked", path) for path in sorted(home.glob(".unpacking-*"))]  # of a process that was killed
+    kept = [store.folder("data", key) for key in store.keys("data") if needed.has("data", key)]
+    shared = {file for folder in kept for file in _files(folder)}  # decoded images may lie in the data as well
+    counted, found = set(shared), []
+    for kind, path in candidates:
+        if path.stat().st_mtime >= oldest or needed.has(kind, path.name):
+            continue
+        files = _files(path)
+        if kind != "decoded" or shared.isdisjoint(files):
+            found.append(Garbage(kind, path, sum(size for file, size in files.items() if file not in counted)))
+            counted |= files.keys()
+    return found
 
 
 class _Needed:
@@ -59,11 +68,11 @@ class _Needed:
         self.keeps_all_data = keeps_all_data
 
     def has(self, kind: str, key: str) -> bool:
-        if kind == "damaged":
+        if kind in _PUT_ASIDE:
             return False
-        if kind == "checkpoints":  # of a training that a study under way may go on with
+        if kind in _NEEDED_TO_GO_ON:
             return bool(self.unfinished)
-        if kind == "edits":  # the state before a training: its trial holds the one after
+        if kind in ("edits", "heads"):  # the state before a training: its trial holds the one after
             return key in self.keys or bool(self.unfinished)
         return key in self.keys or (kind == "data" and self.keeps_all_data)
 
@@ -97,5 +106,7 @@ def _has_ended(folder: Path) -> bool:
     return summary.get("state") == "completed"
 
 
-def _size(path: Path) -> int:
-    return sum(inner.stat().st_size for inner in path.rglob("*") if inner.is_file())
+def _files(path: Path) -> dict[tuple[int, int], int]:
+    """The sizes of the files below; one that has two names is the same file under both."""
+    facts = [inner.stat() for inner in path.rglob("*") if inner.is_file()]
+    return {(fact.st_dev, fact.st_ino): fact.st_size for fact in facts}

@@ -20,7 +20,24 @@ _LEAST_CORRELATION = 0.99
 _ALIKE = 0.985  # of the cells, which a little noise may move further than the pixels
 _AT_ONCE = 512  # images that are compared at once with those near them
 
-Images = NDArray[np.uint8]
+
+class Rows:
+    """Some of many images, which are read where they lie when they are asked for."""
+
+    def __init__(self, images: NDArray[np.uint8], rows: NDArray[np.int64]) -> None:
+        self._images = images
+        self._rows = rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As an array's."""
+        return (len(self._rows), *self._images.shape[1:])
+
+    def __getitem__(self, which: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
+        return self._images[self._rows[which]]
+
+
+Images = NDArray[np.uint8] | Rows
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 

@@ -20,7 +20,7 @@ from modules.data.decoded import read_files
 from modules.data.facts import Facts
 from modules.data.files import FileSet
 from modules.data.images import RawImages
-from modules.data.leaks import find_leaks
+from modules.data.leaks import find_inner_leaks, find_leaks
 from modules.data.packed import PackedSet
 from modules.data.parts import PARTS, assign_parts, chunks, group_keys
 from modules.digests import digest_of
@@ -29,7 +29,7 @@ from modules.parts import build, revisions_of
 from modules.records import DataRecord, Part, PartName
 from modules.store import Store
 
-REVISION = 2  # 2: the names of files
+REVISION = 3  # 3: an entry for each list of names
 
 _UNGIVEN_TEST_FRACTION = 0.2  # of a set that brings no test set and for which none is asked
 
@@ -124,7 +124,10 @@ def _loaded(
     _check_parts(split, raw.classes)
     fields = _describe(split, raw.classes, name)
     facts = _facts(split, raw)
-    key = digest_of({"revision": [REVISION, parts_module.REVISION], "facts": facts.content_digest, **fields})
+    names = digest_of(split.names)  # the same images may have come under others
+    key = digest_of(
+        {"revision": [REVISION, parts_module.REVISION], "facts": facts.content_digest, "names": names, **fields}
+    )
     folder = store.folder("data", key).relative_to(home)
     record = DataRecord(folder=folder.as_posix(), **fields)
     if store.find("data", key) is None:
@@ -163,25 +166,26 @@ def _split(raw: RawImages, fractions: tuple[float, float, float], split_seed: in
         shares = {"train": (steer, confirm, test)}
     leaks = find_leaks(raw)
     pieces, labels, identities, groups, parts, names = [], [], [], [], [], []
-    start = 0
+    left_out, notes = leaks.left_out, leaks.notes
     for given, images, piece_labels in raw.pieces():
-        stays = leaks.stays[given]
-        names += [raw.names[start + row] for row in np.flatnonzero(stays)] if raw.names else []
-        start += len(stays)
-        keys = group_keys(images)[stays]
+        known, called, keys = leaks.identities[given], leaks.names[given], group_keys(images)
+        codes = _parts_of(given, keys, shares, split_seed)
+        inner = find_inner_leaks(images, known, codes, leaks.stays[given], called)
+        left_out, notes, stays = left_out + inner.left_out, notes + inner.notes, inner.stays
+        names += [called[row] for row in np.flatnonzero(stays)] if raw.names else []
         pieces.append((images, stays))
         labels.append(piece_labels[stays])
-        identities.append(leaks.identities[given][stays])
-        groups.append(keys)
-        parts.append(_parts_of(given, keys, shares, split_seed))
+        identities.append(known[stays])
+        groups.append(keys[stays])
+        parts.append(codes[stays])
     return _Split(
         pieces=tuple(pieces),
         labels=np.concatenate(labels),
         identities=np.concatenate(identities),
         groups=np.concatenate(groups),
         parts=np.concatenate(parts),
-        left_out=(*raw.left_out, *leaks.left_out),
-        notes=(*raw.notes, *_conflicts(leaks.identities["train"], raw.train_labels), *leaks.notes),
+        left_out=(*raw.left_out, *left_out),
+        notes=(*raw.notes, *_conflicts(leaks.identities["train"], raw.train_labels), *notes),
         names=tuple(names),
     )
 

@@ -1,10 +1,10 @@
 """The winner of an earlier study as the start of a new one."""
 
-import json
 from pathlib import Path
 
 from modules.architecture.description import Architecture
 from modules.errors import ConfigError, StudyError
+from modules.recipe import Recipe
 from modules.records import DataRecord, Ledger, Record, TrialResult
 from modules.store import Store
 from modules.training.spec import Start
@@ -16,6 +16,16 @@ class EarlierWinner(Record):
     study: str
     architecture: Architecture
     start: Start
+    frozen_statistics: bool = False  # as those of a network whose weights came from other images
+    first_layer_rate: float = 1.0
+
+    def taken_over(self, recipe: Recipe) -> Recipe:
+        """A recipe with its network, and with what its weights cannot do without."""
+        return recipe.updated(
+            architecture=self.architecture,
+            frozen_statistics=self.frozen_statistics,
+            first_layer_rate=self.first_layer_rate,
+        )
 
     def check_suits(self, data: DataRecord) -> None:
         """ConfigError where the data has other images or classes than the network was made for."""
@@ -46,6 +56,11 @@ def read_earlier_winner(home: Path, study: str) -> EarlierWinner:
     if entry is None:
         raise StudyError(f"search.start={study}: it has not ended, or the store no longer has its winner; run it again")
     trial = TrialResult.model_validate_json(entry.file("result.json").read_text())
-    architecture = Architecture.model_validate(json.loads(entry.file("recipe.json").read_text())["architecture"])
-    start = Start(kind="trials", key=trial.key, state_sha256=trial.state_sha256)
-    return EarlierWinner(study=study, architecture=architecture, start=start)
+    recipe = Recipe.model_validate_json(entry.file("recipe.json").read_text())
+    return EarlierWinner(
+        study=study,
+        architecture=recipe.architecture,
+        start=Start(kind="trials", key=trial.key, state_sha256=trial.state_sha256),
+        frozen_statistics=recipe.frozen_statistics,
+        first_layer_rate=recipe.first_layer_rate,
+    )

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from modules.data.arrays import open_arrays
+from modules.parts import build
 from modules.recipe import Recipe
 from modules.records import Part, TrialResult
 from modules.search.augmentation import (
@@ -22,6 +24,7 @@ from modules.search.augmentation import (
     sifted,
 )
 from modules.search.laboratory import Laboratory
+from modules.selection.kept import keeping
 from modules.training.spec import Slice, Start, TrialSpec
 
 _CONSTANT = "modules.training.schedules.constant.Constant"
@@ -41,8 +44,7 @@ class Finder:
     def find(self, recipe: Recipe, transforms: Sequence[Part]) -> FoundPolicy:
         """Train briefly, look through each candidate, learn of them all, look again, and try what is left."""
         since, data, laboratory = time.monotonic(), self.laboratory.data, self.laboratory
-        selection = brief_selection(data.num_images["train"])
-        recipe = recipe.updated(augmentation=(), selection=selection, schedule=_BEGINNING)
+        recipe = recipe.updated(augmentation=(), selection=self._brief(recipe.selection), schedule=_BEGINNING)
         fresh = self._trained(recipe, "brief", self.effort.brief_samples)
         recipe = recipe.updated(schedule=_GOING_ON)
         learning = recipe.updated(augmentation=tuple(transforms), augmentation_mode="one")
@@ -69,6 +71,17 @@ class Finder:
             seconds=time.monotonic() - since,
             unchanged=unchanged,
         )
+
+    def _brief(self, selection: Part) -> Part:
+        """Of the images that a selection keeps, and under its labels, as many as the brief networks see."""
+        laboratory = self.laboratory
+        original = open_arrays(laboratory.home, laboratory.data)
+        arrays, selected = original.under(selection)
+        thin = brief_selection(len(selected))
+        if selection.name == "KeepAll":
+            return thin
+        seen = selected[build(thin)(arrays.labels[selected], arrays.identities[selected])]
+        return keeping(laboratory.store, arrays.identities[seen], original.labels[seen], arrays.labels[seen])
 
     def _tried(
         self, recipe: Recipe, fresh: TrialResult, candidates: Sequence[Candidate]

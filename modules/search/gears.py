@@ -15,7 +15,7 @@ from modules.data.parts import group_keys
 from modules.records import Part
 from modules.search.laboratory import Laboratory
 from modules.selection.folds import filled_folds, folds_of
-from modules.selection.kept import keep_list
+from modules.selection.kept import keeping
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,9 @@ def split_folds(laboratory: Laboratory, selection: Part, num_folds: int, seed: i
     original = open_arrays(laboratory.home, laboratory.data)
     arrays, selected = original.under(selection)
     folds = folds_of(group_keys(arrays.images[selected]), num_folds, seed)
-    relabelled = not np.array_equal(arrays.labels[selected], original.labels[selected])
     made = []
     for number, fold in enumerate(filled_folds(folds), start=1):
         rest = selected[folds != fold]
-        labels = arrays.labels[rest] if relabelled else None
-        digest = keep_list(laboratory.store, arrays.identities[rest], labels)
-        kept = Part(target="modules.selection.kept.Kept", arguments={"digest": digest})
+        kept = keeping(laboratory.store, arrays.identities[rest], original.labels[rest], arrays.labels[rest])
         made.append(Fold(number, kept, len(rest) / len(selected)))
     return tuple(made)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from flows.experiment import load_data
+from flows.opening import opened_study
 from flows.retraining import last_judged, retrain
 from flows.study import StudyFolder
 from flows.translation import configured_data
@@ -12,7 +14,7 @@ from modules.data.arrays import open_arrays
 from modules.data.corrections import identity_text
 from modules.deployment.bundles import manifest_of
 from modules.deployment.promotions import bundle_of, live_promotion, promotions
-from modules.errors import ConfigError
+from modules.errors import ConfigError, StudyError
 from modules.store import Store
 
 _QUICK = ("search=none", "training.max_epochs=2", "trainer.threads=1", "orchestrator=inline", "explanation=none")
@@ -61,3 +63,19 @@ def test_night_after_night(tmp_path, monkeypatch):
     assert line.version in said
     assert StudyFolder(home, "third").read("settings.json")["search"]["start"] == "first"
     assert last_judged("digits", home).study == "third"
+
+
+def test_a_study_does_not_go_on_with_other_images(tmp_path, monkeypatch):
+    home, corrections = tmp_path / "home", tmp_path / "corrections.csv"
+    monkeypatch.setenv("ESPALIER_HOME", str(home))
+    corrected_label(home, corrections)
+    settings = settings_of("mine", f"data.corrections={corrections}")
+    with opened_study(settings, home, "run", tracked=False) as study:
+        load_data(study)
+        study.folder.write("plan.json", {})  # from now on there is something to go on from
+    corrections.write_text("identity,given,corrected\n")
+    with (
+        pytest.raises(StudyError, match="study 'mine' was begun on other images, .* or start this one over with fresh"),
+        opened_study(settings, home, "run", tracked=False) as study,
+    ):
+        load_data(study)

@@ -13,7 +13,7 @@ from modules.recipe import Recipe
 from modules.records import Part, TrialResult
 from modules.search.laboratory import Laboratory
 from modules.selection.hardness import lowest_of_each_class
-from modules.selection.kept import keep_list
+from modules.selection.kept import keeping
 from modules.training.spec import Slice, Start, TrialSpec
 
 KEEP_ALL = Part(target="modules.selection.keep_all.KeepAll")
@@ -41,8 +41,7 @@ class Workplace:
 
     def kept(self, indices: NDArray[np.int64], labels: NDArray[np.int64] | None = None) -> Part:
         """The selection of the images at these places of the arrays; `labels` for others than theirs, -1 for theirs."""
-        digest = keep_list(self.laboratory.store, self.arrays.identities[indices], labels)
-        return Part(target="modules.selection.kept.Kept", arguments={"digest": digest})
+        return keeping(self.laboratory.store, self.arrays.identities[indices], self.arrays.labels[indices], labels)
 
     def random_like(self, selection: Part) -> Part:
         """A random selection with as many images of each class."""

@@ -112,6 +112,26 @@ def test_training_images_that_are_in_the_test_set_are_left_out(load, home, write
     )
 
 
+def test_no_near_copy_judges_what_its_twin_was_trained_on(load_raw, home):
+    """Copies with a little noise do not all share the coarse key by which parts are drawn."""
+    raw = random_raw()
+    noise = np.random.default_rng(1).integers(-3, 4, raw.train_images[150:].shape)
+    raw.train_images[150:] = np.clip(raw.train_images[:150].astype(np.int64) + noise, 0, 255)
+    record = load_raw(raw, fractions=FRACTIONS)
+    arrays = open_arrays(home, record)
+    place = {identity: row for row, identity in enumerate(content_hashes(raw.train_images).tolist())}
+    originals = [place[identity] % 150 for identity in arrays.identities.tolist()]
+    part_of = dict[int, set[int]]()
+    for original, part in zip(originals, arrays.parts.tolist(), strict=True):
+        part_of.setdefault(original, set()).add(part)
+    assert len(part_of) == 150
+    assert {len(parts) for parts in part_of.values()} == {1}
+    left_out = read_facts(home, record).left_out
+    assert 0 < len(left_out) == 300 - len(arrays.labels)
+    assert all(reason.startswith("nearly the same as train image ") for _, reason in left_out)
+    assert sum(note.startswith("Images of ") for note in record.notes) >= 1
+
+
 def test_images_with_two_labels_are_noted(load_raw):
     raw = random_raw()
     raw.train_images[1] = raw.train_images[0]

@@ -49,7 +49,7 @@ def test_folds_of_a_selection_keep_to_it_and_to_its_labels(laboratory):
     arrays, _ = selected(laboratory, KEEP_ALL)
     wanted = np.arange(0, 30)
     labels = np.where(wanted == 4, 0, AS_GIVEN)
-    digest = keep_list(laboratory.store, arrays.identities[wanted], labels)
+    digest = keep_list(laboratory.store, arrays.identities[wanted], arrays.labels[wanted], labels)
     listed = Part(target="modules.selection.kept.Kept", arguments={"digest": digest})
     for fold in split_folds(laboratory, listed, 3, seed=0):
         under, kept = selected(laboratory, fold.selection)

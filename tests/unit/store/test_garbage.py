@@ -27,6 +27,8 @@ def home(tmp_path: Path) -> Path:
         "edits": (CHILD,),
         "data": (DATA, OLD_DATA),
         "checkpoints": (f"{ALONE}-000000001000",),
+        "heads": (STARTED_FROM, ALONE),
+        "features": (ALONE,),
         "test_openings": (ALONE,),
         "observations": (ALONE,),
     }.items():
@@ -50,7 +52,8 @@ def garbage_of(home: Path, seconds: float = LATER) -> set[tuple[str, str]]:
 
 def test_what_no_study_names_goes_and_small_records_stay(home):
     checkpoint = ("checkpoints", f"{ALONE}-000000001000")
-    assert garbage_of(home) == {("trials", ALONE), ("edits", CHILD), ("data", OLD_DATA), checkpoint}
+    left = {("heads", ALONE), ("features", ALONE), checkpoint}
+    assert garbage_of(home) == {("trials", ALONE), ("edits", CHILD), ("data", OLD_DATA), *left}
 
 
 def test_what_is_young_stays(home):
@@ -65,6 +68,25 @@ def test_a_study_that_is_to_go_on_keeps_the_states_between_its_trainings(home):
 def test_data_stays_where_a_study_does_not_say_which_it_uses(home):
     (home / "studies" / "done" / "study_run.json").unlink()
     assert ("data", OLD_DATA) not in garbage_of(home)
+
+
+@pytest.mark.parametrize(("data", "goes"), [(DATA, False), (OLD_DATA, True)])
+def test_decoded_images_stay_while_data_that_is_needed_has_them(home, data, goes):
+    store = Store(home / "store")
+    decoded = store.put("decoded", ALONE, {}, lambda folder: (folder / "images.npy").write_bytes(bytes(10_000)))
+    store.remove("data", data)
+    store.put("data", data, {}, lambda folder: os.link(decoded.file("images.npy"), folder / "images.npy"))
+    garbage = find_garbage(home, time.time() + LATER)
+    assert ("decoded" in {one.kind for one in garbage}) == goes
+    large = [one.kind for one in garbage if one.size_bytes >= 10_000]
+    assert large == (["data"] if goes else [])  # once, though it has two names
+
+
+def test_an_archive_that_a_killed_process_unpacked_goes(home):
+    (home / ".unpacking-1" / "inner").mkdir(parents=True)
+    (left,) = [one for one in find_garbage(home, time.time() + LATER) if one.kind == "unpacked"]
+    left.remove(Store(home / "store"))
+    assert not (home / ".unpacking-1").exists()
 
 
 def test_damaged_entries_that_were_put_aside_go(home, caplog):
