@@ -22,7 +22,7 @@ from modules.search.diagnosis import Diagnosis
 from modules.search.judging import Evidence
 from modules.search.plan import Calibration
 from modules.store import Store
-from modules.training.spec import Slice, Start, TrialSpec
+from modules.training.spec import Slice, Start, TrialSpec, feature_engine
 from modules.workers.jobs import Report
 from modules.workers.pool import WorkerKilledError, Workers
 
@@ -236,7 +236,8 @@ class Laboratory:
         }
         parts = [recipe.selection, *recipe.augmentation]
         revisions = _revisions("modules.training.pretrained", parts)
-        key = digest_of({**arguments, "data": self.data.digest, "revisions": revisions})
+        engine = feature_engine(self.numerics)
+        key = digest_of({**arguments, "data": self.data.digest, "engine": engine, "revisions": revisions})
         entry = self.store.find("heads", key)
         if entry is not None:
             return FittedHead(entry.record, key, reused=True)

@@ -1,5 +1,7 @@
 """What a trial is, as data: everything its bits depend on, and therefore its key. Imports no torch."""
 
+from importlib.metadata import version
+
 from modules.digests import digest_of
 from modules.parts import revisions_of
 from modules.recipe import Recipe
@@ -61,6 +63,7 @@ class TrialSpec(Record):
     def key(self) -> str:
         """The digest of all that determines the result, the revisions of the code it passes through included."""
         recipe = self.recipe
+        features = {} if recipe.frozen_until is None else {"engine": feature_engine(self.numerics)}
         parts = [part.target.rpartition(".")[0] for part in recipe.parts if part.target.startswith(_OURS)]
         return digest_of(
             {
@@ -72,5 +75,11 @@ class TrialSpec(Record):
                 "start": self.start.state_sha256 if self.start else None,
                 "most_at_once": self.most_at_once,
                 "revisions": revisions_of(_TRAINING, *parts),
+                **features,
             }
         )
+
+
+def feature_engine(numerics: Numerics) -> str:
+    """What computes the features that frozen nodes give: the bits of what is trained on them depend on it."""
+    return f"onnxruntime {version('onnxruntime')}" if numerics.device == "cpu" else "torch"
