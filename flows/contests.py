@@ -141,8 +141,7 @@ def tune_hyperparameters(study: Study, plan: Plan, trunk: Trunk, when: Literal["
 
 def _tries_of_contest(study: Study, plan: Plan, samples: int, search: Search) -> int:
     """How many more may begin, of all that have `samples` to share."""
-    left = samples - sum(one.samples for one in search.tries)
-    count = min(study.settings.search.tries_at_once, whole_tries(search.rungs, left))
+    count = min(study.settings.search.tries_at_once, whole_tries(search.rungs, samples - search.samples))
     return within_clock(study, plan, search, count, cost(search.rungs))
 
 

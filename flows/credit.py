@@ -1,13 +1,13 @@
 """`espalier credit`: a study again without each of its automations in turn, under the same plan."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.experiment import Found, find_winner
+from flows.experiment import find_winner
 from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, run_flow
 from flows.study import Study, StudyFolder
@@ -17,6 +17,7 @@ from modules.report.credit import credit_figure
 from modules.report.report import on_white
 from modules.search.contributions import Outcome, contributions
 from modules.search.credits import Credits
+from modules.search.generation import energy_of
 from modules.search.plan import Plan
 from modules.store import write_text
 
@@ -201,20 +202,13 @@ def _give_start(folder: StudyFolder, inner: StudyFolder, plan: Plan) -> None:
 
 def _ablation_flow(study: Study) -> None:
     """A study up to its choice on *confirm*; the test set stays closed."""
-    found: Found = find_winner(study)
-    winner = found.final.winner
-    energies = [row.energy_wh for row in _rows(found)]
+    winner = find_winner(study).final.winner
+    trials = [run.result for run in study.runs.values()]
     ended = {
         "wrong": winner.seen.wrong.astype(int).tolist(),
-        "seconds": sum(run.result.seconds for run in study.runs.values()),
+        "seconds": sum(trial.seconds for trial in trials),
         "params": winner.recipe.architecture.params,
-        "energy_wh": sum(filter(None, energies)) if energies and None not in energies else None,
+        "energy_wh": energy_of(trials),
         "finished_at": study.clock.now,
     }
     study.folder.write("ended.json", ended)
-
-
-def _rows(found: Found) -> Iterator[Any]:
-    for generation in found.trunk.generations:
-        yield from generation.rows
-    yield from found.final.rows

@@ -29,7 +29,7 @@ from flows.generations import run_generation
 from flows.limits import check_limits, say_limits
 from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
-from flows.selection import find_selection, say_cost, say_imbalance
+from flows.selection import check_selection, find_selection, say_cost, say_imbalance
 from flows.shrinking import begin_to_shrink
 from flows.study import Study
 from flows.transfer import Planted, plan_transfer, plant_pretrained, train_planted
@@ -96,7 +96,10 @@ def plan_study(settings: Settings, home: Path) -> None:
     with opened_study(here, home, "espalier plan", tracked=False) as study:
         data, is_kept = load_data(study), not finds_selection(study.settings)
         remember_studies(study)
-        recipe = augment_data(study, configured_recipe(study.settings, data))
+        recipe = configured_recipe(study.settings, data)
+        if is_kept:
+            check_selection(study, recipe)
+        recipe = augment_data(study, recipe)
         planted = plant_pretrained(study, recipe)
         if planted is not None:
             plan = plan_transfer(study, planted, is_kept)
@@ -144,7 +147,7 @@ def transfer(study: Study, planted: Planted) -> Found:
     reporting.track_start(study, planted.first)
     plan = plan_transfer(study, planted)
     trunk = thaw(study, plan, train_planted(study, plan, planted), planted)
-    trunk, front = run_generations(study, plan, begin_to_shrink(study, trunk, planted))
+    trunk, front = run_generations(study, plan, begin_to_shrink(study, plan, trunk, planted))
     return Found(plan, trunk, train_final(study, plan, trunk, front, planted.first))
 
 

@@ -16,6 +16,8 @@ from modules.search.plan import Plan
 from modules.search.rungs import CONSTANT, cooling
 from modules.search.stopping import final_samples
 
+_WORTH_SAYING = 0.1  # of the samples that were planned
+
 
 def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member], first: Recipe) -> Final:
     """The winner's recipe, continued from its inherited weights and from scratch; *confirm* decides.
@@ -111,9 +113,12 @@ def _is_timed(study: Study, plan: Plan) -> bool:
 
 
 def _affordable(study: Study, plan: Plan, trunk: Trunk) -> int:
-    """Under a clock, a search that stopped early leaves its time to the final training."""
+    """Under a clock, all the time that is left, as fast as the winner was trained: the plan could only guess both."""
     latest = trunk.trained.first
-    generations = [record for record in trunk.generations if record.contest is None]
-    stopped_early = len(generations) < plan.generations and _is_timed(study, plan)
     pace = latest.seconds / latest.samples
-    return final_samples(plan, study.clock.seconds, pace, may_grow=stopped_early, wh=study.energy.wh)
+    samples = final_samples(plan, study.clock.seconds, pace, may_grow=_is_timed(study, plan), wh=study.energy.wh)
+    if abs(samples - plan.continued_samples) > _WORTH_SAYING * plan.continued_samples:
+        study.progress.say(
+            f"the final training is one of {samples:,} samples, as that is what the budget that is left pays for"
+        )
+    return samples

@@ -269,6 +269,7 @@ def record_gears(
     confirmation = confirmation_of(study, kept, trunk.trained)
     record = record_generation(number, comparison, children, judged, confirmation).updated(contest=_TITLE)
     if kept is None:
+        record = record.updated(winner_trial=trunk.trained.first.key)  # judged by folds, the control is made of theirs
         trunk = replace(trunk, generations=(*trunk.generations, record))
     else:
         going_on = [

@@ -1,4 +1,4 @@
-"""A pretrained network that costs more than it may: what its generations train, while they make it smaller."""
+"""A pretrained network that generations are to change, as where it costs more than it may: what they train of it."""
 
 from dataclasses import replace
 
@@ -8,13 +8,18 @@ from flows.transfer import Planted
 from modules.recipe import Distillation, Recipe
 from modules.search.contest import change
 from modules.search.generation import Trunk
+from modules.search.plan import Plan
 from modules.search.transfer import geared
 
 
-def begin_to_shrink(study: Study, trunk: Trunk, planted: Planted) -> Trunk:
-    """Beyond a limit: from here on everything is trained, to recover what goes, also by what the network says now."""
+def begin_to_shrink(study: Study, plan: Plan, trunk: Trunk, planted: Planted) -> Trunk:
+    """Beyond a limit: from here on everything is trained, to recover what goes, also by what the network says now.
+
+    So it is where generations are asked for, as edits of what is frozen can learn nothing.
+    """
     now = trunk.trained
-    if excess_of(study, now.recipe.architecture) is None or study.settings.search.kind == "none":
+    is_asked_for = bool(study.settings.search.generations)
+    if not plan.generations or (not is_asked_for and excess_of(study, now.recipe.architecture) is None):
         return trunk
     recipe = _thawed(study, now.recipe, planted)
     if (settings := study.settings.transfer.distillation) is not None:

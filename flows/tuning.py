@@ -1,6 +1,5 @@
 """The search for hyper-parameters: of whole trainings (`espalier sweep`), and around the trunk of a study."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -51,6 +50,12 @@ class Search:
         self.varies_schedule = any(key.split(".")[0] == "schedule" for key in self.space.keys)
         is_front = self.when == "sweep" and self.study.settings.objective.kind == "pareto"
         self.figures = ("loss", "params", "flops") if is_front else ("loss",)
+
+    @property
+    def samples(self) -> int:
+        """What its tries have cost, a first rung at least each, so that a space in which all fail comes to an end."""
+        least = cost(self.rungs[:1])
+        return sum(max(one.samples, least) for one in self.tries)
 
     def sampler(self, space: Space, first: Sequence[Values]) -> Sampler:
         """Of this search, at its start."""
@@ -331,7 +336,7 @@ def sweep(study: Study, plan: Plan, recipe: Recipe) -> tuple[Tuning, dict[str, C
         )
     if len(tuning.figures) == 1:
         return tuning, {f"try {tuning.best.number}": search.climbed[tuning.best.number]}
-    members = tuning.front[:: math.ceil(len(tuning.front) / study.settings.objective.front_size)]
+    members = tuning.spaced(study.settings.objective.front_size)
     return tuning, {f"front {place}": search.climbed[one.number] for place, one in enumerate(members, start=1)}
 
 
@@ -348,9 +353,7 @@ def swept(first: Recipe, climbed: Climbed) -> FinalTraining:
 
 def _tries_of_sweep(study: Study, plan: Plan, search: Search) -> int:
     """How many more may begin: settled by samples and a number of tries, but a first one has to come to its end."""
-    is_first, least = not search.tries, cost(search.rungs[:1])
-    # What failed counts as one that came to its first rung, so that a space in which all fail ends as well.
-    left = plan.sweep_samples - sum(max(one.samples, least) for one in search.tries)
+    is_first, left = not search.tries, plan.sweep_samples - search.samples
     count = max(int(is_first), min(study.settings.search.tries_at_once, whole_tries(search.rungs, left)))
     if plan.tries is not None:
         count = min(count, plan.tries - len(search.tries))

@@ -342,6 +342,11 @@ class Settings(Section):
                 f"pretrained={self.pretrained} contradicts {what}, which trains from new weights; allowed is "
                 "pretrained=none, or search=edits or none with objective=accuracy"
             )
+        if self.only_from_scratch is not None:
+            raise ValueError(
+                f"pretrained={self.pretrained} contradicts {self.only_from_scratch}, which is for networks that are "
+                "trained from scratch; allowed is one of the two"
+            )
         return self
 
     @model_validator(mode="after")
@@ -362,6 +367,15 @@ class Settings(Section):
                 "of many lengths; allowed is budget.samples or budget.minutes with them"
             )
         return self
+
+    @property
+    def only_from_scratch(self) -> str | None:
+        """What is asked for, as it is typed, that a study from pretrained weights does not do; None: nothing."""
+        if self.search.space is not None:
+            return f"search.space={self.search.space.name}"
+        if self.search.optimizers:
+            return "search.optimizers"
+        return "training.batch_size=measured" if self.training.batch_size == "measured" else None
 
     @property
     def content(self) -> dict[str, Any]:

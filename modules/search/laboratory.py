@@ -234,7 +234,7 @@ class Laboratory:
             "penalty": penalty,
             **self._on_data,
         }
-        parts = [recipe.selection, *recipe.augmentation]
+        parts = [recipe.selection, *recipe.augmentation, *filter(None, [recipe.balance])]
         revisions = _revisions("modules.training.pretrained", parts)
         engine = feature_engine(self.numerics)
         key = digest_of({**arguments, "data": self.data.digest, "engine": engine, "revisions": revisions})

@@ -8,11 +8,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats
 
 from modules.records import Record
 
 _FURTHEST = (2, 4)  # times the images
-_QUANTILE = 1.96
+_QUANTILE = 0.975  # of Student's t: the spread is that of a few draws
 
 
 class CurveFit(Record):
@@ -37,8 +38,11 @@ class CurveFit(Record):
         )
 
 
-def fit_curve(measured: Sequence[tuple[int, float]]) -> CurveFit:
-    """Fit the law to errors that were measured, several for each number of images."""
+def fit_curve(measured: Sequence[tuple[int, float]], images_now: int | None = None) -> CurveFit:
+    """Fit the law to errors that were measured, several for each number of images.
+
+    What is predicted is for twice and four times `images_now`; None: times the largest number.
+    """
     numbers = sorted({images for images, _ in measured})
     points = tuple((n, float(np.mean([error for images, error in measured if images == n]))) for n in numbers)
     usable = [(images, error) for images, error in measured if error > 0]
@@ -48,12 +52,13 @@ def fit_curve(measured: Sequence[tuple[int, float]]) -> CurveFit:
     design = np.stack([np.ones_like(x), x], axis=1)
     solution, *_ = np.linalg.lstsq(design, y, rcond=None)
     residual = y - design @ solution
-    variance = float(residual @ residual) / max(1, len(y) - 2)
-    covariance = variance * np.linalg.inv(design.T @ design)
+    freedom = len(y) - 2
+    covariance = float(residual @ residual) / freedom * np.linalg.inv(design.T @ design)
+    quantile = float(stats.t.ppf(_QUANTILE, freedom))
     predicted = []
     for factor in _FURTHEST:
-        images = factor * numbers[-1]
+        images = factor * (images_now or numbers[-1])
         row = np.array([1.0, math.log(images)])
-        error, spread = float(row @ solution), _QUANTILE * math.sqrt(float(row @ covariance @ row))
+        error, spread = float(row @ solution), quantile * math.sqrt(float(row @ covariance @ row))
         predicted.append((images, math.exp(error), math.exp(error - spread), min(1.0, math.exp(error + spread))))
     return CurveFit(points=points, exponent=-float(solution[1]), predicted=tuple(predicted))

@@ -95,15 +95,14 @@ class Plan(Record):
         return self.trials_per_generation * self.slice_samples + given_up * self.slice_samples // 2
 
     @property
+    def recipe_search_samples(self) -> int:
+        """For what is tried of the recipe besides the generations."""
+        return self.race_samples + self.thaw_samples + self.tuning_before_samples + self.tuning_after_samples
+
+    @property
     def total_samples(self) -> int:
         """All that is trained if every generation runs."""
-        searched = (
-            self.race_samples
-            + self.thaw_samples
-            + self.tuning_before_samples
-            + self.tuning_after_samples
-            + self.sweep_samples
-        )
+        searched = self.recipe_search_samples + self.sweep_samples
         finals = self.continued_samples + self.scratch_samples
         return self.baseline_samples + searched + self.generations * self.generation_samples + finals
 
@@ -337,19 +336,21 @@ def _within_seconds(plan: Plan, wishes: Wishes, num_train: int, calibration: Cal
         from_scratch = wishes.from_scratch and final >= scratch_minimum and 2 * final <= min(final_room, room)
         final_room = 2 * final if from_scratch else final
     pace = _pace(plan.slice_samples / _LEGS, calibration)
-    plan = _with_recipe_search(plan, wishes, (room - final_room) * pace)
-    room -= (plan.race_samples + plan.thaw_samples + plan.tuning_before_samples + plan.tuning_after_samples) / pace
+    searched = _with_recipe_search(plan, wishes, (room - final_room) * pace)
+    room -= searched.recipe_search_samples / pace
     generations = max(0, int((room - final_room) / generation))
     if wishes.generations is not None:
         generations = min(generations, wishes.generations)
     left = room - generations * generation
+    if left < (final or plan.slice_samples) and searched.thaw_samples:
+        return _within_seconds(plan, wishes.updated(thaw=Thaw()), num_train, calibration, seconds)
     if left < (final or plan.slice_samples):
-        raise _too_short(plan, wishes, calibration, seconds)
+        raise _too_short(searched, wishes, calibration, seconds)
     if final is None:
         from_scratch = wishes.from_scratch and left / 2 >= scratch_minimum
         final = int(left / 2 if from_scratch else left)
         final = min(final, _samples(wishes.max_epochs, num_train)) if wishes.max_epochs else final
-    return plan.updated(
+    return searched.updated(
         generations=generations,
         continued_samples=final,
         scratch_samples=final if from_scratch else 0,
@@ -362,8 +363,7 @@ def _too_short(plan: Plan, wishes: Wishes, calibration: Calibration, seconds: fl
     rate = calibration.samples_per_second
     final = wishes.final_samples or plan.slice_samples
     asked = "a final training" if wishes.final_samples is None else f"search.final_samples={wishes.final_samples}"
-    before = plan.race_samples + plan.thaw_samples + plan.tuning_before_samples + plan.tuning_after_samples
-    pace = _pace(plan.slice_samples / _LEGS, calibration)
+    before, pace = plan.recipe_search_samples, _pace(plan.slice_samples / _LEGS, calibration)
     missing = ((plan.baseline_samples + final + before / pace) / rate - seconds) / _SAFETY
     budget, least = _least(wishes, calibration, missing)
     baseline = "a baseline, what is tried of the recipe" if before else "a baseline"
@@ -374,7 +374,8 @@ def _too_short(plan: Plan, wishes: Wishes, calibration: Calibration, seconds: fl
 
 
 def _within_trials(plan: Plan, wishes: Wishes) -> Plan:
-    trials, spent, thaw_trials = wishes.trials_left, wishes.spent_trials, wishes.thaw.trials
+    trials, spent = wishes.trials_left, wishes.spent_trials
+    thaw_trials = wishes.thaw.trials if plan.thaw_samples else 0
     assert trials is not None
     num_finals = 2 if plan.scratch_samples else 1
     if trials <= num_finals:

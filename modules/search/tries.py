@@ -1,5 +1,6 @@
 """What became of points of a space: the account of a search for hyper-parameters."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -60,6 +61,26 @@ class Tuning(Record):
         figures = {one.number: tuple(float(getattr(one, name)) for name in self.figures) for one in done}
         kept = [one for one in done if not any(_dominates(other, figures[one.number]) for other in figures.values())]
         return tuple(sorted(kept, key=lambda one: (one.flops, one.params, one.number)))
+
+    def spaced(self, count: int) -> tuple[Try, ...]:
+        """`count` of the front that cover it: the cheapest, the dearest, and evenly by the logarithm of operations.
+
+        The one with the lowest loss is always among them.
+        """
+        front = self.front
+        if len(front) <= count:
+            return front
+        logs = [math.log(one.flops) for one in front]
+        chosen: list[int] = []
+        for step in range(count):
+            goal = logs[0] + (logs[-1] - logs[0]) * step / max(1, count - 1)
+            left = [place for place in range(len(front)) if place not in chosen]
+            chosen.append(min(left, key=lambda place: abs(logs[place] - goal)))
+        best = min(range(len(front)), key=lambda place: _loss(front[place]))
+        if best not in chosen:
+            nearest = min(chosen[1:-1] or chosen, key=lambda place: abs(logs[place] - logs[best]))
+            chosen[chosen.index(nearest)] = best
+        return tuple(front[place] for place in sorted(chosen))
 
 
 def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:

@@ -2,32 +2,33 @@
 
 import hashlib
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from modules.architecture.folding import folded
 from modules.architecture.module import Network
 from modules.augmentation.drawn import Transform
 from modules.augmentation.policy import build_policy
 from modules.data.arrays import Arrays
 from modules.data.mapped import open_mapped
 from modules.digests import digest_of
+from modules.disk import new_array
 from modules.evaluation.observing import as_batch, batches_of
 from modules.parts import revisions_of
 from modules.recipe import Recipe
 from modules.records import DataRecord, Numerics
 from modules.store import Store
 from modules.training.copies import copy_draws, enlarged, places_of_copies
+from modules.training.frozen import frozen_nodes
+from modules.training.spec import feature_engine
 from modules.workers.jobs import Report
 
-REVISION = 1
+REVISION = 2
 
 _BATCH = 64
 _MOST_BYTES = 4 * 2**30  # a larger table would take longer to read than its nodes to compute
@@ -70,10 +71,11 @@ def with_features(
     numerics: Numerics,
     store: Store,
     report: Report,
-) -> tuple[Arrays, NDArray[np.int64]] | None:
-    """Arrays with features in place of images, and where the selected ones are with their copies; None: too many.
+) -> tuple[Arrays, NDArray[np.int64], float] | None:
+    """Arrays with features in place of images, where the selected ones are with their copies, seconds; None: too many.
 
-    Features are there of training images, their copies and *steer*. They are found in the store, or computed.
+    Features are there of training images, their copies and *steer*. They are found in the store, or computed; the
+    seconds are those that computing them took, whenever that was.
     """
     assert recipe.frozen_until is not None
     copies = recipe.augmentation_copies or 0
@@ -83,10 +85,16 @@ def with_features(
     key = digest_of({**table.made_of(numerics), "data": data.digest})
     entry = store.find("features", key)
     if entry is None:
-        about = {"node": recipe.frozen_until, "copies": copies, "images": len(table.train)}
-        entry = store.put("features", key, about, lambda folder: table.write(folder / "features.npy", numerics, report))
-    features = open_mapped(entry.file("features.npy"))
-    return enlarged(arrays, features, copies), places_of_copies(arrays, selected, copies)
+        about: dict[str, Any] = {"node": recipe.frozen_until, "copies": copies, "images": len(table.train)}
+
+        def fill(folder: Path) -> None:
+            began = time.monotonic()
+            table.write(folder / "features.npy", numerics, report)
+            about["seconds"] = time.monotonic() - began
+
+        entry = store.put("features", key, about, fill)
+    features, places = open_mapped(entry.file("features.npy")), places_of_copies(arrays, selected, copies)
+    return enlarged(arrays, features, copies), places, entry.record["seconds"]
 
 
 class _Table:
@@ -126,19 +134,19 @@ class _Table:
             "copies": self.copies,
             "images": "all" if len(self.train) == len(self.arrays.indices("train")) else self.train.tolist(),
             "numerics": numerics.model_dump(mode="json"),
-            "revisions": revisions_of("modules.training.features", *parts),
+            "engine": feature_engine(numerics),
+            "revisions": revisions_of("modules.training.features", "modules.training.frozen", *parts),
         }
 
     def write(self, path: Path, numerics: Numerics, report: Report) -> None:
         """Compute it; says how far it is."""
-        table = open_memmap(path, mode="w+", dtype=np.float16, shape=self.shape)
+        table = new_array(path, self.shape, np.float16)
         policy = build_policy(self.recipe.augmentation, self.recipe.augmentation_mode)
-        trunk, places = folded(self.network)
-        trunk, cut = trunk.to(numerics.device), places.get(self.cut, self.cut)
+        features_of = frozen_nodes(self.network, self.cut, numerics)
         whole = len(self.train) * (1 + self.copies) + len(self.arrays.indices("steer"))
         done = 0
         for rows, images in self._batches(policy):
-            table[rows] = through(trunk, cut, images, numerics)
+            table[rows] = features_of(images)
             done += len(rows)
             report({"samples": done, "total_samples": whole, "doing": "features"})
         table.flush()
@@ -153,12 +161,3 @@ class _Table:
             for chosen in batches_of(self.train, _BATCH):
                 changed = policy(as_batch(arrays.images[chosen]), copy_draws(arrays, copy, chosen))
                 yield first + np.searchsorted(every, chosen), changed
-
-
-def through(trunk: Network, cut: str, images: Tensor, numerics: Numerics) -> NDArray[np.float16]:
-    """What a network in evaluation mode makes of images (N, channels, height, width) up to a node."""
-    low = numerics.precision == "bfloat16"
-    with torch.inference_mode(), torch.autocast(numerics.device, torch.bfloat16, enabled=low):
-        values = trunk.until(cut, images.to(numerics.device))
-    features: NDArray[np.float16] = values.to("cpu", torch.float16).contiguous().numpy()
-    return features

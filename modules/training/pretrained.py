@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from modules.energy.meter import MeterChoice, metered
 from modules.errors import TrainingError
 from modules.evaluation.observing import as_batch
 from modules.evaluation.outputs import Outputs
+from modules.parts import build
 from modules.pretrained.backbone import Backbone
 from modules.pretrained.weights import fitting, read_tensors
 from modules.randomness import uniform
@@ -32,7 +34,7 @@ from modules.training.spec import Start
 from modules.training.states import State, read_state, section, write_state
 from modules.workers.jobs import Report, job
 
-REVISION = 1
+REVISION = 2  # 2: learning curves by groups, classes weighed as the recipe says, the seconds that features took
 
 _PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 _MOST_FITTED = 20_000  # images and copies that a head is fitted to: more hardly change a linear one
@@ -81,12 +83,12 @@ def fit_head(
     *steer* is asked about. What was said decides on the penalty, unless one is given, and is kept as
     `outputs.safetensors`; the head itself, fitted to all images, in the state that a training can start from.
     """
-    parsed, began = Recipe.model_validate(recipe), time.monotonic()
+    parsed = Recipe.model_validate(recipe)
     with metered(MeterChoice.model_validate(meter or {})) as counting:
         bench = _Bench(parsed, Start.model_validate(start), data, Numerics.model_validate(numerics), Path(home), report)
         computed = time.monotonic()
         penalties = _PENALTIES[: _PENALTIES.index(penalty) + 1] if penalty is not None else _PENALTIES
-        said = bench.by_folds(num_folds, seed, penalties) if num_folds else bench.on_steer(penalties)
+        said, fitted_to = bench.by_folds(num_folds, seed, penalties) if num_folds else bench.on_steer(penalties)
         best = len(penalties) - 1 if penalty is not None else int(np.argmin([seen.losses.mean() for seen in said]))
         head = bench.fit(bench.all, penalties[: best + 1])[-1]
         steer = bench.ask(head, bench.steer)
@@ -98,8 +100,9 @@ def fit_head(
             "asked": len(said[best].labels),
             "steer_error": steer.error,
             "images": len(bench.all),
+            "fitted_to": fitted_to,
             "features": int(bench.arrays.images.shape[1]),
-            "feature_seconds": computed - began,
+            "feature_seconds": bench.feature_seconds,
             "head_seconds": time.monotonic() - computed,
             "energy_wh": None if counting is None else counting.read().wh,
             "curve": points,
@@ -141,32 +144,46 @@ class _Bench:
                 f"the features of {len(selected):,} images are too many to keep; allowed are fewer images, as with "
                 "selection=random, or pretrained=none"
             )
-        self.arrays, places = seen
+        self.arrays, places, self.feature_seconds = seen
         self._places = dict(zip(selected.tolist(), places.reshape(1 + self.copies, -1).T, strict=True))
         self.steer = originals.indices("steer")
         self.num_classes = recipe.architecture.num_classes
+        self.balance = build(recipe.balance) if recipe.balance else None
         self.last = recipe.architecture.nodes[-1].name
 
-    def by_folds(self, number: int, seed: int, penalties: tuple[float, ...]) -> list[Outputs]:
-        """What heads, one a penalty, say of each fold when they were not fitted to it."""
-        folds = folds_of(group_keys(self.images[self.all]), number, seed)
+    @cached_property
+    def groups(self) -> NDArray[np.uint64]:
+        """Of all images: near-duplicates share one."""
+        return group_keys(self.images[self.all])
+
+    def by_folds(self, number: int, seed: int, penalties: tuple[float, ...]) -> tuple[list[Outputs], int]:
+        """What heads, one a penalty, say of each fold when they were not fitted to it; to how many images they were."""
+        folds = folds_of(self.groups, number, seed)
         filled = filled_folds(folds)
         said = []
         for done, fold in enumerate(filled, start=1):
             asked = self.all[folds == fold]
             said.append([self.ask(head, asked) for head in self.fit(self.all[folds != fold], penalties)])
             self.report({"samples": done, "total_samples": len(filled), "doing": "folds"})
-        return [Outputs.joined(of_penalty) for of_penalty in zip(*said, strict=True)]
+        fitted_to = round(len(self.all) * (1 - 1 / len(filled)))
+        return [Outputs.joined(of_penalty) for of_penalty in zip(*said, strict=True)], fitted_to
 
-    def on_steer(self, penalties: tuple[float, ...]) -> list[Outputs]:
-        """What heads, one a penalty, say of *steer*."""
-        return [self.ask(head, self.steer) for head in self.fit(self.all, penalties)]
+    def on_steer(self, penalties: tuple[float, ...]) -> tuple[list[Outputs], int]:
+        """What heads, one a penalty, say of *steer*; to how many images they were fitted."""
+        return [self.ask(head, self.steer) for head in self.fit(self.all, penalties)], len(self.all)
 
     def fit(self, indices: NDArray[np.int64], penalties: tuple[float, ...]) -> list[Head]:
         """Heads fitted to images with their copies."""
         rows = np.concatenate([self._places[index] for index in indices.tolist()])[:: self._thinning(len(indices))]
-        features, labels = self._features(rows), torch.from_numpy(self.arrays.labels[rows])
-        return fit_heads(features, labels, self.num_classes, penalties)
+        features, labels = self._features(rows), self.arrays.labels[rows]
+        return fit_heads(features, torch.from_numpy(labels), self.num_classes, penalties, self._class_weights(labels))
+
+    def _class_weights(self, labels: NDArray[np.int64]) -> Tensor | None:
+        """What an image of each class counts: by its weight, and by how often it would come."""
+        if self.balance is None:
+            return None
+        counts = np.bincount(labels, minlength=self.num_classes)
+        return torch.from_numpy(self.balance.weights(counts) * self.balance.repeats(counts)).float()
 
     def _thinning(self, images: int) -> int:
         return -(-images * (1 + self.copies) // _MOST_FITTED)
@@ -182,18 +199,22 @@ class _Bench:
         return as_batch(self.arrays.images[rows])
 
     def learning_curve(self, penalties: tuple[float, ...], seed: int) -> Iterator[_Point]:
-        """Errors of heads that were fitted to parts of the images, of each class alike, on all others."""
+        """Errors of heads that were fitted to parts of the images, of each class alike, on all others.
+
+        Near-duplicates are drawn together, and those of images that a head was fitted to it is not asked about.
+        """
         labels = self.arrays.labels[self.all]
         for share in _SHARES:
             for draw in range(_DRAWS):
-                luck = uniform("learning curve", seed, draw, self.arrays.identities[self.all])
+                luck = uniform("learning curve", seed, draw, self.groups)
                 ranks = _ranks_within(labels, luck)
                 counts = np.bincount(labels, minlength=self.num_classes)
                 chosen = ranks < np.maximum(1, np.round(share * counts))[labels]
                 if chosen.all() or counts.min() == 0:
                     continue
                 head = self.fit(self.all[chosen], penalties)[-1]
-                asked = np.concatenate([self.all[~chosen], self.steer])
+                unlike = ~np.isin(self.groups, self.groups[chosen])
+                asked = np.concatenate([self.all[unlike], self.steer])
                 yield _Point(int(chosen.sum()), self.ask(head, asked).error, len(asked))
 
     def tensors_of(self, head: Head) -> State:
@@ -206,7 +227,7 @@ def _ranks_within(labels: NDArray[np.int64], luck: NDArray[np.float64]) -> NDArr
     ranks = np.empty(len(labels), dtype=np.int64)
     for label in np.unique(labels):
         of_class = np.flatnonzero(labels == label)
-        ranks[of_class[np.argsort(luck[of_class])]] = np.arange(len(of_class))
+        ranks[of_class[np.argsort(luck[of_class], kind="stable")]] = np.arange(len(of_class))
     return ranks
 
 

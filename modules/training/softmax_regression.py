@@ -23,11 +23,18 @@ class Head(NamedTuple):
         return features @ self.weight.T + self.bias
 
 
-def fit_heads(features: Tensor, labels: Tensor, num_classes: int, penalties: Sequence[float]) -> list[Head]:
+def fit_heads(
+    features: Tensor,
+    labels: Tensor,
+    num_classes: int,
+    penalties: Sequence[float],
+    class_weights: Tensor | None = None,
+) -> list[Head]:
     """A head for each penalty, by L-BFGS (Liu and Nocedal 1989), the next one from where the last ended.
 
     `features` (N, features), of which each is standardised here, so that a penalty means the same for all; `labels`
-    (N). A penalty is half the squared weights' factor beside the mean cross-entropy. Give the largest first.
+    (N). A penalty is half the squared weights' factor beside the mean cross-entropy, in which images count as
+    `class_weights` (classes) say, by their proportions. Give the largest first.
     """
     mean, std = features.mean(0), features.std(0, unbiased=False).clamp_min(1e-6)
     scaled = (features - mean) / std
@@ -35,13 +42,15 @@ def fit_heads(features: Tensor, labels: Tensor, num_classes: int, penalties: Seq
     bias = torch.zeros(num_classes, requires_grad=True)
     heads = []
     for penalty in penalties:
-        _minimise(scaled, labels, weight, bias, penalty)
+        _minimise(scaled, labels, weight, bias, penalty, class_weights)
         unscaled = weight.detach() / std
         heads.append(Head(unscaled, bias.detach() - unscaled @ mean))
     return heads
 
 
-def _minimise(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor, penalty: float) -> None:
+def _minimise(
+    features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor, penalty: float, class_weights: Tensor | None
+) -> None:
     optimizer = torch.optim.LBFGS(
         [weight, bias],
         max_iter=_ITERATIONS,
@@ -53,7 +62,8 @@ def _minimise(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor, pe
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = nn.functional.cross_entropy(features @ weight.T + bias, labels) + penalty / 2 * weight.square().sum()
+        mean = nn.functional.cross_entropy(features @ weight.T + bias, labels, weight=class_weights)
+        value = mean + penalty / 2 * weight.square().sum()
         value.backward()
         return value
 

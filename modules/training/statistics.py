@@ -8,17 +8,21 @@ from torch import Tensor, nn
 
 from modules.architecture.module import Network
 
-REVISION = 1
+REVISION = 2  # 2: a network that keeps its statistics keeps them here as well
 
 
 def refresh_statistics(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Set every normalisation's mean and unbiased variance to those of all batches of images taken together.
 
     While a batch passes, it is normalised by its own statistics, as in training; dropout is off. Nothing else of the
-    network changes, and nothing that is frozen. Without a batch, nothing does.
+    network changes, nothing that is frozen, and nothing where a network keeps its statistics. Without a batch, nothing
+    does.
     """
-    frozen = {module for part in network.modules() if isinstance(part, Network) for module in part.frozen_modules()}
-    moments = [_Moments(one) for one in network.modules() if _has_statistics(one) and one not in frozen]
+    networks = [part for part in network.modules() if isinstance(part, Network)]
+    fixed = {each for one in networks for each in (one.modules() if one.keeps_statistics else one.frozen_modules())}
+    moments = [_Moments(one) for one in network.modules() if _has_statistics(one) and one not in fixed]
+    if not moments:
+        return
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     hooks = [one.module.register_forward_pre_hook(one.measure) for one in moments]

@@ -1,4 +1,4 @@
-"""Whether a study starts from pretrained weights is settled when it begins: what is at hand may change on the way."""
+"""Whether a study starts from pretrained weights, with images of which size, and what its plan is asked for."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -7,61 +7,241 @@ import numpy as np
 import pytest
 
 from flows import transfer
-from modules.errors import StudyError
-from modules.search.transfer import Choice
+from flows.transfer import Pace, Weights
+from modules.config import resolve
+from modules.errors import StudyError, TrainingError
+from modules.search.limits import Limits
+from modules.search.plan import Calibration, Plan
+from modules.search.prior import Prior
+from modules.search.transfer import Choice, Fitted
+from tests.unit.tiny_study import tiny_recipe
 
 BACKBONE = SimpleNamespace(name="lite", distribution="lite-weights")
+TOO_LARGE = "the network would have 3,000,000, above objective.max_params=1,000"
+TOO_MANY = "the features of 900 images are too many to keep; allowed are fewer images"
 
 
 class FakeStudy:
     """A study as far as the question goes."""
 
     name = "photos"
+    home = None
 
-    def __init__(self) -> None:
+    def __init__(self, *overrides: str, num_train: int = 800) -> None:
+        self.settings = resolve(["transfer.sides=[32,64]", "augmentation=[shift]", *overrides])
         self.decisions: dict[str, Any] = {}
         self.said: list[str] = []
-        self.progress = SimpleNamespace(say=self.said.append)
-        self.home = None
-        self.settings = SimpleNamespace(pretrained="auto")
-        self.laboratory = SimpleNamespace(data=SimpleNamespace(image_shape=(3, 32, 32), classes=("a", "b")))
+        self.progress = SimpleNamespace(say=lambda said, style="": self.said.append(said))
+        data = SimpleNamespace(image_shape=(3, 32, 32), classes=("a", "b"))
+        self.laboratory = SimpleNamespace(data=data, num_selected=lambda recipe: num_train)
+        self.clock, self.energy = SimpleNamespace(seconds=0.0), SimpleNamespace(wh=0.0)
+        self.found = self.policy = None
+        self.prior = Prior()
 
     def decided(self, question: str, decide: Any) -> Any:
-        return self.decisions.setdefault(question, decide())
+        if question not in self.decisions:
+            self.decisions[question] = decide()
+        return self.decisions[question]
 
 
 @pytest.fixture
-def weights(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Says whether there are some at hand."""
+def weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Any:
+    """Says whether there are some at hand, and with which content."""
 
-    def bring(there: bool) -> None:
-        source = SimpleNamespace(backbones=(BACKBONE,)) if there else None
-        choice = Choice(BACKBONE, "they are at hand") if there else Choice(None, "none are at hand")  # type: ignore[arg-type]
+    def bring(content: str | None) -> None:
+        file = tmp_path / "lite.pth"
+        source = None if content is None else SimpleNamespace(backbones=(BACKBONE,), file=file)
+        choice = Choice(None, "none are at hand") if content is None else Choice(BACKBONE, "they are at hand")  # type: ignore[arg-type]
+        file.write_text(content or "")
         monkeypatch.setattr(transfer, "find_source", lambda wish, backbones: source)
         monkeypatch.setattr(transfer, "choose_source", lambda *arguments: choice)
 
     arrays = SimpleNamespace(labels=np.array([0, 1]), indices=lambda part: np.array([0, 1]))
     monkeypatch.setattr(transfer, "configured_backbones", lambda settings: [BACKBONE])
-    monkeypatch.setattr(transfer, "_leaves_it_open", lambda study: True)
     monkeypatch.setattr(transfer, "open_arrays", lambda home, data: arrays)
-    monkeypatch.setattr(transfer, "check_classes", lambda data, counts: None)
     return bring
+
+
+def found(study: FakeStudy) -> Any:
+    return transfer.find_weights(study)  # type: ignore[arg-type]
 
 
 def test_a_study_that_began_from_scratch_stays_so(weights: Any) -> None:
     study = FakeStudy()
-    weights(False)
-    assert transfer.find_weights(study) is None  # type: ignore[arg-type]
-    weights(True)
-    assert transfer.find_weights(study) is None  # type: ignore[arg-type]
+    weights(None)
+    assert found(study) is None
+    weights("some")
+    assert found(study) is None
     assert study.said == ["from scratch: none are at hand", "from scratch: so this study began"]
 
 
-def test_a_study_whose_weights_are_gone_says_so(weights: Any) -> None:
+def test_a_study_whose_weights_are_gone_or_are_others_says_so(weights: Any) -> None:
     study = FakeStudy()
-    weights(True)
-    found: Any = transfer.find_weights(study)  # type: ignore[arg-type]
-    assert found[0] is BACKBONE
-    weights(False)
-    with pytest.raises(StudyError, match=r"began from pretrained weights, now none are at hand; .*fresh=true"):
-        transfer.find_weights(study)  # type: ignore[arg-type]
+    weights("some")
+    assert found(study).backbone is BACKBONE
+    assert found(study).reason == "they are at hand"
+    weights(None)
+    with pytest.raises(StudyError, match=r"began from .* lite \(SHA-256 \w{16}\); now none are at hand; .*fresh=true"):
+        found(study)
+    weights("others")
+    with pytest.raises(StudyError, match=r"those of lite \(SHA-256 \w{16}\) are at hand; bring them back"):
+        found(study)
+
+
+@pytest.mark.parametrize(
+    "wish", ["search.space=recipe", "search.optimizers=[muon]", "training.batch_size=measured", "model.width=0.5"]
+)
+def test_what_is_done_from_scratch_alone_is_done_from_scratch(weights: Any, wish: str) -> None:
+    weights("some")
+    study = FakeStudy(wish)
+    assert found(study) is None
+    expected = f"from scratch: {wish.partition('=[')[0]} is for networks that are trained from scratch"
+    assert study.said == ([] if wish.startswith("model") else [expected])
+    without = FakeStudy()
+    without.decisions = study.decisions  # as where `espalier credit` leaves the wish out
+    assert found(without) is None
+
+
+LITE: Any = Weights(BACKBONE, None, "they are at hand")  # type: ignore[arg-type]
+
+
+def head(side: int, error: float, **more: Any) -> Fitted:
+    counts = {"asked": 600, "images": 800, "fitted_to": 600, "features": 1280}
+    digests = {"key": "k", "state_sha256": "s"}
+    seconds = {"feature_seconds": 1.0, "head_seconds": 1.0}
+    return Fitted(
+        side=side, penalty=0.1, loss=1.0, error=error, steer_error=error, **counts, **digests, **seconds, **more
+    )
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> dict[int, Any]:
+    """The heads by size; an error in place of one is raised."""
+    heads: dict[int, Any] = {32: head(32, 0.3), 64: head(64, 0.2)}
+
+    def fit(study: Any, recipe: Any, weights: Any, side: int) -> Fitted:
+        if isinstance(heads[side], Exception):
+            raise heads[side]
+        return heads[side]
+
+    monkeypatch.setattr(transfer, "fit_head", fit)
+    monkeypatch.setattr(transfer, "find_weights", lambda study: LITE)
+    monkeypatch.setattr(transfer, "_pace_of", lambda study, recipe, backbone: None)
+    monkeypatch.setattr(transfer, "_first", lambda study, recipe, backbone, side: tiny_recipe(batch_size=side))
+    monkeypatch.setattr(transfer, "excess_of", lambda study, architecture: None)
+    monkeypatch.setattr(transfer.reporting, "keep_heads", lambda study, kept: study.said.append(kept))
+    return heads
+
+
+def planted(study: FakeStudy) -> Any:
+    return transfer.plant_pretrained(study, tiny_recipe())  # type: ignore[arg-type]
+
+
+def test_features_that_are_too_many_are_a_reason_where_the_study_may_choose(fitted: Any) -> None:
+    fitted[32] = TrainingError(TOO_MANY)
+    study = FakeStudy()
+    assert planted(study) is None
+    assert study.said == ["from scratch: the features of 900 images are too many to keep"]
+    fitted[32] = head(32, 0.3)
+    assert planted(study) is None  # settled
+    fitted[32] = TrainingError(TOO_MANY)
+    with pytest.raises(TrainingError, match="too many to keep; allowed are"):
+        planted(FakeStudy("pretrained=efficientnet_lite0"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "starts"),
+    [
+        (["search=none"], False),
+        (["search.generations=0"], False),
+        ([], True),
+        (["search=none", "pretrained=efficientnet_lite0"], True),
+    ],
+)
+def test_a_limit_that_no_generation_can_meet(
+    fitted: Any, monkeypatch: pytest.MonkeyPatch, overrides: list[str], starts: bool
+) -> None:
+    monkeypatch.setattr(transfer, "excess_of", lambda study, architecture: TOO_LARGE)
+    study = FakeStudy(*overrides)
+    assert (planted(study) is not None) == starts
+    assert starts or study.said == [
+        f"from scratch: with the weights of lite {TOO_LARGE}, and no generation is to shrink it"
+    ]
+
+
+def test_larger_images_do_not_lead_beyond_a_limit(fitted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = {
+        32: tiny_recipe(),
+        64: tiny_recipe(architecture=tiny_recipe().architecture.updated(image_shape=(1, 16, 16))),
+    }
+    limits = Limits(max_flops=first[32].architecture.flops)
+    monkeypatch.setattr(transfer, "_first", lambda study, recipe, backbone, side: first[side])
+    monkeypatch.setattr(
+        transfer, "excess_of", lambda study, each: limits.objection(limits.cost_of(each, lambda architecture: 0.0))
+    )
+    study = FakeStudy()
+    assert planted(study).fitted.side == 32
+    assert any(str(said).startswith("images of 64 pixels are too large: the network would have") for said in study.said)
+
+
+# Training everything takes ten times as long as there is time for; a head on features takes a moment.
+SLOW = Pace(Calibration(samples_per_second=40, evaluation_seconds=1.0), seconds=100.0, smallest=32)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "num_train", "starts"),
+    [
+        ([], 800, True),
+        ([], 2_500, False),  # the features of these and of two copies take half of the time already
+        ([], 6_000, False),
+        (["pretrained=efficientnet_lite0"], 6_000, True),
+    ],
+)
+def test_few_images_need_time_for_features_alone(
+    fitted: Any, monkeypatch: pytest.MonkeyPatch, overrides: list[str], num_train: int, starts: bool
+) -> None:
+    monkeypatch.setattr(transfer, "_pace_of", lambda study, recipe, backbone: SLOW)
+    study = FakeStudy(*overrides, num_train=num_train)
+    assert (planted(study) is not None) == starts
+    assert starts or "the budget does not pay for" in study.said[0]
+
+
+def test_larger_images_do_not_take_the_time_for_fine_tuning() -> None:
+    small = head(32, 0.3)
+    assert transfer._has_time(small, 64, 50, None)
+    assert transfer._has_time(small, 64, 50, SLOW)  # 4,000 samples at 32 pixels, 1,000 at 64: 20 epochs
+    assert not transfer._has_time(small, 64, 200, SLOW)  # 20 epochs become 5
+    assert transfer._has_time(small, 64, 800, SLOW)  # there is no time for them anyway
+    assert not transfer._has_time(small.updated(feature_seconds=3.0), 64, 800, SLOW)
+
+
+def test_the_learning_curve_ends_with_what_its_heads_were_fitted_to(fitted: Any) -> None:
+    points = tuple((images, 40 / images, 700) for images in (100, 200, 400))
+    fitted[32] = head(32, 0.1, curve=points)
+    fitted[64] = head(64, 0.1)
+    study = FakeStudy()
+    planted(study)
+    (kept,) = [said for said in study.said if not isinstance(said, str)]
+    assert [images for images, _ in kept.curve.points] == [100, 200, 400, 600]
+    assert [images for images, *_ in kept.curve.predicted] == [1_600, 3_200]
+
+
+def new_plan(study: FakeStudy) -> Plan:
+    first = SimpleNamespace(first=tiny_recipe(), calibration=None)
+    return transfer._new_plan(study, first)  # type: ignore[arg-type]
+
+
+def test_only_a_limit_that_is_exceeded_asks_for_generations(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = FakeStudy("objective.max_params=1000")
+    monkeypatch.setattr(transfer, "excess_of", lambda study, architecture: None)
+    assert new_plan(study).generations == 0
+    monkeypatch.setattr(transfer, "excess_of", lambda study, architecture: TOO_LARGE)
+    assert new_plan(study).generations == 3
+
+
+def test_the_plan_keeps_the_digest_of_what_earlier_studies_taught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "excess_of", lambda study, architecture: None)
+    study: Any = FakeStudy("search.baseline_samples=123")
+    assert (new_plan(study).prior, new_plan(study).baseline_samples) == (None, 123)
+    study.prior = SimpleNamespace(lessons=("one",), content_digest="digest")
+    assert new_plan(study).prior == "digest"

@@ -75,7 +75,7 @@ def test_a_study_does_not_go_on_with_other_images(tmp_path, monkeypatch):
         study.folder.write("plan.json", {})  # from now on there is something to go on from
     corrections.write_text("identity,given,corrected\n")
     with (
-        pytest.raises(StudyError, match="study 'mine' was begun on other images, .* or start this one over with fresh"),
+        pytest.raises(StudyError, match=r"study 'mine' was begun on other images, .* or start this one over"),
         opened_study(settings, home, "run", tracked=False) as study,
     ):
         load_data(study)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from flows.contests import _tries_of_contest
 from flows.side_by_side import side_by_side
 from flows.tuning import Search, _tries_of_sweep, whole_tries, within_clock
 from modules.errors import TrainingError
@@ -179,3 +180,11 @@ def test_a_sweep_whose_every_try_fails_ends():
     tries, samples = swept(SWEEP.updated(sweep_samples=3 * cost(RUNGS)), failing=True)
     assert samples == 0
     assert 3 <= tries <= 3 * cost(RUNGS) // cost(RUNGS[:1])
+
+
+def test_a_contest_whose_every_try_fails_ends():
+    study = FakeStudy(SIDE_BY_SIDE["in turn"])
+    study.trial = _failing  # type: ignore[method-assign]
+    search = Search(study, "before", SPACE, None, RUNGS)  # type: ignore[arg-type]
+    tuning = search.run(partial(_tries_of_contest, study, SWEEP, 3 * cost(RUNGS)))  # type: ignore[arg-type]
+    assert 3 <= len(tuning.tries) <= 3 * cost(RUNGS) // cost(RUNGS[:1])

@@ -268,6 +268,18 @@ def test_the_study_is_named_by_what_its_results_depend_on(default):
         (["seed=1,2"], ["several values", "-m"]),
         (["seed=1", "seed=2"], ["seed=1 and seed=2 contradict"]),
         (["search=none", "search.generations=3"], ["contradicts search=none"]),
+        (
+            ["pretrained=efficientnet_lite0", "search.space=recipe"],
+            ["pretrained=efficientnet_lite0 contradicts search.space=recipe", "allowed is one of the two"],
+        ),
+        (
+            ["pretrained=efficientnet_lite1", "search.optimizers=[muon]"],
+            ["contradicts search.optimizers", "from scratch"],
+        ),
+        (
+            ["pretrained=efficientnet_lite2", "training.batch_size=measured"],
+            ["contradicts training.batch_size=measured"],
+        ),
         (["averaging=none", "averaging.half_life_samples=9"], ["unknown key averaging.half_life_samples"]),
         (["averaging=swa", "averaging.start_fraction=2"], ["averaging.start_fraction", "from 0.0 to 1.0", "2"]),
         (["averaging=null"], ["averaging: null", "ema, none, swa"]),

@@ -13,7 +13,9 @@ from modules.search.augmentation import Confusion, Effort, Looks, Seen
 from modules.search.finding import Finder
 from modules.training.spec import TrialSpec
 
-RECIPE = recipe_of(first_architecture((1, 8, 8), 3, 100, (0.2,), (0.3,)))
+RECIPE = recipe_of(first_architecture((1, 8, 8), 3, 100, (0.2,), (0.3,))).updated(
+    selection=Part(target="modules.selection.keep_all.KeepAll")
+)
 EFFORT = Effort(brief_samples=900, slice_samples=100, images=50)
 
 
@@ -36,8 +38,8 @@ def figure(table, transform):
 class Laboratory:
     """Costs add up; flips are taken for another class."""
 
-    def __init__(self, data):
-        self.data = data
+    def __init__(self, home):
+        self.home, self.data = home, make_data(home)
         self.looked = []
 
     def spec(self, recipe, piece, seed, start=None):
@@ -50,7 +52,7 @@ class Laboratory:
 
     def _seen(self, policy):
         broken = any(transform.name == "Flip" for transform in policy)
-        confusion = Confusion(of=0, taken_for=1, rise=0.5 if broken else 0.0, images=50)
+        confusion = Confusion(of=0, taken_for=1, rise=0.5, images=50, surely=0.3 if broken else 0.0)
         cost = sum(figure(COSTS, transform) for transform in policy)
         return Seen(loss=100.0 * (1 + cost), error=0.1, change=0.1 if policy else 0.0, confusion=confusion)
 
@@ -60,7 +62,7 @@ class Laboratory:
 
 @pytest.fixture
 def done(tmp_path):
-    laboratory, trained = Laboratory(make_data(tmp_path)), []
+    laboratory, trained = Laboratory(tmp_path), []
 
     def train(spec, role):
         trained.append((role, spec))

@@ -108,6 +108,21 @@ def test_the_front_by_hand():
     assert tuning.best.number == 3
 
 
+@pytest.mark.parametrize(
+    ("count", "expected"), [(1, [3]), (2, [0, 3]), (3, [0, 3, 5]), (5, [0, 1, 2, 3, 5]), (9, [*range(6)])]
+)
+def test_members_of_a_front_cover_it_and_the_best_is_one_of_them(count, expected):
+    """The dearest has few parameters, so that one which is not the dearest has the lowest loss."""
+    flops, params, losses = (1, 2, 4, 16, 20, 32), (50, 51, 52, 53, 40, 30), (0.9, 0.8, 0.7, 0.1, 0.6, 0.5)
+    tries = [
+        Try(number=number, values={}, state="complete", losses=(loss,), params=size, flops=cost)
+        for number, (cost, size, loss) in enumerate(zip(flops, params, losses, strict=True))
+    ]
+    tuning = Tuning(when="sweep", space=SPACE, figures=("loss", "params", "flops"), tries=tuple(tries))
+    assert len(tuning.front) == 6
+    assert [one.number for one in tuning.spaced(count)] == expected
+
+
 def test_importances_tell_what_mattered_from_what_did_not():
     parameters = (Real(key="matters", low=0, high=1), Real(key="idle", low=0, high=1))
     space = Space(name="two", parameters=parameters)

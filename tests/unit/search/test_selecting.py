@@ -10,7 +10,7 @@ from modules.records import TrialResult
 from modules.search.judging import Evidence
 from modules.search.laboratory import Laboratory
 from modules.search.selecting.auto import Auto, Candidate, Tried, compare, trusted_evidence
-from modules.search.selecting.clean import Clean
+from modules.search.selecting.clean import Clean, cleaned
 from modules.search.selecting.cross_validation import cross_validate
 from modules.search.selecting.prune import Prune, end_by_number
 from modules.search.selecting.suspicion import without_suspects
@@ -68,18 +68,13 @@ def test_each_image_is_looked_at_by_a_network_that_was_not_trained_on_it(workpla
     out = validation.out_of_sample()
     every = validation.outputs("train")
     for place in range(NUM_TRAIN):
-        np.testing.assert_array_equal(out.probabilities[place], every[validation.folds[place]].probabilities[place])
-    np.testing.assert_array_equal(out.labels, workplace.arrays.labels[:NUM_TRAIN])
+        np.testing.assert_array_equal(out[place], every[validation.folds[place]].probabilities[place])
 
 
 def test_what_they_say_together_is_their_mean(workplace):
     validation = cross_validate(workplace, 3, 4.0)
-    mean = validation.mean_of("steer")
     np.testing.assert_allclose(
-        mean.probabilities, np.mean([seen.probabilities for seen in validation.outputs("steer")], axis=0)
-    )
-    np.testing.assert_allclose(
-        mean.losses, -np.log(mean.probabilities[np.arange(len(mean.labels)), mean.labels]), rtol=1e-5
+        validation.mean_of("steer"), np.mean([seen.probabilities for seen in validation.outputs("steer")], axis=0)
     )
 
 
@@ -129,6 +124,8 @@ def test_prune_keeps_a_fraction_of_each_class(workplace, score):
         assert found.num_kept == len(kept)
     wrong_kept = [len(kept_by(workplace, found.selection) & set(WRONG)) for found in (hard, easy)]
     assert wrong_kept[0] > wrong_kept[1]
+    assert "selection=auto leaves out those that it suspects, if they are 0.5% of all or more" in hard.sentences[1]
+    assert len(easy.sentences) == 1
 
 
 @pytest.mark.parametrize(("fraction", "end"), [(0.5, "hard"), (0.49, "easy")])
@@ -161,6 +158,16 @@ def test_auto_measures_a_random_subset_of_each_size(workplace):
     assert len(kept) <= 1
     assert (found.selection == KEEP_ALL) == (not kept)
     assert (found.confirmed is not None) == (found.confirmed_on_all is not None) == bool(kept)
+
+
+def test_auto_says_of_cleaning_only_where_it_cleans(workplace, monkeypatch):
+    def with_a_note(*arguments):
+        return cleaned(*arguments)._replace(notes=("class 'lying' keeps all its labels",))
+
+    monkeypatch.setattr("modules.search.selecting.auto.cleaned", with_a_note)
+    found = Auto(folds=3, epochs=40.0, judged_epochs=10.0, confidence=0.4).find(workplace)
+    cleans = any(row.kept and row.name == "clean" for row in found.compared)
+    assert any("keeps all its labels" in sentence for sentence in found.sentences) == cleans
 
 
 def test_a_random_selection_has_as_many_of_each_class(workplace):
@@ -227,6 +234,17 @@ def test_cleaning_has_to_gain_and_saving_must_not_lose_more_than_the_margin():
     assert "no evidence of a gain" in judged(0.5, 0.6, saves=False).verdict
     assert judged(0.5, 0.6, saves=True, margin=0.1).kept
     assert "by more than the margin" in judged(0.56, 0.7, saves=True).verdict
+
+
+def test_the_reason_is_the_comparison_that_says_less_and_its_p_value_is_the_adjusted_one():
+    candidates = [
+        Candidate(tried("one", 0.5), tried("r1", 0.48), saves=False),  # no better than all, worse than chance
+        Candidate(tried("two", 0.49), tried("r2", 0.6), saves=False),  # better than chance
+    ]
+    rows, _ = compare(CONTROL, candidates, 0.05)
+    one, two = (next(row for row in rows if row.name == name) for name in ("one", "two"))
+    assert one.verdict == f"not kept: no better than a random subset of its size (p = {one.p_value:.2f})"
+    assert two.verdict == f"not kept: no evidence of a gain (p = {two.p_value:.2f})"
 
 
 def test_what_errs_more_on_all_of_steer_is_not_kept():

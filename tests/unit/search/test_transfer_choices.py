@@ -6,14 +6,15 @@ from tiny_study import NUM_TRAIN, make_data
 from modules.errors import ConfigError
 from modules.pretrained.backbone import Backbone, Source
 from modules.records import Part
-from modules.search.plan import Thaw, Wishes, make_plan
+from modules.search.plan import Calibration, Thaw, Wishes, make_plan, training_seconds
 from modules.search.transfer import (
     Fitted,
-    check_classes,
     choose_source,
     feature_node,
     fine_tuning_samples,
     is_worth_it,
+    may_begin,
+    may_train,
     thaw_cost,
     transfer_wishes,
     upper_cut,
@@ -27,6 +28,7 @@ LITE = Backbone(
     side=224,
 )
 SOURCE = Source(name="lite", file=Path("lite.pth"), backbones=(LITE,))
+COUNTS = (20, 20, 20)
 
 
 def colour(tmp_path, side=32, channels=3):
@@ -34,13 +36,13 @@ def colour(tmp_path, side=32, channels=3):
 
 
 def test_colour_images_and_weights_at_hand(tmp_path):
-    choice = choose_source("auto", SOURCE, colour(tmp_path), ["lite-weights"])
+    choice = choose_source("auto", SOURCE, colour(tmp_path), ["lite-weights"], COUNTS)
     assert choice.backbone == LITE
     assert f"{NUM_TRAIN} training images are few" in choice.reason
 
 
 def test_without_weights_it_says_what_to_install(tmp_path):
-    choice = choose_source("auto", None, colour(tmp_path), ["lite-weights"])
+    choice = choose_source("auto", None, colour(tmp_path), ["lite-weights"], COUNTS)
     assert choice.backbone is None
     assert "lite-weights" in choice.reason
 
@@ -48,17 +50,21 @@ def test_without_weights_it_says_what_to_install(tmp_path):
 @pytest.mark.parametrize(("changes", "said"), [({"channels": 1}, "channels"), ({"side": 8}, "smaller than 16")])
 def test_images_that_do_not_suit(tmp_path, changes, said):
     data = colour(tmp_path, **changes)
-    choice = choose_source("auto", SOURCE, data, ["lite-weights"])
+    choice = choose_source("auto", SOURCE, data, ["lite-weights"], COUNTS)
     assert choice.backbone is None
     assert said in choice.reason
     with pytest.raises(ConfigError, match=said):
-        choose_source("lite", SOURCE, data, ["lite-weights"])
+        choose_source("lite", SOURCE, data, ["lite-weights"], COUNTS)
 
 
 def test_one_image_of_a_class(tmp_path):
-    check_classes(make_data(tmp_path), [2, 9, 9])
-    with pytest.raises(ConfigError, match="class 'standing' has 1 training image"):
-        check_classes(make_data(tmp_path), [5, 1, 5])
+    data = colour(tmp_path)
+    assert choose_source("auto", SOURCE, data, ["lite-weights"], [2, 9, 9]).backbone == LITE
+    choice = choose_source("auto", SOURCE, data, ["lite-weights"], [5, 1, 5])
+    assert choice.backbone is None
+    assert "class 'standing' has 1 training image" in choice.reason
+    with pytest.raises(ConfigError, match=r"class 'standing' has 1 training image.*allowed: more images of it"):
+        choose_source("lite", SOURCE, data, ["lite-weights"], [5, 1, 5])
 
 
 def test_where_the_network_is_cut():
@@ -89,6 +95,7 @@ def fitted(error, asked=1000):
 
 def test_larger_images_have_to_be_clearly_better():
     assert is_worth_it(fitted(0.30), fitted(0.25))
+    assert not is_worth_it(fitted(0.30), fitted(0.285))  # 1.5 points, where the standard error is 2.0
     assert not is_worth_it(fitted(0.30), fitted(0.295))
     assert not is_worth_it(fitted(0.30, 50), fitted(0.27, 50))
     assert not is_worth_it(fitted(0.0), fitted(0.0))
@@ -121,6 +128,46 @@ def test_a_pretrained_network_is_edited_where_it_has_to_shrink():
     assert transfer_wishes(WISHES, 1000, None, limited=True).generations is None
     assert transfer_wishes(WISHES.updated(generations=2), 1000, None, limited=False).generations == 2
     assert transfer_wishes(WISHES, 1000, 8_000.0, limited=False).slice_samples == 1_000
+
+
+def test_a_head_on_features_takes_less_time_than_fine_tuning():
+    assert may_train(None, 1000)
+    assert may_begin(None, 100_000, 2)
+    for affordable, few, begins in (
+        (10_000, True, True),
+        (9_999, False, True),
+        (2_000, False, True),
+        (1_999, False, False),
+    ):
+        assert (may_train(affordable, 1000), may_begin(affordable, 1000, 2)) == (few, begins)
+    assert may_begin(1_000, 1000, 0)  # without copies there are fewer features
+    for affordable, many in ((20_000, True), (19_999, False)):
+        assert may_train(affordable, 10_000) == may_begin(affordable, 10_000, 2) == many
+
+
+def test_what_does_not_pay_for_fine_tuning_is_left_to_the_head():
+    wishes = WISHES.updated(thaw=thaw_cost(2, 3, 0))
+    enough, short = (transfer_wishes(wishes, 3000, affordable, False) for affordable in (30_000.0, 29_999.0))
+    assert enough.thaw == wishes.thaw
+    assert short.thaw == Thaw()
+
+
+def test_the_first_training_of_a_head_is_as_long_as_there_is_time_for():
+    assert transfer_wishes(WISHES, 1000, None, False).baseline_samples == 1000
+    assert transfer_wishes(WISHES, 1000, 1_500.0, False).baseline_samples == 750
+    wished = transfer_wishes(WISHES.updated(baseline_samples=5_000), 1000, 1_500.0, False)
+    assert wished.baseline_samples == 5_000
+
+
+@pytest.mark.parametrize("num_train", [40, 160, 1000])
+def test_what_plans_with_fewer_minutes_plans_with_more(num_train):
+    pace, plans = Calibration(samples_per_second=38, evaluation_seconds=0.1), []
+    for tenths in range(5, 100):
+        wishes = WISHES.updated(minutes=tenths / 10, thaw=thaw_cost(2, 3, 4))
+        affordable = pace.samples_per_second * training_seconds(wishes, pace, 0.0, 0.0)
+        plans.append(make_plan(transfer_wishes(wishes, num_train, affordable, False), num_train, pace))
+    assert not plans[0].thaw_samples
+    assert num_train > 200 or plans[-1].thaw_samples
 
 
 def test_what_judging_gears_takes_by_hand():

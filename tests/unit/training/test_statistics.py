@@ -7,6 +7,7 @@ from random_networks import architectures, random_images, random_network
 
 from modules.architecture.description import IMAGE, Architecture, Conv, Dense, GlobalPool, Norm
 from modules.architecture.module import build_module
+from modules.training.features import Tail
 from modules.training.statistics import refresh_statistics
 
 DEEP = Architecture(
@@ -114,3 +115,15 @@ def test_images_that_cannot_be_run_leave_no_hook():
         refresh_statistics(network, [torch.zeros(2, 7, 8, 8)])
     assert not any(module._forward_pre_hooks for module in network.modules())
     assert all(module.training for module in network.modules())
+
+
+@pytest.mark.parametrize("within", [lambda network: network, lambda network: Tail(network, "norm2")])
+def test_a_network_that_keeps_its_statistics_keeps_them(within):
+    network = random_network(DEEP)
+    network.keep_statistics()
+    before = statistics(network)
+    images = random_images(DEEP, 12)
+    part = within(network)
+    refresh_statistics(part, [images if part is network else network.until("norm2", images).detach()])
+    for name, value in statistics(network).items():
+        assert torch.equal(value, before[name]), name
