@@ -7,7 +7,7 @@ import numpy as np
 
 from flows.allowance import affordable_samples
 from flows.orchestration import task
-from flows.selection_reporting import keep_selection as keep
+from flows.selection_reporting import keep_selection
 from flows.study import Study
 from flows.translation import finds_selection
 from modules.data.arrays import open_arrays
@@ -59,27 +59,49 @@ def say_cost(study: Study) -> None:
         )
 
 
+def check_selection(study: Study, recipe: Recipe) -> None:
+    """ConfigError where the selection that the configuration names keeps no training image, or none of a class."""
+    data = study.laboratory.data
+    arrays, kept = open_arrays(study.home, data).under(recipe.selection)
+    counts = np.bincount(arrays.labels[kept], minlength=len(data.classes))
+    if counts.all():
+        return
+    lost = f" of class {data.classes[counts.argmin()]!r}" if counts.any() else ""
+    said = ", ".join(f"selection.{name}={value}" for name, value in recipe.selection.arguments.items())
+    raise ConfigError(
+        f"{said} keeps none of the training images{lost}; allowed is a selection that was found on these images and "
+        "keeps some of each class, or selection=none"
+    )
+
+
 def find_selection(study: Study, recipe: Recipe, train: Callable[[Study, TrialSpec, str], TrialResult]) -> Recipe:
     """The recipe with the selection that was found, where the configuration asks for one to be found."""
     if not finds_selection(study.settings):
+        check_selection(study, recipe)
         return recipe
     finder: Finder = build(study.settings.selection)
+    share = study.decided("share of the selection's epochs", lambda: _affordable(study, recipe, finder))
+    if share < 1:
+        study.progress.say(
+            f"note: a quarter of the budget pays for {share:.0%} of the epochs that selection="
+            f"{study.settings.selection.name.lower()} asks for; no more are trained"
+        )
     workplace = Workplace(
         laboratory=study.laboratory,
         recipe=recipe,
         train=lambda spec, role: train(study, spec, role),
         seed=study.seed,
         margin=study.settings.objective.margin,
-        share=study.decided("share of the selection's epochs", lambda: _affordable(study, recipe, finder)),
+        share=share,
     )
-    return keep_selection(study, recipe, finder.find(workplace))
+    return adopt_selection(study, recipe, finder.find(workplace))
 
 
 @task("select training images")
-def keep_selection(study: Study, recipe: Recipe, found: FoundSelection) -> Recipe:
-    """Say what was found and leave its suspects for a person to look at."""
+def adopt_selection(study: Study, recipe: Recipe, found: FoundSelection) -> Recipe:
+    """The recipe with what was found, which is said, and whose suspects are left for a person to look at."""
     study.found = found
-    keep(study, found)
+    keep_selection(study, found)
     return recipe.updated(selection=found.selection)
 
 

@@ -9,28 +9,36 @@ from typing import Any
 from modules.parts import argument_schema
 from modules.records import Part
 
-REVISION = 1
+REVISION = 2  # 2: no strength is no transform; whole pixels are rounded
 
 
 def strengthened(transforms: Sequence[Part], factor: float) -> tuple[Part, ...]:
-    """Transforms whose strengths are `factor` times as far from doing nothing, within what their yamls allow."""
+    """Transforms whose strengths are `factor` times as far from doing nothing, within what their yamls allow.
+
+    At 0 there are none: some have no strength, and others may not be as weak as to do nothing.
+    """
+    if factor == 0:
+        return ()
     return tuple(transforms) if factor == 1 else tuple(_strengthened(part, factor) for part in transforms)
 
 
 def _strengthened(part: Part, factor: float) -> Part:
     schema = argument_schema(part.target)
+    by_whole_pixels = "subpixel" in schema and not part.arguments.get("subpixel", False)  # a fraction would be cut off
     changed = {
-        name: _moved(value, schema[name], factor)
+        name: _moved(value, schema[name], factor, by_whole_pixels)
         for name, value in part.arguments.items()
         if "neutral" in schema.get(name, {})
     }
     return part.updated(arguments={**part.arguments, **changed})
 
 
-def _moved(value: float, entry: dict[str, Any], factor: float) -> float:
+def _moved(value: float, entry: dict[str, Any], factor: float, whole: bool) -> float:
     moved = entry["neutral"] + factor * (value - entry["neutral"])
     moved = min(entry["max"], max(entry["min"], moved))
-    return round(moved) if entry["type"] == "int" else float(f"{moved:.4g}")
+    if entry["type"] == "int":
+        return round(moved)
+    return float(round(moved)) if whole else float(f"{moved:.4g}")
 
 
 def strengths_of(part: Part) -> dict[str, float]:

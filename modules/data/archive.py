@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from modules.data.files import GIVEN, PART_NAMES, FileSet, ImageFile, shown
+from modules.data.files import GIVEN, PART_NAMES, FileSet, ImageFile, explained_read_errors, shown
 from modules.data.image_file import SUFFIXES
 from modules.digests import digest_of
 from modules.errors import DataError
@@ -50,7 +50,7 @@ class Archive:
         found: list[tuple[str, str, tarfile.TarInfo]] = []
         passed_over: list[tuple[str, str]] = []
         try:
-            with tarfile.open(plain, "r:") as tar:
+            with explained_read_errors(self.path), tarfile.open(plain, "r:") as tar:
                 for member in tar:
                     place = _place(member.name)
                     if place is not None and member.isfile() and not PurePosixPath(member.name).name.startswith("."):
@@ -77,7 +77,7 @@ class Archive:
             )
             for given, name, member in found
         )
-        return FileSet(files, classes, self.image_size, self.channels, (), tuple(sorted(passed_over)))
+        return FileSet(files, classes, self.image_size, self.channels, tuple(sorted(passed_over)))
 
 
 def _place(name: str) -> tuple[str, str] | None:
@@ -94,7 +94,12 @@ def _place(name: str) -> tuple[str, str] | None:
 
 def _unpacked(path: Path, plain: Path) -> Path:
     try:
-        with gzip.open(path) as packed, explained_write_errors(plain.parent), plain.open("wb") as file:
+        with (
+            explained_read_errors(path),
+            gzip.open(path) as packed,
+            explained_write_errors(plain.parent),
+            plain.open("wb") as file,
+        ):
             shutil.copyfileobj(packed, file, 1 << 20)
     except EOFError:
         raise DataError(f"{shown(path)} is cut off: the gzip file ends too early; copy or download it again") from None

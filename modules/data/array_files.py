@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modules.data.files import shown
+from modules.data.files import explained_read_errors, shown
 from modules.data.images import RawImages
 from modules.data.mapped import open_mapped
 from modules.data.packed import PackedSet
@@ -35,7 +35,9 @@ def read_arrays(root: str | None = None) -> PackedSet:
     """Images (N x H x W, with channels last or first) and labels of one .npz or of a folder of .npy files."""
     if not root:
         raise DataError("data=arrays needs the .npz file, or the folder of .npy files: say data.root=PATH")
-    arrays = _Arrays(Path(root).expanduser())
+    path = Path(root).expanduser()
+    with explained_read_errors(path):
+        arrays = _Arrays(path)
     return PackedSet(arrays.paths, partial(_read, root, arrays))
 
 
@@ -73,7 +75,7 @@ class _Arrays(Mapping[str, NDArray[Any]]):
         if not path.is_file():
             raise DataError(f"data.root={shown(path)} does not exist; it must be a .npz file or a folder of .npy files")
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with explained_read_errors(path), np.load(path, allow_pickle=False) as archive:
                 self._names = dict.fromkeys(archive.files, path)
         except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
             raise DataError(f"{shown(path)} is no sound .npz file ({error}); numpy.savez makes one") from error
@@ -88,6 +90,9 @@ class _Arrays(Mapping[str, NDArray[Any]]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names  # and is not read for that
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         file = self._names[name]
@@ -107,7 +112,7 @@ class _Arrays(Mapping[str, NDArray[Any]]):
 def _pair(arrays: _Arrays, names: tuple[tuple[str, str], ...]) -> Pair | None:
     for images, labels in names:
         if images in arrays and labels in arrays:
-            return _pictures(images, arrays[images]), _labels(labels, arrays[labels])
+            return pictures(images, arrays[images]), _labels(labels, arrays[labels])
         if images in arrays or labels in arrays:
             missing = labels if images in arrays else images
             raise DataError(
@@ -116,8 +121,8 @@ def _pair(arrays: _Arrays, names: tuple[tuple[str, str], ...]) -> Pair | None:
     return None
 
 
-def _pictures(name: str, images: NDArray[Any]) -> NDArray[np.uint8]:
-    """As uint8, N x H x W x C."""
+def pictures(name: str, images: NDArray[Any]) -> NDArray[np.uint8]:
+    """As uint8, N x H x W x C, where channels may have come first; DataError where it is none of that."""
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim == 4 and images.shape[3] not in (1, 3) and images.shape[1] in (1, 3):

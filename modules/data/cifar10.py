@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from modules.data.archive import ENDINGS, Archive
 from modules.data.download import Remote, download_folder, fetch
-from modules.data.files import FileSet, shown
+from modules.data.files import FileSet, explained_read_errors, shown
 from modules.data.folder import check_folder, read_class_folders
 from modules.data.images import RawImages
 from modules.data.packed import PackedSet
@@ -33,6 +33,11 @@ _REMOTE = Remote("https://www.cs.toronto.edu/~kriz/", ((_ARCHIVE, "c32a1d4ab5d03
 def read_cifar10(root: str | None = None, download: bool = False) -> FileSet | PackedSet | Archive:
     """The images with the test set that they bring, from a folder or an archive of either kind."""
     path = Path(root).expanduser() if root else _at_hand(download)
+    with explained_read_errors(path):
+        return _read(path)
+
+
+def _read(path: Path) -> FileSet | PackedSet | Archive:
     if path.is_file():
         return _open_archive(path)
     check_folder(path, str(path))
@@ -54,7 +59,8 @@ def read_cifar10(root: str | None = None, download: bool = False) -> FileSet | P
 def _at_hand(download: bool) -> Path:
     if download:
         return fetch("cifar10", _REMOTE)
-    if (folder := download_folder("cifar10")).is_dir():
+    folder = download_folder("cifar10")
+    if (folder / _ARCHIVE).is_file():
         return folder
     raise DataError(
         "data=cifar10 needs the folder with its images: say data.root=DIR, or data.download=true to fetch them from "
@@ -66,7 +72,7 @@ def _open_archive(path: Path) -> PackedSet | Archive:
     if not path.name.endswith(ENDINGS):
         raise DataError(f"data.root={shown(path)} is not a folder; allowed is a folder or one of {', '.join(ENDINGS)}")
     try:
-        with tarfile.open(path) as tar:
+        with explained_read_errors(path), tarfile.open(path) as tar:
             found = {Path(first.name).name for first in [tar.next(), tar.next()] if first is not None}
     except _UNSOUND as error:
         raise _unsound(path, error) from error
@@ -77,7 +83,7 @@ def _open_archive(path: Path) -> PackedSet | Archive:
 
 def _read_archive(path: Path) -> RawImages:
     try:
-        with tarfile.open(path) as tar:
+        with explained_read_errors(path), tarfile.open(path) as tar:
             contents = {
                 Path(member.name).name: file.read()
                 for member in tar.getmembers()

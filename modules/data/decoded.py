@@ -19,6 +19,7 @@ from modules.data.images import RawImages
 from modules.data.mapped import open_mapped
 from modules.data.size_rule import size_for
 from modules.digests import digest_of
+from modules.disk import new_array
 from modules.errors import DataError
 from modules.parts import revisions_of
 from modules.store import Store
@@ -93,7 +94,7 @@ def _fill(files: FileSet, store: Store, folder: Path) -> None:
         "counts": Counter(file.given for file in kept),
         "sizes": _sizes(headers, size),
         "left_out": [*unreadable, *files.passed_over],
-        "notes": [*files.notes, *_notes(headers, size, unreadable, files)],
+        "notes": _notes(headers, size, unreadable, files),
     }
     (folder / "files.json").write_text(json.dumps(facts))
 
@@ -134,7 +135,7 @@ class _Decoders:
 
     def decode(self, files: Sequence[ImageFile], path: Path, size: Size) -> list[Found]:
         """Decode files into the rows of a new array at `path`."""
-        _allocate(path, (len(files), size.height, size.width, size.channels))
+        new_array(path, (len(files), size.height, size.width, size.channels), np.uint8)
         place = {"images": str(path), "height": size.height, "width": size.width, "channels": size.channels}
         return self._all("modules.data.decoding.decode_files", files, lambda first: {**place, "first": first})
 
@@ -159,16 +160,6 @@ class _Decoders:
                 print(f"reading images: {len(found):,} of {len(files):,} files", flush=True)
                 said_at = time.monotonic()
         return found
-
-
-def _allocate(path: Path, shape: tuple[int, ...]) -> None:
-    """A new array of zeros whose space on the disk is there: writing to a mapping cannot say that a disk is full."""
-    path.unlink(missing_ok=True)
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    size = array.offset + array.nbytes
-    del array
-    with path.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, size)
 
 
 def _close_up(path: Path, sound: NDArray[np.int64], num_rows: int) -> None:

@@ -1,13 +1,15 @@
 """What worker processes do for a set of image files: look at headers, and decode into rows of an array on disk."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from modules.data.files import explained_read_errors
 from modules.data.image_file import Header, Size, UnreadableError, decode, read_header
 from modules.workers.jobs import Report, job
 
-REVISION = 1
+REVISION = 2  # 2: a file that the system does not read is no result
 
 
 @job
@@ -32,14 +34,19 @@ def decode_files(
 
 
 def _content(path: str, offset: int | None, size: int) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            if offset is None:
-                return file.read()
-            file.seek(offset)
-            return file.read(size)
-    except OSError as error:
-        raise UnreadableError(f"it cannot be read: {error.strerror or error}") from error
+    """DataError where the system does not give it: that may pass, and what came of such a reading would be kept.
+
+    A missing right is kept: giving it changes the file's time, so that it is looked at again.
+    """
+    with explained_read_errors(Path(path)):
+        try:
+            with open(path, "rb") as file:
+                if offset is None:
+                    return file.read()
+                file.seek(offset)
+                return file.read(size)
+        except PermissionError as error:
+            raise UnreadableError(f"it cannot be read: {error.strerror}") from error
 
 
 def _told(look: Any) -> list[Any] | str:

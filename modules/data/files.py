@@ -1,11 +1,14 @@
 """A set of image files, listed and not yet read: a class, a part and a place for each."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from modules.digests import digest_of
+from modules.errors import DataError
 
 GIVEN = ("train", "validation", "test")  # the parts that a set may bring, in the order of their images
 PART_NAMES = {  # what people call them
@@ -40,7 +43,6 @@ class FileSet:
     classes: tuple[str, ...]
     image_size: int | None = None  # pixels along each side
     channels: int | None = None
-    notes: tuple[str, ...] = ()
     passed_over: tuple[tuple[str, str], ...] = ()  # names of what is there but is no image file, and why not
 
     @cached_property
@@ -53,7 +55,6 @@ class FileSet:
                 "classes": self.classes,
                 "image_size": self.image_size,
                 "channels": self.channels,
-                "notes": self.notes,
                 "passed_over": self.passed_over,
             }
         )
@@ -66,3 +67,16 @@ class FileSet:
 def shown(name: str | Path) -> str:
     """A file's name for people and JSON, also where its bytes are no text."""
     return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+@contextmanager
+def explained_read_errors(path: Path) -> Iterator[None]:
+    """Turn what keeps a file or a folder from being read into one sentence about it; errors of formats pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # gzip's of what is no gzip file
+            raise
+        raise DataError(
+            f"{shown(error.filename or path)} cannot be read: {error.strerror}; allowed are readable files and folders"
+        ) from error

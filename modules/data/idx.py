@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from modules.data.files import shown
+from modules.data.array_files import pictures
+from modules.data.files import explained_read_errors, shown
 from modules.data.images import RawImages
 from modules.data.packed import PackedSet
 from modules.errors import DataError
 
-REVISION = 1
+REVISION = 2  # 2: channels may come first
 
 _UNSIGNED_BYTE = 8
 _PARTS = {"train": r"train", "validation": r"val", "test": r"test|t10k"}
@@ -32,13 +33,18 @@ def read_idx_folder(root: str | None = None) -> PackedSet:
     if not root:
         raise DataError("data=idx needs the folder with its IDX files: say data.root=DIR")
     folder = Path(root).expanduser()
+    with explained_read_errors(folder):
+        return _read_folder(folder)
+
+
+def _read_folder(folder: Path) -> PackedSet:
     if not folder.is_dir():
         found = "is not a folder" if folder.exists() else "does not exist"
-        raise DataError(f"data.root={shown(root)} {found}; it must be a folder with IDX files")
+        raise DataError(f"data.root={shown(folder)} {found}; it must be a folder with IDX files")
     pairs = {part: pair for part, pattern in _PARTS.items() if (pair := _find_part(folder, pattern)) is not None}
     if "train" not in pairs:
         raise DataError(
-            f"{shown(root)} has no file of training images; allowed are names such as train-images-idx3-ubyte.gz "
+            f"{shown(folder)} has no file of training images; allowed are names such as train-images-idx3-ubyte.gz "
             "and train-labels-idx1-ubyte.gz, the same with val and test"
         )
     return PackedSet(tuple(path for pair in pairs.values() for path in pair), partial(_read, pairs))
@@ -80,13 +86,13 @@ def find_pair(folder: Path, prefix: str) -> Pair:
 
 
 def read_pair(images_path: Path, labels_path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Images (N x H x W x C) and the label of each."""
+    """Images (N x H x W x C) and the label of each; in a file of four dimensions channels may come first or last."""
     images, labels = read_idx(images_path, 3, 4), read_idx(labels_path, 1)
     if len(images) != len(labels):
         raise DataError(
             f"{images_path} holds {len(images)} images and {labels_path} {len(labels)} labels; each image needs one"
         )
-    return images if images.ndim == 4 else images[..., None], labels.astype(np.int64)
+    return pictures(str(images_path), images), labels.astype(np.int64)
 
 
 def _find(folder: Path, name: str) -> Path:

@@ -1,8 +1,8 @@
 """Leaks between parts: an image that is in two of them, exactly or nearly, is left out of the one that judges less.
 
 A training image that is also among those of steer, confirm or test is not trained on; one of steer that is also in
-confirm or test does not judge. A given test set stays as it is. This holds for the parts that a set brings and for those
-that it is split into, where the coarse key of `parts` keeps most such images together, but not all.
+confirm or test does not judge. A given test set stays as it is. This holds for the parts that a set brings and for
+those that it is split into, where the coarse key of `parts` keeps most such images together, but not all.
 """
 
 from collections import Counter

@@ -31,11 +31,11 @@ def find_table(root: Path) -> Path | None:
 def read_table(path: Path, image_size: int | None = None, channels: int | None = None) -> FileSet:
     """The images that a CSV lists; paths are relative to its folder."""
     rows = _rows(path)
-    classes = tuple(sorted({label for _, label, _, _ in rows}))
+    classes = tuple(sorted({label for _, label, _ in rows}))
     order = {label: index for index, label in enumerate(classes)}
     files: list[ImageFile] = []
     passed_over: list[tuple[str, str]] = []
-    for name, label, given, _ in sorted(rows, key=lambda row: (GIVEN.index(row[2]), row[0])):
+    for name, label, given in sorted(rows, key=lambda row: (GIVEN.index(row[2]), row[0])):
         file = path.parent / name
         try:
             facts = file.stat()
@@ -50,11 +50,11 @@ def read_table(path: Path, image_size: int | None = None, channels: int | None =
         )
     if not files:
         raise DataError(f"{shown(path)} lists no file that is there; its paths are taken from its own folder")
-    return FileSet(tuple(files), classes, image_size, channels, (), tuple(passed_over))
+    return FileSet(tuple(files), classes, image_size, channels, tuple(passed_over))
 
 
-def _rows(path: Path) -> list[tuple[str, str, str, int]]:
-    """Path, label, given part and line of each row."""
+def _rows(path: Path) -> list[tuple[str, str, str]]:
+    """Path, label and given part of each row."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -87,7 +87,7 @@ def _columns(path: Path, header: list[str]) -> dict[str, int]:
     return found
 
 
-def _row(path: Path, line: int, cells: list[str], columns: dict[str, int]) -> tuple[str, str, str, int]:
+def _row(path: Path, line: int, cells: list[str], columns: dict[str, int]) -> tuple[str, str, str]:
     values = {column: cells[place].strip() if place < len(cells) else "" for column, place in columns.items()}
     if not values["path"] or not values["label"]:
         missing = "path" if not values["path"] else "label"
@@ -95,4 +95,4 @@ def _row(path: Path, line: int, cells: list[str], columns: dict[str, int]) -> tu
     part = values.get("part", "").lower() or "train"
     if part not in PART_NAMES:
         raise DataError(f"{shown(path)}, line {line}: unknown part {part!r}; allowed: train, validation, test")
-    return values["path"], values["label"], PART_NAMES[part], line
+    return values["path"], values["label"], PART_NAMES[part]

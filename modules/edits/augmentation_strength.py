@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from modules.augmentation.strength import strengthened
+from modules.augmentation.strength import strengthened, strengths_of
 from modules.edits.recipe_edit import RecipeEdit, Revised
 from modules.recipe import Recipe
 
@@ -24,7 +24,7 @@ class AugmentationStrength(RecipeEdit):
     @classmethod
     def sites(cls, recipe: Recipe) -> tuple[dict[str, Any], ...]:
         """Both directions, where there is something that has a strength."""
-        has_strength = strengthened(recipe.augmentation, 0.0) != recipe.augmentation
+        has_strength = any(strengths_of(part) for part in recipe.augmentation)
         return ({"direction": _STRONGER}, {"direction": _WEAKER}) if has_strength else ()
 
     def revise(self, recipe: Recipe) -> Revised:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import special
 from torch import Tensor, nn
 
 from modules.architecture.description import Architecture
@@ -24,10 +25,11 @@ from modules.records import DataRecord, Part
 from modules.store import Store
 from modules.workers.jobs import Report, job
 
-REVISION = 1
+REVISION = 2  # 2: the pair of classes by a lower bound of the rise
 
 _EPOCH = 2**32  # no training's: images are transformed as in none
 _PICTURES = 10
+_ALPHA = 0.05  # one-sided: how often some pair of classes may rise less than its bound says
 
 Transform = Callable[[Tensor, Draws], Tensor]
 
@@ -48,7 +50,7 @@ def measure_policies(
     """What a trial's network says about images of *steer* or the selected training images after each policy.
 
     Stores and returns `policies/<key>` with a record of `seen` for each: loss, error, mean change of a pixel's value,
-    and the pair of classes of which the first is taken for the second more than without any policy.
+    and the pair of classes of which the first is most surely taken for the second more than without any policy.
     """
     record = DataRecord.model_validate(data)
     arrays = open_arrays(Path(home), record)
@@ -86,9 +88,9 @@ def _seen(
 
 def _described(seen: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
     taken, counts = seen["taken"], plain["taken"].sum(axis=1)
-    rises = (taken - plain["taken"]) / np.maximum(counts, 1)[:, None]
-    np.fill_diagonal(rises, -1.0)
-    true, predicted = np.unravel_index(rises.argmax(), rises.shape)
+    bounds = _least_rises(taken, plain["taken"])
+    true, predicted = np.unravel_index(bounds.argmax(), bounds.shape)
+    rise = taken[true, predicted] - plain["taken"][true, predicted]
     return {
         "loss": seen["loss"],
         "error": 1.0 - float(np.trace(taken)) / float(taken.sum()),
@@ -96,10 +98,27 @@ def _described(seen: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
         "confusion": {
             "of": int(true),
             "taken_for": int(predicted),
-            "rise": float(rises[true, predicted]),
+            "rise": float(rise / max(1, counts[true])),
             "images": int(counts[true]),
+            "surely": float(bounds[true, predicted]),
         },
     }
+
+
+def _least_rises(taken: NDArray[np.int64], before: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Lower bounds of how much more of each class (rows) is taken for each other one (columns) than before.
+
+    Both fractions count one image more that is taken and one that is not, so that neither all nor none of a class means
+    certainty (Agresti and Caffo 2000, doi:10.1080/00031305.2000.10474560). The bounds hold for all pairs of classes at
+    once (Bonferroni), since one is picked from them.
+    """
+    counts = before.sum(axis=1, keepdims=True) + 2
+    after, first = (taken + 1) / counts, (before + 1) / counts
+    spread = np.sqrt((after * (1 - after) + first * (1 - first)) / counts)
+    num_pairs = len(taken) * (len(taken) - 1)
+    bounds: NDArray[np.float64] = after - first - special.ndtri(1 - _ALPHA / num_pairs) * spread
+    np.fill_diagonal(bounds, -np.inf)
+    return bounds
 
 
 @job

@@ -22,25 +22,19 @@ from modules.records import Part, Record
 MOST_COST = 0.75  # of the loss on steer: what a transform may add, once a network has learnt of it
 MOST_POLICY_COST = 1.5  # likewise the whole policy: two or three transforms that are chosen by hand add about 1
 _MOST_CONFUSED = 0.1  # of a class: surely more than that taken for another one means that the label is wrong
-_STANDARD_ERRORS = 2.0
 _LEAST_CHANGE = 1e-4  # of a pixel's value between 0 and 1
 _LEAST_DIVERSITY = 1.02
 CONTROLS = 2  # slices without any transform, with different seeds
 
 
 class Confusion(Record):
-    """The pair of classes of which one is taken for the other more than before."""
+    """The pair of classes of which one is most surely taken for the other more than before."""
 
     of: int
     taken_for: int
     rise: float  # a fraction of the class
     images: int  # of the class
-
-    @property
-    def surely(self) -> float:
-        """A lower bound of the rise."""
-        spread = math.sqrt(max(0.0, self.rise * (1 - self.rise)) / max(1, self.images))
-        return self.rise - _STANDARD_ERRORS * spread
+    surely: float = 0.0  # a lower bound of the rise; earlier records have none
 
 
 class Seen(Record):

@@ -5,18 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from modules.records import Interval, Part, PartName, TrialResult
-from modules.search.judging import ALPHA, Evidence, Noise, effect_of, holm, mcnemar_worse, pooled_noise
+from modules.search.judging import ALPHA, Evidence, effect_of, holm, mcnemar_worse, pooled_noise
 from modules.search.laboratory import evidence_of
 from modules.search.selecting.clean import cleaned
 from modules.search.selecting.cross_validation import cross_validate
 from modules.search.selecting.found import Compared, FoundSelection
 from modules.search.selecting.prune import end_by_number, hardness_of, pruned
-from modules.search.selecting.suspicion import listed, suspects_by_part
+from modules.search.selecting.suspicion import WORTH_CLEANING, listed, suspects_by_part
 from modules.search.selecting.workplace import KEEP_ALL, Workplace
 from modules.selection.label_errors import Rule, Suspects
 
 _SEEDS = 2
-_WORTH_CLEANING = 0.005  # of the training images; below, leaving the suspects out can hardly be seen
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class Auto:
         num_images = len(validation.folds)
         control = self._tried(workplace, suspects, "all", KEEP_ALL, workplace.samples(KEEP_ALL, self.judged_epochs))
         candidates = []
-        worth_cleaning = num_images - workplace.count(clean) >= _WORTH_CLEANING * num_images
+        worth_cleaning = num_images - workplace.count(clean) >= WORTH_CLEANING * num_images
         if worth_cleaning:
             candidates.append(self._candidate(workplace, suspects, "clean", clean, control.samples, saves=False))
         scores, end = hardness_of(validation), end_by_number(workplace, self.fraction)
@@ -100,7 +99,7 @@ class Auto:
             selection=winner.selection if winner else KEEP_ALL,
             num_images=num_images,
             num_kept=winner.num_images if winner else num_images,
-            sentences=(_sentence(winner, num_images), *notes),
+            sentences=(_sentence(winner, num_images), *(notes if winner and winner.selection == clean else ())),
             num_suspects={part: len(which) for part, which in suspects.items()},
             suspects=listed(validation, suspects),
             compared=rows,
@@ -154,12 +153,11 @@ def compare(control: Tried, candidates: list[Candidate], margin: float) -> tuple
     effects = [effect_of(one.tried.trusted, control.trusted, noise) for one in candidates]
     against_random = [effect_of(one.tried.trusted, one.random.trusted, noise) for one in candidates]
     allowed = [margin * control.trusted.loss if one.saves else 0.0 for one in candidates]
-    p_values = holm(
-        [
-            max(effect.p_below(most), chance.p_below(0.0))
-            for effect, chance, most in zip(effects, against_random, allowed, strict=True)
-        ]
-    )
+    against = [
+        (effect.p_below(most), chance.p_below(0.0))
+        for effect, chance, most in zip(effects, against_random, allowed, strict=True)
+    ]
+    p_values = holm([max(pair) for pair in against])
     passing = [
         index
         for index, (one, p_value) in enumerate(zip(candidates, p_values, strict=True))
@@ -169,7 +167,7 @@ def compare(control: Tried, candidates: list[Candidate], margin: float) -> tuple
     rows = [_row(control, verdict="the reference")]
     for index, one in enumerate(candidates):
         kept = index == best
-        verdict = "kept" if kept else f"not kept: {_why_not(one, control, p_values[index], noise, allowed[index])}"
+        verdict = "kept" if kept else f"not kept: {_why_not(one, control, against[index], p_values[index])}"
         row = _row(one.tried, verdict).model_copy(
             update={
                 "effect": effects[index].interval,
@@ -182,16 +180,18 @@ def compare(control: Tried, candidates: list[Candidate], margin: float) -> tuple
     return tuple(rows), None if best is None else candidates[best].tried
 
 
-def _why_not(candidate: Candidate, control: Tried, p_value: float, noise: Noise, allowed: float) -> str:
+def _why_not(candidate: Candidate, control: Tried, against: tuple[float, float], p_value: float) -> str:
+    """By the larger of the p-values against all images and against a random subset; `p_value` is that one, adjusted."""
     if mcnemar_worse(candidate.tried.everything.wrong[0], control.everything.wrong[0]) < ALPHA:
         return "it errs more often than all images do (McNemar)"
     if p_value < ALPHA:
         return "another one gains more"
-    against_all = effect_of(candidate.tried.trusted, control.trusted, noise).p_below(allowed)
-    if against_all >= ALPHA:
+    against_all, against_random = against
+    if against_random > against_all:
+        missing = "no better than a random subset of its size"
+    else:
         missing = "may be worse than all images by more than the margin" if candidate.saves else "no evidence of a gain"
-        return f"{missing} (p = {against_all:.2f})"
-    return f"no better than a random subset of its size (p = {p_value:.2f})"
+    return f"{missing} (p = {p_value:.2f})"
 
 
 def _row(tried: Tried, verdict: str, effect: Interval | None = None) -> Compared:

@@ -27,22 +27,15 @@ class CrossValidation:
             self.workplace.laboratory.observe(self.workplace.recipe, trial, part, plain=True) for trial in self.trials
         )
 
-    def out_of_sample(self) -> Outputs:
-        """Of each training image, what the network says that was not trained on it."""
-        every, places = self.outputs("train"), np.arange(len(self.folds))
-        return Outputs(
-            losses=np.stack([seen.losses for seen in every])[self.folds, places],
-            probabilities=np.stack([seen.probabilities for seen in every])[self.folds, places],
-            labels=every[0].labels,
-        )
+    def out_of_sample(self) -> NDArray[np.float32]:
+        """Of each training image, the probabilities by the network that was not trained on it."""
+        every = np.stack([seen.probabilities for seen in self.outputs("train")])
+        return every[self.folds, np.arange(len(self.folds))]
 
-    def mean_of(self, part: PartName) -> Outputs:
-        """Of a part that none was trained on, what they say together."""
-        every = self.outputs(part)
-        probabilities = np.mean([seen.probabilities for seen in every], axis=0)
-        labels = every[0].labels
-        losses = -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12))
-        return Outputs(losses.astype(np.float32), probabilities, labels)
+    def mean_of(self, part: PartName) -> NDArray[np.float32]:
+        """Of a part that none was trained on, the probabilities by all of them together."""
+        mean: NDArray[np.float32] = np.mean([seen.probabilities for seen in self.outputs(part)], axis=0)
+        return mean
 
 
 def cross_validate(workplace: Workplace, num_folds: int, epochs: float) -> CrossValidation:

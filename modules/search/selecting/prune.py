@@ -9,6 +9,7 @@ from modules.randomness import uniform
 from modules.records import Part, TrialResult
 from modules.search.selecting.cross_validation import CrossValidation, cross_validate
 from modules.search.selecting.found import FoundSelection
+from modules.search.selecting.suspicion import WORTH_CLEANING
 from modules.search.selecting.workplace import KEEP_ALL, Workplace
 from modules.selection.hardness import el2n, forgetting, keep_by_score
 from modules.training.spec import Start
@@ -18,7 +19,10 @@ End = Literal["hard", "easy"]
 
 _MOST: dict[End, str] = {"hard": "hardest", "easy": "easiest"}
 ENOUGH = 50  # kept images of a class, from which the hard ones teach more; 80 did, 16 did not (LOG.md)
-_WARNING = ("among the hardest images are those whose labels are wrong: selection=auto leaves them out",)
+_WARNING = (
+    "among the hardest images are those whose labels are wrong: selection=auto leaves out those that it suspects, if "
+    f"they are {WORTH_CLEANING:.1%} of all or more",
+)
 _NAMES: dict[Score, str] = {"el2n": "EL2N", "forgetting": "how often they are forgotten"}
 
 

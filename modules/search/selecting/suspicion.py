@@ -12,6 +12,7 @@ from modules.search.selecting.cross_validation import CrossValidation
 from modules.selection.label_errors import Rule, Suspects, find_suspects
 
 SEARCHED: tuple[PartName, ...] = tuple(part for part in get_args(PartName) if part != "test")
+WORTH_CLEANING = 0.005  # of the training images; below, leaving the suspects out can hardly be seen
 
 
 def suspects_by_part(validation: CrossValidation, rule: Rule, confidence: float) -> dict[PartName, Suspects]:
@@ -20,10 +21,12 @@ def suspects_by_part(validation: CrossValidation, rule: Rule, confidence: float)
     Looking at *confirm* decides nothing: it lets a person correct its labels and read its figures without them. The
     test set is not looked at.
     """
+    arrays = validation.workplace.arrays
     found: dict[PartName, Suspects] = {}
     for part in SEARCHED:
-        seen = validation.out_of_sample() if part == "train" else validation.mean_of(part)
-        found[part] = find_suspects(seen.labels, seen.probabilities.astype(np.float64), rule, confidence)
+        labels = arrays.labels[arrays.indices(part)]
+        said = validation.out_of_sample() if part == "train" else validation.mean_of(part)
+        found[part] = find_suspects(labels, said.astype(np.float64), rule, confidence)
     return found
 
 

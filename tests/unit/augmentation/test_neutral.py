@@ -1,4 +1,4 @@
-"""What every augmentation's yaml says of its strengths: `neutral` values change nothing."""
+"""What every augmentation's yaml says of its strengths: `neutral` values change nothing, nor does a strength of 0."""
 
 import re
 
@@ -6,6 +6,8 @@ import pytest
 import torch
 import yaml
 
+from modules.augmentation.policy import build_policy
+from modules.augmentation.strength import strengthened
 from modules.parts import CONF, build
 from modules.records import Part
 
@@ -18,8 +20,13 @@ NODES = {
 DRAWS_OPERATIONS = {"trivial_augment", "rand_augment"}  # two of which have no strength
 
 
-def neutral(node):
+def part_of(node):
     arguments = {name: value for name, value in node.items() if not re.fullmatch("_.*_", name)}
+    return Part(target=node["_target_"], arguments=arguments)
+
+
+def neutral(node):
+    arguments = part_of(node).arguments
     values = {name: entry["neutral"] for name, entry in node["_schema_"].items() if "neutral" in entry}
     return Part(target=node["_target_"], arguments={**arguments, **values})
 
@@ -33,8 +40,8 @@ def test_a_neutral_transform_changes_nothing(name, channels, batch):
 
 
 @pytest.mark.parametrize("name", NODES)
-def test_what_is_not_neutral_changes_something(name, batch):
+def test_what_is_not_neutral_changes_something_and_without_strength_nothing(name, batch):
     images, draws = batch(channels=3)
-    node = {key: value for key, value in NODES[name].items() if key != "_schema_"}
-    part = Part(target=node.pop("_target_"), arguments=node)
+    part = part_of(NODES[name])
     assert not torch.allclose(build(part)(images, draws), images, atol=1e-3)
+    assert torch.equal(build_policy(strengthened([part], 0.0))(images, draws), images)

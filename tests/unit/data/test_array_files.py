@@ -1,8 +1,10 @@
+import errno
 import pickle
 
 import numpy as np
 import pytest
 
+from modules.data import array_files
 from modules.data.array_files import read_arrays
 from modules.data.mapped import Mapped
 from modules.errors import DataError
@@ -27,6 +29,23 @@ def test_one_file_with_all_parts(npz):
     np.testing.assert_array_equal(raw.train_images, IMAGES[..., None])
     assert [len(labels) for _, _, labels in raw.pieces()] == [12, 6, 3]
     assert raw.classes == ("0", "1", "2")
+
+
+def test_each_array_is_unpacked_once(npz, monkeypatch):
+    unpacked, get = [], array_files._Arrays.__getitem__
+    monkeypatch.setattr(array_files._Arrays, "__getitem__", lambda self, name: unpacked.append(name) or get(self, name))
+    read_arrays(npz(images=IMAGES, labels=LABELS, other=IMAGES)).read()
+    assert unpacked == ["images", "labels"]
+
+
+def test_a_file_that_may_not_be_read(npz, monkeypatch):
+    def refuse(path, **arguments):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    path = npz(images=IMAGES, labels=LABELS)
+    monkeypatch.setattr(np, "load", refuse)
+    with pytest.raises(DataError, match=rf"{path} cannot be read: Permission denied; allowed are readable"):
+        read_arrays(path)
 
 
 def test_a_folder_of_files_is_mapped(tmp_path):

@@ -1,3 +1,4 @@
+import errno
 import tarfile
 
 import numpy as np
@@ -51,7 +52,9 @@ def test_the_binary_version_in_a_folder_or_the_one_above_or_an_archive(binary, t
 def test_what_was_downloaded_is_at_hand(binary, home):
     with pytest.raises(DataError, match=r"say data\.root=DIR, or data\.download=true"):
         read_cifar10()
-    (home / "downloads" / "cifar10").mkdir(parents=True)
+    (home / "downloads" / "cifar10").mkdir(parents=True)  # as a download leaves it that broke off
+    with pytest.raises(DataError, match=r"say data\.root=DIR, or data\.download=true"):
+        read_cifar10()
     with tarfile.open(home / "downloads" / "cifar10" / "cifar-10-binary.tar.gz", "w:gz") as tar:
         tar.add(binary, arcname="cifar-10-batches-bin")
     check(read_cifar10().read())
@@ -88,3 +91,13 @@ def test_what_is_no_cifar10(binary, tmp_path):
     (tmp_path / "broken.tar.gz").write_bytes(b"no archive")
     with pytest.raises(DataError, match=r"broken\.tar\.gz is no sound archive"):
         read_cifar10(str(tmp_path / "broken.tar.gz"))
+
+
+def test_an_archive_that_may_not_be_read(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    (tmp_path / "set.tar.gz").touch()
+    monkeypatch.setattr(tarfile, "open", refuse)
+    with pytest.raises(DataError, match=r"set\.tar\.gz cannot be read: Permission denied; allowed are readable"):
+        read_cifar10(str(tmp_path / "set.tar.gz"))

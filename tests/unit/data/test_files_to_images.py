@@ -1,5 +1,7 @@
 """From files to the record: decoded by processes, mapped from the store, nothing lost and nothing unsaid."""
 
+import errno
+import gzip
 import io
 import os
 import re
@@ -14,6 +16,7 @@ import pytest
 from PIL import Image
 
 from modules.data import decoded as decoded_module
+from modules.data import decoding as decoding_module
 from modules.data.arrays import image_names, open_arrays
 from modules.data.decoded import read_files
 from modules.data.facts import read_facts
@@ -24,6 +27,7 @@ from modules.data.look import look_at
 from modules.errors import ConfigError, DataError
 from modules.records import Part
 from modules.store import Store
+from modules.workers.jobs import find_job
 from modules.workers.pool import WorkerKilledError, WorkerPool
 from tests.unit.data.pictures import picture, write_pictures
 
@@ -149,6 +153,22 @@ def test_a_file_that_ends_its_process_is_found_and_left_out(tmp_path, monkeypatc
     assert raw.left_out == (("b/002.png", "reading it ended the process: the worker process was killed (signal 9)"),)
 
 
+def test_a_file_that_the_disk_did_not_give_is_read_again(tmp_path, monkeypatch):
+    root, store = write_pictures(tmp_path / "set", {"a": 4, "b": 4}), Store(tmp_path / "home/store")
+
+    def fails(path, mode):
+        if path.endswith("b/002.png"):
+            raise OSError(errno.EIO, "Input/output error", path)
+        return open(path, mode)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(WorkerPool, "call", lambda pool, job, asked: find_job(job)(**asked, report=lambda _: None))
+        patched.setattr(decoding_module, "open", fails, raising=False)
+        with pytest.raises(DataError, match=r"b/002\.png cannot be read: Input/output error; allowed are readable"):
+            read_files(read_folder(str(root)), store)
+    assert len(read_files(read_folder(str(root)), store).train_labels) == 8
+
+
 def test_a_long_reading_says_how_far_it_is(tmp_path, monkeypatch, capsys):
     write_pictures(tmp_path / "set", {"a": 12, "b": 12})
     monkeypatch.setattr(decoded_module, "_AT_ONCE", 10)
@@ -222,6 +242,17 @@ def test_an_archive_that_was_cut_off(root, tmp_path):
     os.truncate(tmp_path / "set.tar.gz", 5000)
     with pytest.raises(DataError, match=r"set\.tar\.gz is cut off"):
         load(tmp_path / "set.tar.gz", tmp_path / "home")
+
+
+@pytest.mark.parametrize(("name", "opener"), [("set.tar.gz", gzip), ("set.tar", tarfile)])
+def test_an_archive_that_may_not_be_read(tmp_path, monkeypatch, name, opener):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / name).touch()
+    monkeypatch.setattr(opener, "open", refuse)
+    with pytest.raises(DataError, match=rf"{name} cannot be read: Permission denied; allowed are readable"):
+        load(tmp_path / name, tmp_path / "home")
 
 
 def test_a_look_shows_every_class(record, home):

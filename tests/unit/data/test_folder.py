@@ -1,3 +1,4 @@
+import errno
 import os
 
 import pytest
@@ -75,6 +76,34 @@ def test_files_that_are_no_images_are_passed_over_by_name(tmp_path):
     assert read_folder(str(tmp_path)).passed_over == (("a/notes.txt", "not named as an image"),)
 
 
+@pytest.mark.parametrize("part", ["", "train/"])
+def test_images_beside_the_folders_of_classes_are_passed_over_by_name(tmp_path, part):
+    write_pictures(tmp_path, {f"{part}a": 1, f"{part}b": 1})
+    for name in {"x.PNG", f"{part}y.png"}:
+        picture(0).save(tmp_path / name)
+    (tmp_path / "about.txt").write_text("…")
+    files = read_folder(str(tmp_path))
+    assert [name for name, _, _ in listed(files)] == [f"{part}a/000.png", f"{part}b/000.png"]
+    assert dict(files.passed_over) == dict.fromkeys(["x.PNG", f"{part}y.png"], "in no folder of a class")
+
+
+@pytest.mark.parametrize("locked", ["", "train", "train/a"])
+def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch, locked):
+    write_pictures(tmp_path, {"train/a": 1, "train/b": 1})
+    scan = os.scandir
+
+    def refuse(path):
+        if os.fspath(path) == os.fspath(tmp_path / locked):
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(
+        DataError, match=rf"{tmp_path / locked} cannot be read: Permission denied; allowed are readable"
+    ):
+        read_folder(str(tmp_path))
+
+
 def test_the_fingerprint_knows_what_changed_and_nothing_else(tmp_path):
     root = write_pictures(tmp_path / "one", {"a": 2, "b": 1})
     before = read_folder(str(root)).fingerprint
@@ -98,6 +127,10 @@ def test_the_fingerprint_knows_what_changed_and_nothing_else(tmp_path):
         (["a.png"], "holds no image in a folder of its class; allowed are CLASS/a.jpg"),
         (["train/a/1.png", "people/b/1.png"], "has the folder people beside those of parts"),
         (["train/a.png", "test/b.png"], "holds no image in a folder of its class"),
+        (
+            ["train/a/1.png", "val/a/1.png", "validation/b/1.png"],
+            "has val and validation, which mean the same part, validation; allowed is one folder for each",
+        ),
     ],
 )
 def test_folders_that_are_laid_out_otherwise(tmp_path, made, message):

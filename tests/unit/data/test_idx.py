@@ -183,6 +183,31 @@ def test_idx_images_may_have_channels(tmp_path):
     np.testing.assert_array_equal(read_idx_folder(str(tmp_path)).read().train_images, images)
 
 
+def test_channels_of_idx_images_may_come_first(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (6, 3, 8, 9), dtype=np.uint8)
+    write_file(tmp_path / "train-images", idx_bytes(images))
+    write_file(tmp_path / "train-labels", idx_bytes(np.arange(6) % 2))
+    np.testing.assert_array_equal(read_idx_folder(str(tmp_path)).read().train_images, images.transpose(0, 2, 3, 1))
+
+
+def test_idx_images_of_other_channels(tmp_path):
+    write_file(tmp_path / "train-images", idx_bytes(np.zeros((6, 4, 5, 2))))
+    write_file(tmp_path / "train-labels", idx_bytes(np.arange(6) % 2))
+    with pytest.raises(DataError, match=r"train-images\.gz is 6 x 4 x 5 x 2; allowed are N x H x W, "):
+        read_idx_folder(str(tmp_path)).read()
+
+
+@pytest.mark.parametrize("read", [read_mnist, read_idx_folder])
+def test_a_folder_that_may_not_be_searched(write_idx, monkeypatch, read):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    folder = write_idx()
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(DataError, match=rf"{folder}.* cannot be read: Permission denied; allowed are readable"):
+        read(str(folder))
+
+
 def test_folders_of_idx_files_that_are_otherwise(write_idx, tmp_path):
     with pytest.raises(DataError, match=r"data=idx needs .* say data\.root=DIR"):
         read_idx_folder().read()

@@ -56,9 +56,8 @@ def test_a_list_may_say_what_a_label_should_be(store):
 
 
 def test_other_labels_make_another_list(store):
-    digests = {
-        keep_list(store, IDENTITIES, LABELS, labels) for labels in (None, np.array([1, 2, 3, 4]), np.array([1, 2, 3, 5]))
-    }
+    others = (None, np.array([1, 2, 3, 4]), np.array([1, 2, 3, 5]))
+    digests = {keep_list(store, IDENTITIES, LABELS, labels) for labels in others}
     assert len(digests) == 3
 
 
