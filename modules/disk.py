@@ -2,6 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import DTypeLike
 
 
 class Disk:
@@ -30,3 +35,13 @@ class Disk:
 
 
 in_use = Disk()
+
+
+def new_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> "np.memmap[Any, Any]":
+    """A .npy file of zeros, mapped. Its space on the disk is there: writing to a mapping cannot say that it is full."""
+    path.unlink(missing_ok=True)
+    array = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # macOS has none
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, array.offset + array.nbytes)
+    return array

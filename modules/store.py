@@ -57,11 +57,13 @@ class Store:
         folder = self.folder(kind, key)
         if not folder.is_dir():
             return None
-        fault = _fault_of(folder)
-        if fault is None:
-            return Entry(folder, json.loads((folder / _RECORD).read_text())["record"])
-        self._put_aside(kind, key)
-        logger.warning("store entry %s/%s is damaged (%s); it was put aside and will be made again", kind, key, fault)
+        found = _record_of(folder)
+        if not isinstance(found, str):
+            return Entry(folder, found)
+        if folder.is_dir():  # else another process removed it meanwhile
+            self._put_aside(kind, key)
+            said = "store entry %s/%s is damaged (%s); it was put aside and will be made again"
+            logger.warning(said, kind, key, found)
         return None
 
     def _put_aside(self, kind: str, key: str) -> None:
@@ -69,8 +71,10 @@ class Store:
         with explained_write_errors(damaged):
             damaged.mkdir(parents=True, exist_ok=True)
             aside = Path(tempfile.mkdtemp(prefix=f"{kind}-{key}-", dir=damaged))  # it may be damaged more than once
-            with contextlib.suppress(FileNotFoundError):  # another process was quicker
+            try:
                 disk.in_use.rename(self.folder(kind, key), aside)
+            except FileNotFoundError:  # another process was quicker
+                aside.rmdir()
 
     def put(self, kind: str, key: str, record: dict[str, Any], fill: Callable[[Path], None] | None = None) -> Entry:
         """Write an entry; `fill` is given a temporary folder to write its files into. The first of two writers wins."""
@@ -99,8 +103,8 @@ class Store:
         """Forget an entry; it is renamed away first, so that nobody sees half of it."""
         folder = self.folder(kind, key)
         if folder.is_dir():
-            with explained_write_errors(self.root):
-                doomed = folder.with_name(f"{_REMOVING}{key}-{os.getpid()}")
+            doomed = folder.with_name(f"{_REMOVING}{key}-{os.getpid()}")
+            with explained_write_errors(self.root), contextlib.suppress(FileNotFoundError):  # another was quicker
                 disk.in_use.rename(folder, doomed)
                 shutil.rmtree(doomed)
 
@@ -129,7 +133,8 @@ def _rename_into_place(temporary: Path, folder: Path) -> None:
         shutil.rmtree(temporary)  # somebody else finished the same work; keys name content, so theirs is as good
 
 
-def _fault_of(folder: Path) -> str | None:
+def _record_of(folder: Path) -> dict[str, Any] | str:
+    """The record of a whole entry, or what is wrong with it."""
     try:
         body = json.loads((folder / _RECORD).read_text())
         if digest_of(body["record"]) != body["record_digest"]:
@@ -137,9 +142,10 @@ def _fault_of(folder: Path) -> str | None:
         for name, digest in body["files"].items():
             if sha256_of_file(folder / name) != digest:
                 return f"{name} was altered"
+        record: dict[str, Any] = body["record"]
+        return record
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"{type(error).__name__}: {error}"
-    return None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -396,6 +396,16 @@ class Architecture(Record):
         """The output shape of every node, and of the image, without the batch."""
         return dict(self._shapes)
 
+    def live_values(self) -> int:
+        """How many values of an image are held at once, at most: what is yet to be read, and what it is made into."""
+        last = {name: number for number, node in enumerate(self.nodes) for name in node.inputs}
+        live, most = {IMAGE}, 0
+        for number, node in enumerate(self.nodes):
+            live.add(node.name)
+            most = max(most, sum(_size(self._shapes[name]) for name in live))
+            live = {name for name in live if last.get(name, 0) > number}
+        return most
+
     def input_shape(self, name: str) -> Shape:
         """The shape of a node's (first) input."""
         return self._shapes[self.node(name).inputs[0]]

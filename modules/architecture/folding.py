@@ -5,18 +5,19 @@ import torch
 from modules.architecture.description import Conv, Norm
 from modules.architecture.module import Network, build_module
 
-REVISION = 1
+REVISION = 2  # 2: what follows the cut is left
 
 
-def folded(network: Network) -> tuple[Network, dict[str, str]]:
-    """A network in evaluation mode that computes the same, without the normalisations that follow a convolution.
+def folded(network: Network, until: str) -> tuple[Network, dict[str, str]]:
+    """A network in evaluation mode that computes the same, without normalisations of convolutions up to a node.
 
     Nodes that are left keep their names. The second result says which convolution now gives what a normalisation gave.
     """
     architecture, tensors = network.architecture, dict(network.state_dict())
+    needed = architecture.upstream(until)  # a normalisation behind it would change what a convolution at it gives
     bypassed: dict[str, str] = {}
     for norm in architecture.nodes:
-        if not isinstance(norm, Norm):
+        if not isinstance(norm, Norm) or norm.name not in needed:
             continue
         layer = next((node for node in architecture.nodes if node.name == norm.inputs[0]), None)  # None: the image
         if not isinstance(layer, Conv) or len(architecture.readers(layer.name)) != 1:

@@ -1,6 +1,6 @@
 """The network that an architecture describes, and the weights it starts with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
 import numpy as np
@@ -40,31 +40,24 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes) of images (N, C, H, W) in [0, 1]."""
-        return self._compute(self._quickest, images)[self._quickest.nodes[-1].name]
+        return self._passed(self._quickest.nodes, IMAGE, images)
 
     def outputs(self, images: Tensor) -> dict[str, Tensor]:
         """What every node gives, by name; the image too."""
-        return self._compute(self.architecture, images)
+        values = {IMAGE: images}
+        for node in self.architecture.nodes:
+            values[node.name] = self._output(node, values)
+        return values
 
     def until(self, name: str, images: Tensor) -> Tensor:
         """What a node gives, without those that it does not need."""
-        values, needed = {IMAGE: images}, self.architecture.upstream(name)
-        for node in self.architecture.nodes:
-            module = self._modules[node.name]
-            assert module is not None
-            if node.name in needed:
-                values[node.name] = module(*(values[source] for source in node.inputs))
-        return values[name]
+        needed = self.architecture.upstream(name)
+        return self._passed([node for node in self.architecture.nodes if node.name in needed], IMAGE, images)
 
     def after(self, cut: str, values: Tensor) -> Tensor:
         """Logits from what a node gave through which everything goes: one of `Architecture.cuts`."""
         nodes = self.architecture.nodes
-        known = {cut: values}
-        for node in nodes[1 + [node.name for node in nodes].index(cut) :]:
-            module = self._modules[node.name]
-            assert module is not None
-            known[node.name] = module(*(known[name] for name in node.inputs))
-        return known[nodes[-1].name]
+        return self._passed(nodes[1 + [node.name for node in nodes].index(cut) :], cut, values)
 
     def freeze(self, until: str) -> None:
         """Train none of what leads to the output of a node: weights and statistics stay as they are."""
@@ -90,13 +83,24 @@ class Network(nn.Module):
         """Those of the frozen nodes."""
         return [self.get_submodule(name) for name in sorted(self.frozen - {IMAGE})]
 
-    def _compute(self, architecture: Architecture, images: Tensor) -> dict[str, Tensor]:
-        values = {IMAGE: images}
-        for node in architecture.nodes:
-            module = self._modules[node.name]
-            assert module is not None
-            values[node.name] = module(*(values[name] for name in node.inputs))
+    def _passed(self, nodes: Sequence[Node], source: str, values: Tensor) -> Tensor:
+        """What the last of `nodes` makes of what `source` gives.
+
+        Each output is let go of behind its last reader; what gradients need of it, autograd keeps.
+        """
+        last = {name: number for number, node in enumerate(nodes) for name in node.inputs}
+        live = {source: values}
+        for number, node in enumerate(nodes):
+            values = self._output(node, live)
+            live = {name: value for name, value in live.items() if last[name] > number}
+            live[node.name] = values
         return values
+
+    def _output(self, node: Node, values: dict[str, Tensor]) -> Tensor:
+        module = self._modules[node.name]
+        assert module is not None
+        output: Tensor = module(*(values[name] for name in node.inputs))
+        return output
 
 
 def with_late_rectifiers(architecture: Architecture) -> Architecture:

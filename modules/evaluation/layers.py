@@ -11,13 +11,11 @@ from torch import Tensor, nn
 from modules.architecture.description import Architecture
 from modules.architecture.layers import Layer, layers_of
 from modules.architecture.module import Network
+from modules.evaluation.observing import device_of, fitting_batch
 from modules.records import LayerMeasures
 
 REVISION = 1
 
-_MOST_IMAGES = 500
-_FEWEST_IMAGES = 32
-_MOST_VALUES = 64_000_000  # of all nodes' outputs at once: 256 MB
 _MOST_POSITIONS = 16  # of a plane
 _GRADIENT_IMAGES = 100
 _SILENT = 0.02  # a channel that varies less than this part of its layer's mean deviation says next to nothing
@@ -26,17 +24,18 @@ _DUPLICATE = 0.95  # a channel whose correlation with another one is above this 
 
 def fitting_images(architecture: Architecture) -> int:
     """How many images the layers can be measured on at once."""
-    values = sum(math.prod(shape) for shape in architecture.shapes().values())
-    return min(_MOST_IMAGES, max(_FEWEST_IMAGES, _MOST_VALUES // values))
+    return fitting_batch(sum(math.prod(shape) for shape in architecture.shapes().values()))
 
 
 def measure_layers(network: Network, images: Tensor, labels: Tensor) -> tuple[LayerMeasures, ...]:
     """The measures of each layer on images (N, C, H, W) in [0, 1]; the network is left in evaluation mode."""
     network.eval()
+    images, labels = images.to(device_of(network)), labels.to(device_of(network))
     layers = layers_of(network.architecture)
     norms = gradient_norms(network, layers, images[:_GRADIENT_IMAGES], labels[:_GRADIENT_IMAGES])
     with torch.inference_mode():
-        outputs = network.outputs(images)
+        # not every accelerator has float64
+        outputs = {name: values.cpu() for name, values in network.outputs(images).items()}
         return tuple(_measures(layer, outputs, norms.get(layer.node)) for layer in layers)
 
 

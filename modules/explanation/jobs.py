@@ -16,7 +16,7 @@ from modules.data.arrays import Arrays, open_arrays
 from modules.evaluation.jobs import trained_network
 from modules.evaluation.observing import as_batch
 from modules.evaluation.outputs import Outputs
-from modules.explanation.attribution import Method, captum, question_of
+from modules.explanation.attribution import Maps, Method, captum, question_of
 from modules.explanation.calibration import calibration_figures
 from modules.explanation.checking import Answer, ask_all
 from modules.explanation.class_figures import class_figures
@@ -31,7 +31,7 @@ from modules.records import DataRecord, Part
 from modules.store import Store
 from modules.workers.jobs import Report, job
 
-REVISION = 2
+REVISION = 3
 
 _PAIRS, _PAIR_IMAGES = 6, 6
 _ERRORS, _NEIGHBOURS = 8, 6
@@ -69,11 +69,10 @@ def explain_winner(
     chosen = places[[pick.place for pick in picks]]
     predicted = test.predicted[[pick.place for pick in picks]]
     answers = _answers(network, methods, arrays.images[chosen], predicted, record.mean)
-    shown = {name: answer.maps for name, answer in answers.items() if answer.figures.shown and answer.maps is not None}
     explanation = Explanation(
         methods=tuple(answer.figures for answer in answers.values()),
         examples=_examples(picks, test, record.classes, arrays.images[chosen], answers),
-        focus=tuple(find_focus(name, maps) for name, maps in shown.items()),
+        focus=tuple(find_focus(name, maps) for name, maps in _shown(answers).items()),
         classes=class_figures(test, record.classes),
         pairs=_pairs(test, record.classes, arrays.images, places),
         calibration=calibration_figures(confirm, test),
@@ -107,7 +106,7 @@ def explain_image(
     return OneImage(
         probabilities={classes[index]: float(probabilities[index]) for index in ranked},
         image=picture(pixels),
-        maps={name: overlay(pixels, answer.maps[0]) for name, answer in answers.items() if answer.maps is not None},
+        maps={name: overlay(pixels, maps[0]) for name, maps in _shown(answers).items()},
         notes=tuple(f"{name}: {answer.figures.verdict}" for name, answer in answers.items()),
     ).model_dump(mode="json")
 
@@ -144,6 +143,11 @@ def _answers(
     return ask_all(network, built, question_of(images, classes, mean))
 
 
+def _shown(answers: dict[str, Answer]) -> dict[str, Maps]:
+    """The maps of the methods that passed their checks."""
+    return {name: answer.maps for name, answer in answers.items() if answer.figures.shown and answer.maps is not None}
+
+
 def _examples(
     picks: Sequence[Pick],
     test: Outputs,
@@ -151,7 +155,7 @@ def _examples(
     images: NDArray[np.uint8],
     answers: dict[str, Answer],
 ) -> tuple[Example, ...]:
-    shown = {name: answer.maps for name, answer in answers.items() if answer.figures.shown and answer.maps is not None}
+    shown = _shown(answers)
     return tuple(
         Example(
             kind=pick.kind,

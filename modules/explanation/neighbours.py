@@ -5,9 +5,9 @@ import torch
 from numpy.typing import NDArray
 
 from modules.architecture.module import Network
-from modules.evaluation.observing import as_batch, batches_of
+from modules.evaluation.observing import as_batch, batch_size_for, batches_of, device_of
 
-REVISION = 1
+REVISION = 2
 
 Features = NDArray[np.float32]
 
@@ -17,8 +17,9 @@ def features(network: Network, images: NDArray[np.uint8], indices: NDArray[np.in
     last = network.architecture.nodes[-1].inputs[0]
     pieces = []
     with torch.inference_mode():
-        for batch in batches_of(indices):
-            pieces.append(network.outputs(as_batch(images[batch]))[last].flatten(1).float().numpy())
+        for batch in batches_of(indices, batch_size_for(network)):
+            values = network.until(last, as_batch(images[batch]).to(device_of(network)))
+            pieces.append(values.flatten(1).float().cpu().numpy())
     found = np.concatenate(pieces)
     normalised: Features = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
     return normalised

@@ -8,8 +8,6 @@ less than independent ones would (Bengio and Grandvalet 2004), and this is on th
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from modules.data.arrays import open_arrays
 from modules.data.parts import group_keys
 from modules.records import Part

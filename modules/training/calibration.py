@@ -66,7 +66,7 @@ def measure_batch_sizes(spec: dict[str, Any], home: str, key: str, largest: int,
     """Samples a second at several batch sizes up to `largest`, and the pick; stored as `batch_sizes/<key>`."""
     parsed = TrialSpec.model_validate(spec)
     rates = {}
-    for size in (size for size in _BATCH_SIZES if size <= largest):
+    for size in [size for size in _BATCH_SIZES if size <= largest] or [largest]:
         sized = parsed.updated(recipe=parsed.recipe.updated(batch_size=size))
         updates = _WARMUP_UPDATES + max(4, _BATCH_SAMPLES // size)
         _, seconds = _timed(sized, Path(home), report, updates)

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -12,6 +11,7 @@ from modules.augmentation.draws import Draws
 from modules.augmentation.policy import build_policy
 from modules.data.arrays import Arrays
 from modules.digests import digest_of
+from modules.disk import new_array
 from modules.evaluation.observing import as_batch, batches_of
 from modules.parts import revisions_of
 from modules.randomness import words
@@ -82,7 +82,7 @@ def _make(path: Path, arrays: Arrays, train: NDArray[np.int64], recipe: Recipe) 
     number, policy = recipe.augmentation_copies or 0, build_policy(recipe.augmentation, recipe.augmentation_mode)
     originals = len(arrays.images)
     shape = (originals + number * len(train), *arrays.images.shape[1:])
-    images = open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    images = new_array(path, shape, np.uint8)
     for batch in batches_of(np.arange(originals)):
         images[batch] = arrays.images[batch]
     for copy in range(number):

@@ -24,8 +24,8 @@ def numerics_of_this_process(
     """What a training here computes with.
 
     `precision` auto is bfloat16 where the processor multiplies it, else float32; `accelerator` auto is a GPU where
-    there is one; `strategy` auto is ddp for several devices, and one device needs none. ConfigError for a device that
-    is not there.
+    there is one; `strategy` auto is ddp for several devices, and none for one. ConfigError for a device that is not
+    there.
     """
     device = _device(accelerator)
     there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device, devices)  # of processors, there are processes
@@ -44,7 +44,7 @@ def numerics_of_this_process(
         channels_last=True,
         device=device,
         devices=devices,
-        strategy="ddp" if devices > 1 else "auto",
+        strategy="ddp" if strategy == "auto" and devices > 1 else strategy,
     )
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import resource
 import time
 import warnings
 from pathlib import Path
@@ -43,6 +42,7 @@ from modules.training.processes import Siblings, num_processes, this_rank, train
 from modules.training.spec import Slice, TrialSpec
 from modules.training.states import State, collect_state, read_state, restore_optimizer, section, write_state
 from modules.workers.jobs import Report, job
+from modules.workers.memory import peak_memory_bytes, reset_peak_memory
 
 REVISION = 3
 
@@ -62,13 +62,15 @@ def train_trial(spec: dict[str, Any], home: str, report: Report, meter: dict[str
 def begin_trial(spec: dict[str, Any], home: str, report: Report, meter: dict[str, Any] | None = None) -> dict[str, Any]:
     """Train the trial to its first look at *steer*, kept as `looks/<key>`; `train_trial` goes on from there.
 
-    What it ends with then are the bits of a training that never paused.
+    What it ends with then are the bits of a training that never paused. One that has ended at that look is not gone on
+    with but trained again: it is one batch long, or a target was reached.
     """
     trial = TrialSpec.model_validate(spec)
     store = Store(Path(home) / "store")
     with metered(MeterChoice.model_validate(meter or {})) as counting:
         training = _train(trial, Path(home), store, report, pauses=True, meter=counting)
-    training.checkpoints.pause()
+        if training.stopping.reason is None:
+            training.checkpoints.pause()
     look = training.history.curve[0].model_dump(mode="json")
     store.put("looks", trial.key, look)
     return look
@@ -85,6 +87,7 @@ def run_trial(spec: TrialSpec, home: Path, report: Report, choice: MeterChoice |
     """See `train_trial`."""
     started_at, clock = time.time(), time.monotonic()
     store = Store(home / "store")
+    reset_peak_memory()
     with metered(choice) as meter:
         return _run_trial(spec, home, store, report, meter, started_at, clock)
 
@@ -210,9 +213,10 @@ class Training:
         if not can_be_kept(recipe):
             return None
         seen = with_features(self.network, recipe, arrays, selected, spec.data, spec.numerics, store, report)
-        if seen is not None:
-            self.trained = Tail(self.network, recipe.frozen_until)
-        return seen
+        if seen is None:
+            return None
+        self.trained = Tail(self.network, recipe.frozen_until)
+        return seen[:2]
 
     def _build_callbacks(self, store: Store, report: Report, pauses: bool) -> None:
         spec, recipe, piece, history = self.spec, self.spec.recipe, self.spec.slice, self.history
@@ -225,12 +229,14 @@ class Training:
         keep_best = piece.patience is not None
         noise = batching.needs_noise_scale
         looks = num_looks(piece)
-        self.steer = SteerEvaluation(self.average, self.data, self.decay, history, looks, keep_best, noise, report)
-        self.stopping = Stopping(piece, history, pauses)
         every = checkpoint_samples(recipe.architecture)
         hopeless = _HOPELESS * guessing_loss(recipe)
         self.checkpoints = Checkpoints(store, spec.key, history, every, hopeless, self.tensors)
         self.retreat = Retreat(self.checkpoints, self.restore, history, piece.max_retreats, recipe.learning_rate)
+        self.steer = SteerEvaluation(
+            self.average, self.data, self.decay, self.retreat, history, looks, keep_best, noise, report
+        )
+        self.stopping = Stopping(piece, history, pauses)
 
     def fit(self) -> None:
         """Train to the end of the slice, from where an interrupted attempt stopped."""
@@ -330,7 +336,7 @@ class Training:
             seconds=seconds,
             started_at=started_at,
             finished_at=started_at + seconds - self.spent_before,  # whatever becomes of the machine's clock
-            peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            peak_memory_bytes=peak_memory_bytes(),
             stopped_by=self.stopping.reason,
             retreats=history.retreats,
             energy_wh=history.energy_wh,

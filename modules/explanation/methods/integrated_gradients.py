@@ -1,11 +1,10 @@
 """Integrated gradients (Sundararajan, Taly and Yan 2017, arXiv:1703.01365)."""
 
 from modules.architecture.module import Network
+from modules.evaluation.layers import fitting_images
 from modules.explanation.attribution import Maps, Question, as_maps, captum
 
-REVISION = 1
-
-_AT_ONCE = 512  # images; a path is many
+REVISION = 2
 
 
 class IntegratedGradients:
@@ -15,14 +14,15 @@ class IntegratedGradients:
         self.steps = steps
 
     def __call__(self, network: Network, question: Question) -> Maps:
-        """Summed over the channels."""
+        """Summed over the channels. A path is many images, of each of which the gradient keeps all values."""
         method = captum().IntegratedGradients(network)
+        at_once = max(len(question.images), fitting_images(network.architecture))
         return as_maps(
             method.attribute(
                 question.images,
                 baselines=question.plain,
                 target=question.classes,
                 n_steps=self.steps,
-                internal_batch_size=_AT_ONCE,
+                internal_batch_size=at_once,
             )
         )

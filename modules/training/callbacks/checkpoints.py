@@ -5,6 +5,7 @@ state whether or not it was interrupted before. How often one is written to disk
 that the bits depend on.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytorch_lightning as pl
 from modules.store import Store
 from modules.training.history import History
 from modules.training.states import State, read_state, write_state
+
+REVISION = 1
 
 KIND = "checkpoints"
 
@@ -61,7 +64,7 @@ class Checkpoints(pl.Callback):
         history, kept = self.history, self.latest.history
         passed = history.samples // self.every_samples > kept["samples"] // self.every_samples
         due = passed or len(history.curve) > len(kept["curve"])
-        if trainer.should_stop or not due or history.recent_loss > self.hopeless_loss:
+        if trainer.should_stop or not due or not self._is_hopeful():
             return
         self._keep()
         if trainer.is_global_zero and time.monotonic() - self._written > SECONDS_BETWEEN_WRITES:
@@ -69,26 +72,30 @@ class Checkpoints(pl.Callback):
 
     def pause(self) -> None:
         """Leave a state to go on from: the present one, unless one that was not paused would not have kept it."""
-        if self.history.recent_loss <= self.hopeless_loss:
+        if self._is_hopeful():
             self._keep()
         self.write()
+
+    def _is_hopeful(self) -> bool:
+        # The median of the last losses stays low for some updates after an explosion.
+        return self.history.recent_loss <= self.hopeless_loss and self.history.recent_losses[-1] <= self.hopeless_loss
 
     def _keep(self) -> None:
         self.latest = Checkpoint(self.history.to_json(), self.take())
 
     def write(self) -> None:
-        """Put the latest state into the store, then forget the one before."""
+        """Put the latest state into the store, then forget those before; another study may train the same trial."""
         assert self.latest is not None
         history, tensors = self.latest
 
         def fill(folder: Path) -> None:
             write_state(folder / "state.safetensors", tensors)
 
-        older = written(self.store, self.key)
-        record = {**history, "energy_wh": self.history.energy_wh}
-        self.store.put(KIND, f"{self.key}-{history['samples']:012d}", record, fill)
-        for key in older:
-            self.store.remove(KIND, key)
+        latest = f"{self.key}-{history['samples']:012d}"
+        self.store.put(KIND, latest, {**history, "energy_wh": self.history.energy_wh}, fill)
+        for key in written(self.store, self.key):
+            if key < latest:
+                self.store.remove(KIND, key)
         self._written = time.monotonic()
 
     def forget(self) -> None:
@@ -108,5 +115,6 @@ def find_checkpoint(store: Store, trial: str) -> Checkpoint | None:
     for key in reversed(written(store, trial)):
         entry = store.find(KIND, key)
         if entry is not None:
-            return Checkpoint(entry.record, read_state(entry.file("state.safetensors")))
+            with contextlib.suppress(FileNotFoundError):  # another study that trains the same has just removed it
+                return Checkpoint(entry.record, read_state(entry.file("state.safetensors")))
     return None

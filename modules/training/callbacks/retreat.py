@@ -34,13 +34,16 @@ class Retreat(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Look at the losses of the last updates."""
-        if not has_exploded(self.history, self.checkpoints.hopeless_loss):
-            return
+        if has_exploded(self.history, self.checkpoints.hopeless_loss):
+            self.go_back(self.history.recent_losses[-1])
+
+    def go_back(self, loss: float) -> None:
+        """To the last good state, because of a loss; TrainingError where it went back too often."""
         retreats = self.history.retreats
         if retreats >= self.most:
             rate = self.learning_rate * self.history.rate_factor
             raise TrainingError(
-                f"the training diverged: the loss became {self.history.recent_losses[-1]:.3g} at "
+                f"the training diverged: the loss became {loss:.3g} at "
                 f"training.learning_rate={self.learning_rate:g}, and still at {rate:g} after going back "
                 f"{retreats} times; try a smaller one"
             )

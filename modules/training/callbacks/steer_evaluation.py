@@ -1,6 +1,7 @@
 """Looks at *steer* now and then: the curve of a training, and what its schedules and its stopping go by."""
 
 import copy
+import math
 import statistics
 import time
 from collections.abc import Iterator
@@ -18,13 +19,14 @@ from modules.evaluation.outputs import Outputs
 from modules.records import CurvePoint
 from modules.training.batches import Piece, TrainingData
 from modules.training.callbacks.learning_rate_decay import LearningRateDecay
+from modules.training.callbacks.retreat import Retreat
 from modules.training.callbacks.weight_average import WeightAverage
 from modules.training.history import History
 from modules.training.module import TrialModule
 from modules.training.noise_scale import gradient_noise_scale
 from modules.workers.jobs import Report
 
-REVISION = 1
+REVISION = 2  # 2: a loss on *steer* that is no number sends the training back
 
 _SECONDS_BETWEEN_REPORTS = 0.5
 _PROBES = 16  # batches of which the gradient's noise is estimated
@@ -39,6 +41,7 @@ class SteerEvaluation(pl.Callback):
         average: WeightAverage,
         data: TrainingData,
         decay: LearningRateDecay,
+        retreat: Retreat,
         history: History,
         looks: int,
         keep_best: bool,
@@ -50,6 +53,7 @@ class SteerEvaluation(pl.Callback):
         self.indices: NDArray[np.int64] = data.arrays.indices("steer")
         self.data = data
         self.decay = decay
+        self.retreat = retreat
         self.history = history
         self.looks = looks
         self.keep_best = keep_best
@@ -79,6 +83,9 @@ class SteerEvaluation(pl.Callback):
         # The first process looks; all that train together have its figures, so that they decide alike.
         seen = self._figures(trainer.optimizers[0], module) if self.data.rank == 0 else _Figures()
         loss, error, noise = _Figures(*_broadcast(seen, module.device)) if self.data.world_size > 1 else seen
+        if not math.isfinite(loss):
+            self.retreat.go_back(loss)
+            return
         point = CurvePoint(
             samples=history.samples,
             epoch=history.progress.epochs,

@@ -23,6 +23,20 @@ from modules.architecture.description import (
 )
 
 
+def test_values_that_are_held_at_once_by_hand():
+    nodes = (
+        Conv(name="conv1", inputs=(IMAGE,), channels=2, kernel=3, padding=1),
+        Conv(name="conv2", inputs=("conv1",), channels=2, kernel=3, padding=1),
+        Activation(name="act1", inputs=("conv2",)),
+        Add(name="add1", inputs=("conv1", "act1")),
+        Flatten(name="flat1", inputs=("add1",)),
+        Dense(name="dense1", inputs=("flat1",), units=2),
+    )
+    assert Architecture(image_shape=(1, 4, 4), num_classes=2, nodes=nodes).live_values() == 3 * 32
+    chain = (nodes[0], Flatten(name="flat1", inputs=("conv1",)), nodes[-1])
+    assert Architecture(image_shape=(1, 4, 4), num_classes=2, nodes=chain).live_values() == 2 * 32
+
+
 @given(architectures())
 def test_it_knows_what_the_module_has_and_does(architecture):
     network = random_network(architecture)

@@ -1,4 +1,5 @@
 import copy
+import weakref
 
 import pytest
 import torch
@@ -29,6 +30,35 @@ def test_memory_layout_and_batch_change_nothing(architecture):
     scale = float(expected.detach().abs().max())
     torch.testing.assert_close(last(images), expected, rtol=0, atol=5e-5 * scale)
     torch.testing.assert_close(network(images[2:3]), expected[2:3], rtol=0, atol=1e-5 * scale)
+
+
+@given(architectures())
+def test_no_more_is_held_than_what_is_yet_to_be_read(architecture):
+    network, images = random_network(architecture), random_images(architecture, 1)
+    outputs, held = [], []
+
+    def look(module, inputs, output):
+        outputs.append(weakref.ref(output))
+        alive = [value for value in (seen() for seen in outputs) if value is not None]
+        held.append(sum({value.untyped_storage().data_ptr(): value.numel() for value in alive}.values()))
+
+    for node in architecture.nodes:
+        network.get_submodule(node.name).register_forward_hook(look)
+    with torch.no_grad():
+        network(images)
+        network.until(architecture.nodes[-1].name, images)
+    assert max(held) <= architecture.live_values() + images.numel()  # these are held here
+
+
+def test_outputs_are_those_of_every_node():
+    architecture = first_architecture((1, 8, 8), 10, 50_000, (0.2,), (0.3,))
+    network, images = random_network(architecture), random_images(architecture, 2)
+    with torch.no_grad():
+        outputs = network.outputs(images)
+        assert outputs.keys() == architecture.shapes().keys()
+        assert torch.equal(network.until(IMAGE, images), images)
+        for name, values in outputs.items():
+            assert torch.equal(network.until(name, images), values)
 
 
 def test_classic_is_the_sequence_that_it_says():

@@ -3,8 +3,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from random_networks import architectures, random_network
+from tiny_study import tiny_architecture
 
-from modules.evaluation.observing import as_batch, batches_of, observe
+from modules.architecture.description import IMAGE, Architecture, Conv, Dense, GlobalPool
+from modules.evaluation.observing import as_batch, batch_size_for, batches_of, observe
 
 
 def pictures(architecture, number, seed=0):
@@ -55,6 +57,43 @@ def test_observing_leaves_a_network_as_it_was(training):
     assert network.training is training
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
     network(as_batch(images)).sum().backward()  # and it can be trained on
+
+
+def test_a_network_is_looked_at_where_it_is(monkeypatch):
+    """`meta` stands for an accelerator: what is there can be computed with, and only `cpu` brings it back."""
+    network = random_network(tiny_architecture()).to("meta")
+    devices = []
+    network.register_forward_pre_hook(lambda module, inputs: devices.append(inputs[0].device.type))
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda values: torch.ones(values.shape, dtype=values.dtype))
+    seen = observe(network, *pictures(tiny_architecture(), 3), np.arange(3))
+    assert devices == ["meta"]
+    assert seen.losses.tolist() == [1.0, 1.0, 1.0]
+    assert seen.probabilities.shape == (3, 3)
+
+
+def classifier(side):
+    nodes = (
+        Conv(name="conv1", inputs=(IMAGE,), channels=64, kernel=3, padding=1),
+        GlobalPool(name="pool1", inputs=("conv1",)),
+        Dense(name="dense1", inputs=("pool1",), units=2),
+    )
+    return random_network(Architecture(image_shape=(3, side, side), num_classes=2, nodes=nodes))
+
+
+def test_of_large_planes_fewer_are_looked_at_together():
+    assert batch_size_for(classifier(28)) == 500
+    assert 32 < batch_size_for(classifier(64)) < 500
+    assert batch_size_for(classifier(500)) == 32
+    assert batch_size_for(torch.nn.Sequential(torch.nn.Flatten(), classifier(500))) == 32  # also inside another module
+    assert batch_size_for(torch.nn.Flatten()) == 500
+
+
+def test_batches_are_as_large_as_fits(monkeypatch):
+    monkeypatch.setattr("modules.evaluation.observing._MOST_VALUES", 0)
+    network, sizes = random_network(tiny_architecture()), []
+    network.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+    observe(network, *pictures(tiny_architecture(), 70), np.arange(70))
+    assert sizes == [32, 32, 6]
 
 
 def test_a_batch_is_scaled_and_stays_channels_last():

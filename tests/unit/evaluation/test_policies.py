@@ -2,6 +2,7 @@
 
 import base64
 import io
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -72,10 +73,49 @@ def test_figures_are_those_of_a_slow_look(home, on, count):
     confusion = looks.seen[1].confusion
     counts = np.bincount(labels, minlength=3)
     rises = (np.array(taken[2]) - np.array(taken[0])) / counts[:, None]
-    np.fill_diagonal(rises, -1)
-    assert confusion.rise == pytest.approx(rises.max())
     assert confusion.rise == pytest.approx(rises[confusion.of, confusion.taken_for])
     assert confusion.images == counts[confusion.of]
+    pairs = [(a, b) for a in range(3) for b in range(3) if a != b]
+    bounds = {(a, b): slow_bound(taken[2][a][b], taken[0][a][b], counts[a], len(pairs)) for a, b in pairs}
+    assert confusion.surely == pytest.approx(max(bounds.values()))
+    assert confusion.surely == pytest.approx(bounds[confusion.of, confusion.taken_for])
+
+
+def slow_bound(after, before, images, num_pairs):
+    """Agresti and Caffo's of the difference of two fractions, at Bonferroni's level."""
+    first, second = (before + 1) / (images + 2), (after + 1) / (images + 2)
+    spread = (first * (1 - first) / (images + 2) + second * (1 - second) / (images + 2)) ** 0.5
+    return second - first - NormalDist().inv_cdf(1 - 0.05 / num_pairs) * spread
+
+
+@pytest.mark.parametrize(
+    ("images", "taken", "is_sure"),
+    [
+        (1, 1, False),  # of a single image all are taken for another class
+        (8, 3, False),
+        (200, 22, False),
+        (100, 34, True),  # MNIST's fives, flipped, in a usual look
+        (2000, 680, True),
+        (10, 10, True),
+    ],
+)
+def test_few_images_or_a_small_rise_are_not_sure(images, taken, is_sure):
+    before, after = (np.diag(np.full(10, images)) for _ in range(2))
+    after[5, 5], after[5, 2] = images - taken, taken
+    confusion = policies._described(
+        {"loss": 0.0, "change": 0.1, "taken": after}, {"loss": 0.0, "change": 0.0, "taken": before}
+    )["confusion"]
+    assert (confusion["of"], confusion["taken_for"]) == (5, 2)
+    assert confusion["rise"] == pytest.approx(taken / images)
+    assert (confusion["surely"] > 0.1) == is_sure
+
+
+def test_a_pair_is_named_by_what_is_sure_of_it():
+    before = np.diag([2, 1000, 1000])
+    after = np.array([[1, 1, 0], [0, 700, 300], [0, 0, 1000]])  # half of two images, and 30 % of a thousand
+    look = {"loss": 0.0, "change": 0.1}
+    confusion = policies._described({**look, "taken": after}, {**look, "taken": before})["confusion"]
+    assert (confusion["of"], confusion["taken_for"]) == (1, 2)
 
 
 def test_fewer_images_can_be_looked_at(home):

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import torch
 from shortcut import marked_images, shortcut
 
+from modules.evaluation.observing import as_batch
 from modules.explanation.neighbours import features, nearest, remark
 
 
@@ -23,6 +25,15 @@ def test_images_of_a_class_lie_near_each_other():
     assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(60), abs=1e-5)
     places, _ = nearest(found[:10], found[10:], 5)
     assert (labels[10:][places] == labels[:10, None]).all()
+
+
+def test_features_are_what_the_last_layer_reads():
+    images, _ = marked_images(7, seed=5)
+    network = shortcut().network
+    with torch.inference_mode():
+        expected = network.outputs(as_batch(images))["pool2"].numpy()
+    found = features(network, images, np.arange(7))
+    assert found == pytest.approx(expected / np.linalg.norm(expected, axis=1, keepdims=True), abs=1e-5)
 
 
 def test_what_is_said_of_the_labels_of_neighbours():

@@ -202,6 +202,33 @@ def test_two_processes_that_find_the_same_damage_both_go_on(store, monkeypatch, 
 
     monkeypatch.setattr(os, "replace", other_is_quicker)
     assert store.find("trials", KEY) is None
+    assert list((store.root / "damaged").iterdir()) == []
+
+
+def test_an_entry_that_goes_while_it_is_looked_at_is_no_damage(store, monkeypatch, caplog):
+    store.put("trials", KEY, {"loss": 0.5}, fill)
+
+    def other_removes_it(path):
+        Store(store.root).remove("trials", KEY)
+        return path.read_bytes()
+
+    monkeypatch.setattr(store_module, "sha256_of_file", other_removes_it)
+    assert store.find("trials", KEY) is None
+    assert caplog.messages == []
+    assert not (store.root / "damaged").exists()
+
+
+def test_of_two_processes_that_remove_an_entry_both_go_on(store, monkeypatch):
+    store.put("trials", KEY, {"loss": 0.5}, fill)
+    real_replace = os.replace
+
+    def other_is_quicker(source, target):
+        real_replace(source, store.root / "taken")
+        return real_replace(source, target)
+
+    monkeypatch.setattr(os, "replace", other_is_quicker)
+    store.remove("trials", KEY)
+    assert not store.folder("trials", KEY).exists()
 
 
 def test_of_two_writers_of_one_key_the_first_wins(store):

@@ -1,3 +1,6 @@
+import errno
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +9,7 @@ from tiny_study import NUM_TRAIN, tiny_recipe, tiny_spec
 from modules.augmentation.draws import Draws
 from modules.augmentation.policy import build_policy
 from modules.data.arrays import open_arrays
+from modules.errors import HomeError
 from modules.evaluation.observing import as_batch
 from modules.records import Part
 from modules.store import Store
@@ -64,6 +68,15 @@ def test_copies_are_made_once_for_all_seeds_and_selections(home, data, monkeypat
     assert len(made) == 1
     enlarged(home, data, tiny_recipe(augmentation_copies=1, augmentation=()))
     assert len(made) == 2
+
+
+def test_a_disk_that_they_do_not_fit_on_is_said(home, data, monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(HomeError, match="there is no space left"):
+        enlarged(home, data, tiny_recipe(augmentation_copies=1))
 
 
 def test_a_training_sees_originals_and_copies_and_draws_nothing(home, data):

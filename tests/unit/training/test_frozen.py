@@ -1,11 +1,21 @@
+import errno
+import os
+
 import numpy as np
 import pytest
 import torch
-from tiny_study import NUMERICS, make_data, tiny_recipe
+from random_networks import random_network
+from tiny_study import NUMERICS, make_data, tiny_architecture, tiny_recipe
 
-from modules.errors import ConfigError
+from modules.architecture.module import build_module
+from modules.architecture.residual import residual_architecture
+from modules.architecture.separable import separable_architecture
+from modules.errors import ConfigError, HomeError
+from modules.parts import revisions_of
+from modules.pretrained.efficientnet_lite import EfficientNetLite
 from modules.records import Part
 from modules.store import Store
+from modules.training.frozen import frozen_nodes
 from modules.training.optimizer import RATE_FACTOR, build_optimizer
 from modules.training.softmax_regression import fit_heads
 from modules.training.spec import Slice, Start, TrialSpec
@@ -68,6 +78,53 @@ def test_kept_features_are_what_the_frozen_nodes_give(home, spec):
     torch.testing.assert_close(images, expected, atol=2e-3, rtol=2e-3)
 
 
+STATISTICS = ((0.5, 0.4, 0.3), (0.2, 0.2, 0.3))
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        residual_architecture((3, 24, 24), 5, 1000, *STATISTICS),
+        separable_architecture((3, 24, 24), 5, 1000, *STATISTICS),
+        EfficientNetLite(width=0.25, depth=0.3).architecture((3, 24, 24), 5, 32),
+    ],
+    ids=["residual", "separable", "efficientnet"],
+)
+def test_features_are_those_of_the_network_in_evaluation_mode(architecture):
+    network = build_module(architecture)
+    images = torch.rand(4, 3, 24, 24)
+    network(images)  # moves the averages of its normalisations
+    cut = architecture.nodes[-1].inputs[0]
+    with torch.no_grad():
+        expected = network.eval().until(cut, images)
+    features = frozen_nodes(network, cut, NUMERICS)(images)
+    assert features.dtype == np.float16
+    torch.testing.assert_close(torch.from_numpy(features).float(), expected, atol=2e-3, rtol=2e-3)
+
+
+@pytest.mark.parametrize("cut", ["conv1", "norm1", "act1"])
+def test_features_of_a_cut_are_not_normalised_by_what_comes_behind_it(cut):
+    network, images = random_network(tiny_architecture()), torch.rand(4, 1, 8, 8)
+    with torch.no_grad():
+        expected = network.until(cut, images)
+    features = torch.from_numpy(frozen_nodes(network, cut, NUMERICS)(images)).float()
+    torch.testing.assert_close(features, expected, atol=2e-3, rtol=2e-3)
+
+
+def test_a_disk_that_features_do_not_fit_on_is_said(home, spec, monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    recipe = spec.recipe.updated(frozen_until="act1")
+    with pytest.raises(HomeError, match="there is no space left"):
+        Training(spec.updated(recipe=recipe), home, Store(home / "store"), quiet)
+
+
+def test_what_writes_the_graph_is_in_the_key_of_features():
+    assert "modules.architecture.onnx_graph" in revisions_of("modules.training.features")
+
+
 def test_it_ends_as_a_training_that_keeps_no_features(home, spec, monkeypatch):
     kept = run_trial(spec.updated(seed=5), home, quiet)
     monkeypatch.setattr("modules.training.trial.can_be_kept", lambda recipe: False)
@@ -112,4 +169,18 @@ def test_a_head_is_softmax_regressions_optimum():
     # two logits share what one has there: each gets half of the weights, and half of the penalty's effect
     reference = LogisticRegression(C=1 / (300 * 0.005), tol=1e-8, max_iter=1000).fit(scaled.numpy(), labels.numpy())
     expected = torch.from_numpy(reference.predict_proba(scaled.numpy())).float()
+    torch.testing.assert_close(head.logits(features).softmax(1), expected, atol=2e-3, rtol=0)
+
+
+def test_classes_count_as_they_are_weighed():
+    from sklearn.linear_model import LogisticRegression
+
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(300, 6, generator=generator)
+    labels = (features[:, 0] + torch.randn(300, generator=generator) > 1.5).long()
+    (head,) = fit_heads(features, labels, 2, (0.01,), torch.tensor([1.0, 8.0]))
+    scaled = (features - features.mean(0)) / features.std(0, unbiased=False)
+    whole = float((1 + 7 * labels).sum())
+    reference = LogisticRegression(C=1 / (whole * 0.005), tol=1e-8, max_iter=1000, class_weight={0: 1.0, 1: 8.0})
+    expected = torch.from_numpy(reference.fit(scaled.numpy(), labels.numpy()).predict_proba(scaled.numpy())).float()
     torch.testing.assert_close(head.logits(features).softmax(1), expected, atol=2e-3, rtol=0)

@@ -73,3 +73,9 @@ def test_batch_sizes_are_measured_up_to_the_largest(home, data):
     assert list(record["samples_per_second"]) == ["32", "64"]
     assert record["picked"] in (32, 64)
     assert Store(home / "store").find("batch_sizes", "a" * 32).record == record
+
+
+def test_where_even_the_smallest_size_is_too_large_the_largest_allowed_is_picked(home, data):
+    spec = tiny_spec(data).model_dump(mode="json")
+    record = measure_batch_sizes(spec, str(home), "a" * 32, 16, report=silent)
+    assert (list(record["samples_per_second"]), record["picked"]) == (["16"], 16)

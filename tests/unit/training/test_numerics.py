@@ -7,10 +7,11 @@ from modules.errors import ConfigError
 from modules.training.numerics import numerics_of_this_process
 
 
-@pytest.mark.parametrize("strategy", ["auto", "ddp"])
-def test_several_devices_are_several_processes_and_one_is_one(strategy):
-    assert numerics_of_this_process(devices=2, strategy=strategy).strategy == "ddp"
-    assert numerics_of_this_process(devices=1, strategy=strategy) == numerics_of_this_process()
+@pytest.mark.parametrize(
+    ("devices", "wished", "strategy"), [(2, "auto", "ddp"), (2, "ddp", "ddp"), (1, "auto", "auto"), (1, "ddp", "ddp")]
+)
+def test_a_strategy_is_taken_as_given_and_else_follows_from_the_devices(devices, wished, strategy):
+    assert numerics_of_this_process(devices=devices, strategy=wished).strategy == strategy
 
 
 @pytest.fixture

@@ -5,15 +5,17 @@ import os
 import signal
 
 import pytest
+import torch
 from tiny_study import ADAMW, ema, schedule, tiny_recipe, tiny_spec
 
 from modules.records import Part
 from modules.store import Store
 from modules.training import trial
 from modules.training.callbacks import checkpoints
-from modules.training.callbacks.checkpoints import find_checkpoint, written
+from modules.training.callbacks.checkpoints import Checkpoints, find_checkpoint, written
 from modules.training.history import History
 from modules.training.spec import TrialSpec
+from modules.training.states import read_state
 from modules.training.trial import run_trial
 
 UPDATES = 40
@@ -113,6 +115,40 @@ def test_the_time_before_the_kill_counts(home, data, dense_checkpoints):
     assert result.energy_wh > wh_before > 0
     seconds = [point.seconds for point in result.curve]
     assert seconds == sorted(seconds)
+
+
+def test_two_studies_that_train_the_same_leave_each_other_the_latest_state(home, data):
+    store, key = Store(home / "store"), "a" * 32
+
+    def states(*moments):
+        history = History(total_samples=1000, epoch_samples=1)
+        writer = Checkpoints(store, key, history, 1000, 9.0, lambda: {"model.weight": torch.zeros(2)})
+        for samples in moments:
+            history.count(samples - history.samples, 1.0)
+            writer.pause()
+            yield
+
+    one, other = states(100, 200, 400), states(100, 300)
+    left = []
+    for writer in (one, other, other, one, one):
+        next(writer)
+        left.append([int(name.rpartition("-")[2]) for name in written(store, key)])
+    assert left == [[100], [100], [300], [200, 300], [400]]
+
+
+def test_a_checkpoint_that_goes_while_it_is_read_is_none(home, data, monkeypatch):
+    store, key = Store(home / "store"), "a" * 32
+    history = History(total_samples=1000, epoch_samples=1)
+    history.count(100, 1.0)
+    Checkpoints(store, key, history, 1000, 9.0, lambda: {"model.weight": torch.zeros(2)}).pause()
+
+    def other_removes_it(path):
+        store.remove(checkpoints.KIND, f"{key}-{100:012d}")
+        return read_state(path)
+
+    assert find_checkpoint(store, key) is not None
+    monkeypatch.setattr(checkpoints, "read_state", other_removes_it)
+    assert find_checkpoint(store, key) is None
 
 
 def test_a_damaged_checkpoint_is_not_trusted(home, data, dense_checkpoints, caplog):

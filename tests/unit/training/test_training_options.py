@@ -1,12 +1,17 @@
 """What a training can be told besides its optimiser: pieces, growth, targets, retreats, mixing, averages."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 from tiny_study import NO_AVERAGE, ema, schedule, tiny_architecture, tiny_recipe, tiny_spec
 
 from modules.errors import TrainingError
-from modules.records import Part
+from modules.evaluation.observing import observe
+from modules.records import Part, TrialResult
+from modules.store import Store
+from modules.training.callbacks import steer_evaluation
+from modules.training.callbacks.checkpoints import Checkpoints
 from modules.training.callbacks.retreat import has_exploded
 from modules.training.history import History
 from modules.training.trial import run_trial
@@ -113,6 +118,48 @@ def test_what_counts_as_an_explosion(losses, exploded):
     for loss in losses:
         history.count(1, loss)
     assert has_exploded(history, 9.2) is exploded
+
+
+@pytest.mark.parametrize(("losses", "is_kept"), [([1.0], True), ([99.0], False), ([99.0, 1.0], True)])
+def test_no_state_is_kept_right_behind_an_explosion(losses, is_kept):
+    """The median of twenty losses is low yet."""
+    history = History(total_samples=1000, epoch_samples=1)
+    checkpoints = Checkpoints(None, "a" * 32, history, 1, 9.2, dict)
+    checkpoints.on_train_start(None, None)
+    for loss in [1.0] * 20 + losses:
+        history.count(1, loss)
+    checkpoints.on_train_batch_end(SimpleNamespace(should_stop=False, is_global_zero=False), None, None, None, 0)
+    assert checkpoints.latest.history["samples"] == (20 + len(losses) if is_kept else 0)
+
+
+def seen_as_no_number(monkeypatch, *looks):
+    """Have some looks, by their number, find losses that are none."""
+    calls = []
+
+    def look(*arguments):
+        calls.append(1)
+        outputs = observe(*arguments)
+        return outputs._replace(losses=outputs.losses * math.nan) if len(calls) - 1 in looks else outputs
+
+    monkeypatch.setattr(steer_evaluation, "observe", look)
+
+
+@pytest.mark.parametrize("look", [0, 1])
+def test_a_look_that_finds_no_number_sends_the_training_back(home, data, monkeypatch, look):
+    seen_as_no_number(monkeypatch, look)
+    spec = tiny_spec(data)
+    result = run(spec, home)
+    assert (result.retreats, result.samples) == (1, 160)
+    assert [point.samples for point in result.curve] == [80, 160]
+    assert [point.learning_rate for point in result.curve] == [0.005 if look == 0 else 0.01, 0.005]
+    stored = Store(home / "store").find("trials", spec.key).file("result.json").read_text()
+    assert TrialResult.model_validate_json(stored) == result
+
+
+def test_a_training_whose_looks_never_find_a_number_diverged(home, data, monkeypatch):
+    seen_as_no_number(monkeypatch, *range(9))
+    with pytest.raises(TrainingError, match=r"the loss became nan .* after going back 2 times"):
+        run(tiny_spec(data, max_retreats=2), home)
 
 
 @pytest.mark.parametrize("name", ["mixup.Mixup", "cutmix.Cutmix"])

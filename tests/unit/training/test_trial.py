@@ -13,6 +13,8 @@ from tiny_study import ADAMW, NO_AVERAGE, make_data, schedule, tiny_architecture
 from modules.augmentation.policy import build_policy
 from modules.data.arrays import open_arrays
 from modules.digests import sha256_of_file
+from modules.energy import meter
+from modules.energy.meter import Estimate
 from modules.errors import TrainingError
 from modules.evaluation.observing import observe
 from modules.evaluation.outputs import Outputs
@@ -20,6 +22,7 @@ from modules.records import Part, TrialResult
 from modules.store import Store
 from modules.training.batches import TrainingData
 from modules.training.calibration import calibrate
+from modules.training.callbacks.checkpoints import find_checkpoint
 from modules.training.spec import Slice, Start
 from modules.training.states import read_state, section
 from modules.training.trial import begin_trial, network_of, run_trial
@@ -117,6 +120,42 @@ def test_a_trial_that_paused_at_its_first_look_ends_with_the_same_bits(tmp_path,
     assert min(news["samples"] for news in reported) > 96  # it went on and did not begin anew
     assert (rest.state_sha256, rest.weights_sha256) == (whole.state_sha256, whole.weights_sha256)
     assert [point.train_loss for point in rest.curve] == [point.train_loss for point in whole.curve]
+
+
+@pytest.mark.parametrize("batch_size", [48, 60])
+def test_a_trial_that_ends_with_its_first_look_is_trained_anew(tmp_path, home, data, batch_size):
+    def short(data):
+        recipe = tiny_recipe(batch_size=batch_size)
+        return tiny_spec(data, 48, evaluate_every=24).updated(recipe=recipe)
+
+    whole = run(short(data), home)
+    other = tmp_path / "other"
+    spec = short(make_data(other))
+    look = begin_trial(spec.model_dump(mode="json"), str(other), report=lambda progress: None)
+    assert (look["samples"], look["steer_loss"]) == (batch_size, whole.steer_loss)
+    assert find_checkpoint(Store(other / "store"), spec.key) is None
+    rest = run(spec, other)
+    assert (rest.state_sha256, rest.stopped_by) == (whole.state_sha256, "samples")
+
+
+class ClosedMeter(Estimate):
+    """Fails where it is read after it was closed."""
+
+    is_closed = False
+
+    def read(self):
+        assert not self.is_closed
+        return super().read()
+
+    def close(self):
+        self.is_closed = True
+
+
+def test_a_pause_is_written_while_its_energy_is_counted(home, data, monkeypatch):
+    monkeypatch.setattr(meter, "open_meter", lambda choice: ClosedMeter())
+    spec = tiny_spec(data, 192, evaluate_every=96)
+    begin_trial(spec.model_dump(mode="json"), str(home), report=lambda progress: None)
+    assert find_checkpoint(Store(home / "store"), spec.key).history["energy_wh"] > 0
 
 
 MOMENTUM = Part(target="torch.optim.SGD", arguments={"momentum": 0.9, "nesterov": True})

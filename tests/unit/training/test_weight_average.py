@@ -2,6 +2,7 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
+import pytest
 import torch
 from random_networks import random_images
 from tiny_study import tiny_architecture
@@ -109,6 +110,19 @@ def test_statistics_are_measured_anew_where_the_average_asks_for_it():
     refresh_statistics(expected, OnlyImages().images[:2048].split(256))
     np.testing.assert_array_equal(flat(average.network), flat(expected))
     assert not torch.equal(average.network.state_dict()["norm1.running_mean"], before)
+
+
+@pytest.mark.parametrize(
+    ("averaging", "optimizer"),
+    [(Swa(0.0), SimpleNamespace()), (NoAverage(), SimpleNamespace(averaged=lambda parameter: parameter * 2))],
+    ids=["swa", "schedule_free"],
+)
+def test_statistics_that_are_kept_stay_before_a_look(averaging, optimizer):
+    average, _ = trained_by_chance(averaging)
+    average.network.keep_statistics()
+    before = average.network.state_dict()["norm1.running_mean"].clone()
+    average.prepare(optimizer)
+    assert torch.equal(average.network.state_dict()["norm1.running_mean"], before)
 
 
 def test_the_average_of_an_optimiser_takes_the_place_of_ours():

@@ -1,0 +1,27 @@
+"""How much memory a worker held: it is warm, and had other jobs before."""
+
+import contextlib
+import re
+import resource
+import sys
+from pathlib import Path
+
+PROC = Path("/proc/self")
+
+_RESET_PEAK = "5"  # proc_pid_clear_refs(5)
+_PEAK = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
+
+
+def reset_peak_memory() -> None:
+    """Forget what this process held before; where the system does not let it, nothing is forgotten."""
+    with contextlib.suppress(OSError):
+        (PROC / "clear_refs").write_text(_RESET_PEAK)
+
+
+def peak_memory_bytes() -> int:
+    """The most that this process held since the last reset."""
+    with contextlib.suppress(OSError):
+        if found := _PEAK.search((PROC / "status").read_text()):
+            return int(found[1]) * 1024
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else largest * 1024  # the one counts bytes, others kilobytes
