@@ -13,7 +13,7 @@ from modules.search.plan import slice_rule
 from modules.training.spec import RANGE_TEST_UPDATES
 
 _LONGEST_RANGE_TEST = 20  # epochs; a full batch at each update would take longer than the training
-_AVERAGES_A_SLICE = 8  # the average's half-life is this fraction of a slice, so that a slice's end is what it shows
+_AVERAGES_A_SLICE = 4  # the half-life is this fraction of a slice: longer hides what shrinking edits recover (LOG.md)
 
 
 def first_recipe(

@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from modules.records import Record
 
@@ -43,6 +42,8 @@ def fit_curve(measured: Sequence[tuple[int, float]], images_now: int | None = No
 
     What is predicted is for twice and four times `images_now`; None: times the largest number.
     """
+    from scipy import special  # pages that only show a curve import this module, too
+
     numbers = sorted({images for images, _ in measured})
     points = tuple((n, float(np.mean([error for images, error in measured if images == n]))) for n in numbers)
     usable = [(images, error) for images, error in measured if error > 0]
@@ -54,7 +55,7 @@ def fit_curve(measured: Sequence[tuple[int, float]], images_now: int | None = No
     residual = y - design @ solution
     freedom = len(y) - 2
     covariance = float(residual @ residual) / freedom * np.linalg.inv(design.T @ design)
-    quantile = float(stats.t.ppf(_QUANTILE, freedom))
+    quantile = float(special.stdtrit(freedom, _QUANTILE))
     predicted = []
     for factor in _FURTHEST:
         images = factor * (images_now or numbers[-1])

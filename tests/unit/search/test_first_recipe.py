@@ -68,7 +68,7 @@ def test_what_is_left_open_follows_from_the_data():
     assert found.architecture.num_classes == 3
     assert found.architecture.image_shape == (1, 28, 28)
     assert found.batch_size == 128
-    assert found.averaging == ema(24_000 / 8)
+    assert found.averaging == ema(24_000 / 4)
     assert recipe(10).batch_size == 10  # not larger than the set
 
 
