@@ -92,12 +92,25 @@ class Store:
                 for path in temporary.iterdir():
                     disk.in_use.flush(path)
                 disk.in_use.flush(temporary)
-                _rename_into_place(temporary, folder)
+                self._rename_into_place(temporary, kind, key)
                 disk.in_use.flush(folder.parent)
             except BaseException:
                 shutil.rmtree(temporary, ignore_errors=True)
                 raise
         return Entry(folder, record)
+
+    def _rename_into_place(self, temporary: Path, kind: str, key: str) -> None:
+        try:
+            disk.in_use.rename(temporary, self.folder(kind, key))
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            if self.find(kind, key) is None:  # what was there was damaged, as where the power went
+                self._rename_into_place(temporary, kind, key)
+            else:
+                shutil.rmtree(
+                    temporary
+                )  # somebody else finished the same work; keys name content, so theirs is as good
 
     def remove(self, kind: str, key: str) -> None:
         """Forget an entry; it is renamed away first, so that nobody sees half of it."""
@@ -122,15 +135,6 @@ class Store:
         for path in sorted((self.root / kind).glob("??/*")):
             if not path.name.startswith("."):
                 yield path.name
-
-
-def _rename_into_place(temporary: Path, folder: Path) -> None:
-    try:
-        disk.in_use.rename(temporary, folder)
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-            raise
-        shutil.rmtree(temporary)  # somebody else finished the same work; keys name content, so theirs is as good
 
 
 def _record_of(folder: Path) -> dict[str, Any] | str:

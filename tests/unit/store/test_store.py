@@ -408,3 +408,13 @@ def test_damage_that_cannot_be_put_aside_is_said(store, monkeypatch):
     monkeypatch.setattr(os, "replace", raising(errno.EROFS))
     with pytest.raises(HomeError, match="read-only"):
         store.find("trials", KEY)
+
+
+def test_finished_work_takes_the_place_of_damaged_work(tmp_path):
+    """A process that is killed while the disk lies about what it wrote; the next one makes the same again."""
+    store, key = Store(tmp_path / "store"), "0" * 32
+    store.put("trials", key, {}, lambda folder: (folder / "state").write_bytes(b"whole"))
+    (store.folder("trials", key) / "state").write_bytes(b"who")
+    store.put("trials", key, {}, lambda folder: (folder / "state").write_bytes(b"whole"))
+    assert (store.folder("trials", key) / "state").read_bytes() == b"whole"
+    assert not list(store.folder("trials", key).parent.glob(".*"))
