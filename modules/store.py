@@ -108,9 +108,8 @@ class Store:
             if self.find(kind, key) is None:  # what was there was damaged, as where the power went
                 self._rename_into_place(temporary, kind, key)
             else:
-                shutil.rmtree(
-                    temporary
-                )  # somebody else finished the same work; keys name content, so theirs is as good
+                # Somebody else finished the same work; keys name content, so theirs is as good.
+                shutil.rmtree(temporary)
 
     def remove(self, kind: str, key: str) -> None:
         """Forget an entry; it is renamed away first, so that nobody sees half of it."""

@@ -5,7 +5,6 @@ shrinking edit is compared with its own parent instead of the study's best. Memb
 as it was seen; what may be claimed of each member, *confirm* says at the end.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +12,7 @@ from modules.records import Step
 from modules.search.final import Finalist
 from modules.search.generation import Child, Trained, Trunk, step_of
 from modules.search.limits import Cost
+from modules.search.pareto import dominates, spread
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,6 @@ class Member:
     def figures(self) -> tuple[float, ...]:
         """What a front is judged by; less of each is better."""
         return (self.trained.evidence.loss, *self.cost[:2])
-
-
-def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether it is nowhere more and somewhere less (Pareto)."""
-    return all(a <= b for a, b in zip(one, other, strict=True)) and tuple(one) != tuple(other)
 
 
 def front_of(members: Iterable[Member]) -> tuple[Member, ...]:
@@ -83,15 +78,7 @@ def trunk_at(trunk: Trunk, member: Member) -> Trunk:
 
 def spaced(front: Sequence[Member], count: int) -> tuple[Member, ...]:
     """`count` members that cover the front: the cheapest, the dearest, and evenly by the logarithm of operations."""
-    if len(front) <= count:
-        return tuple(front)
-    logs = [math.log(member.cost.flops) for member in front]
-    wanted = [logs[0] + (logs[-1] - logs[0]) * place / max(1, count - 1) for place in range(count)]
-    chosen: list[int] = []
-    for goal in wanted:
-        left = [index for index in range(len(front)) if index not in chosen]
-        chosen.append(min(left, key=lambda index: abs(logs[index] - goal)))
-    return tuple(front[index] for index in sorted(chosen))
+    return tuple(front[place] for place in spread([member.cost.flops for member in front], count))
 
 
 def confirmed_front(finalists: Iterable[Finalist]) -> tuple[Finalist, ...]:

@@ -1,12 +1,12 @@
 """What became of points of a space: the account of a search for hyper-parameters."""
 
 import math
-from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from modules.records import Record
+from modules.search.pareto import dominates, spread
 from modules.space import Space, Values
 
 State = Literal["complete", "stopped", "failed"]
@@ -59,7 +59,7 @@ class Tuning(Record):
         """The complete tries that no other does better than in all figures, cheapest first."""
         done = [one for one in self.tries if one.state == "complete"]
         figures = {one.number: tuple(float(getattr(one, name)) for name in self.figures) for one in done}
-        kept = [one for one in done if not any(_dominates(other, figures[one.number]) for other in figures.values())]
+        kept = [one for one in done if not any(dominates(other, figures[one.number]) for other in figures.values())]
         return tuple(sorted(kept, key=lambda one: (one.flops, one.params, one.number)))
 
     def spaced(self, count: int) -> tuple[Try, ...]:
@@ -70,21 +70,14 @@ class Tuning(Record):
         front = self.front
         if len(front) <= count:
             return front
-        logs = [math.log(one.flops) for one in front]
-        chosen: list[int] = []
-        for step in range(count):
-            goal = logs[0] + (logs[-1] - logs[0]) * step / max(1, count - 1)
-            left = [place for place in range(len(front)) if place not in chosen]
-            chosen.append(min(left, key=lambda place: abs(logs[place] - goal)))
+        chosen = spread([one.flops for one in front], count)
         best = min(range(len(front)), key=lambda place: _loss(front[place]))
         if best not in chosen:
-            nearest = min(chosen[1:-1] or chosen, key=lambda place: abs(logs[place] - logs[best]))
+            nearest = min(
+                chosen[1:-1] or chosen, key=lambda place: abs(math.log(front[place].flops / front[best].flops))
+            )
             chosen[chosen.index(nearest)] = best
         return tuple(front[place] for place in sorted(chosen))
-
-
-def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
-    return all(a <= b for a, b in zip(one, other, strict=True)) and tuple(one) != tuple(other)
 
 
 def _loss(one: Try) -> float:

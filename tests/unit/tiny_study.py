@@ -116,3 +116,7 @@ def tiny_spec(data: DataRecord, samples: int = 160, seed: int = 0, **changes: An
     """A trial of ten updates and two looks, unless told otherwise; `changes` are of the slice."""
     piece = Slice(**{"samples": samples, "evaluate_every": 80, **changes})
     return TrialSpec(recipe=tiny_recipe(), slice=piece, seed=seed, data=data, numerics=NUMERICS)
+
+
+def quiet(progress: object) -> None:
+    """A report that says nothing."""

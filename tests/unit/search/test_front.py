@@ -13,7 +13,6 @@ from modules.search.final import Finalist, FinalTraining
 from modules.search.front import (
     Member,
     confirmed_front,
-    dominates,
     front_of,
     grown_front,
     next_parent,
@@ -22,6 +21,7 @@ from modules.search.front import (
 )
 from modules.search.generation import Child, Trained, Trunk
 from modules.search.judging import Evidence
+from modules.search.pareto import dominates
 from modules.search.proposal import Proposal
 
 PIECE = {"samples": 100, "evaluate_every": 100}

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_study import make_data, schedule, tiny_architecture, tiny_recipe, tiny_spec
+from tiny_study import make_data, quiet, schedule, tiny_architecture, tiny_recipe, tiny_spec
 from torch.nn import functional as F
 
 from modules.augmentation.policy import build_policy
@@ -20,10 +20,6 @@ TEMPERATURE, WEIGHT = 3.0, 0.6
 RECIPE = tiny_recipe(
     architecture=tiny_architecture(dropout=0.0), optimizer=Part(target="torch.optim.SGD"), learning_rate=0.1
 )
-
-
-def quiet(progress):
-    pass
 
 
 @pytest.fixture(scope="module")

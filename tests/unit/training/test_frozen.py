@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from random_networks import random_network
-from tiny_study import NUMERICS, make_data, tiny_architecture, tiny_recipe
+from tiny_study import NUMERICS, make_data, quiet, tiny_architecture, tiny_recipe
 
 from modules.architecture.module import build_module
 from modules.architecture.residual import residual_architecture
@@ -21,10 +21,6 @@ from modules.training.softmax_regression import fit_heads
 from modules.training.spec import Slice, Start, TrialSpec
 from modules.training.states import read_state
 from modules.training.trial import Training, run_trial
-
-
-def quiet(progress):
-    pass
 
 
 @pytest.fixture(scope="module")

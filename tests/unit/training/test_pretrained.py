@@ -2,17 +2,13 @@
 
 import numpy as np
 import pytest
-from tiny_study import NUM_TRAIN, NUMERICS, make_data, tiny_recipe
+from tiny_study import NUM_TRAIN, NUMERICS, make_data, quiet, tiny_recipe
 
 from modules.records import Part
 from modules.training import pretrained
 from modules.training.pretrained import fit_head
 from modules.training.spec import Slice, Start, TrialSpec
 from modules.training.trial import run_trial
-
-
-def quiet(progress):
-    pass
 
 
 @pytest.fixture(scope="module")
