@@ -27,7 +27,8 @@ from modules.store import Store
 from modules.training.callbacks import checkpoints
 from modules.training.numerics import numerics_of_this_process
 from modules.training.spec import Slice, TrialSpec
-from modules.training.trial import checkpoint_samples, run_trial
+from modules.training.training import checkpoint_samples
+from modules.training.trial import run_trial
 from modules.workers.pool import Worker, WorkerDiedError
 
 _JOB = "modules.training.trial.train_trial"

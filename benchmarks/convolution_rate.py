@@ -30,7 +30,8 @@ from benchmarks.keras_classic import run_keras
 from benchmarks.rows import Row, print_rows
 from benchmarks.trainings import Bench, add_arguments, opened_benches, say, split_arguments
 from benchmarks.turns import TakingTurns
-from modules.architecture.description import Architecture, Conv
+from modules.architecture.description import Architecture
+from modules.architecture.nodes import Conv
 from modules.training.spec import TrialSpec
 
 _CLASSIC = "experiment=classic_cnn"

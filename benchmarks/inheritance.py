@@ -33,7 +33,8 @@ import optuna
 from benchmarks.commands import run_study
 from benchmarks.rows import Row, print_rows, print_table
 from benchmarks.trainings import Bench, add_arguments, opened_benches, say
-from modules.architecture.description import Activation, Architecture, Conv
+from modules.architecture.description import Architecture
+from modules.architecture.nodes import Activation, Conv
 from modules.edits.add_layer import AddLayer
 from modules.recipe import Recipe
 from modules.records import Part, TrialResult

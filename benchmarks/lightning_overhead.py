@@ -32,7 +32,7 @@ from modules.store import Store
 from modules.training.numerics import numerics_of_this_process
 from modules.training.optimizer import build_optimizer
 from modules.training.spec import Slice, TrialSpec
-from modules.training.trial import Training
+from modules.training.training import Training
 
 _BATCH_SIZE = 128
 _MOST_OVERHEAD = 0.05

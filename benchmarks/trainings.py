@@ -20,7 +20,7 @@ from modules.search.selecting.workplace import Workplace
 from modules.store import Store
 from modules.training.numerics import numerics_of_this_process
 from modules.training.spec import Slice, TrialSpec
-from modules.training.trial import Training
+from modules.training.training import Training
 from modules.workers.pool import WorkerPool
 
 _DATA = {"mnist": "mnist", "fashion": "fashion_mnist", "cifar10": "cifar10"}  # what the command line says, and the yaml

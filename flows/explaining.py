@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from flows.study import Study
-from modules.architecture.description import Architecture, Standardise
+from modules.architecture.description import Architecture
+from modules.architecture.nodes import Standardise
 from modules.config import resolve
 from modules.config.settings import ExplanationSettings
 from modules.data.image_file import Size, read_image

@@ -9,18 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from modules.architecture.description import (
-    IMAGE,
-    Add,
-    Architecture,
-    Conv,
-    Dense,
-    Flatten,
-    GroupNorm,
-    Node,
-    Norm,
-    Standardise,
-)
+from modules.architecture.description import IMAGE, Architecture
+from modules.architecture.nodes import Add, Conv, Dense, Flatten, GroupNorm, Node, Norm, Standardise
 
 
 class Slot(NamedTuple):

@@ -1,15 +1,7 @@
 """The classic network of the MNIST tutorials: two convolutions, two pools, two dense layers."""
 
-from modules.architecture.description import (
-    IMAGE,
-    Activation,
-    Architecture,
-    Conv,
-    Dense,
-    Flatten,
-    MaxPool,
-    Standardise,
-)
+from modules.architecture.description import IMAGE, Architecture
+from modules.architecture.nodes import Activation, Conv, Dense, Flatten, MaxPool, Standardise
 
 
 def classic_architecture(

@@ -2,8 +2,8 @@
 
 import torch
 
-from modules.architecture.description import Conv, Norm
 from modules.architecture.module import Network, build_module
+from modules.architecture.nodes import Conv, Norm
 
 REVISION = 2  # 2: what follows the cut is left
 

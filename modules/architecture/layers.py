@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from modules.architecture.description import Activation, Add, Architecture, Conv, Dense, GroupNorm, Node, Norm
+from modules.architecture.description import Architecture
+from modules.architecture.nodes import Activation, Add, Conv, Dense, GroupNorm, Node, Norm
 
 
 class Layer(NamedTuple):

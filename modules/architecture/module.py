@@ -9,18 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modules.architecture import description
-from modules.architecture.description import (
-    IMAGE,
-    Activation,
-    Architecture,
-    GlobalPool,
-    MaxPool,
-    Node,
-    Norm,
-    Shape,
-    neutral_value,
-)
+from modules.architecture import nodes
+from modules.architecture.description import IMAGE, Architecture
+from modules.architecture.nodes import Activation, GlobalPool, MaxPool, Node, Norm, Shape, neutral_value
 from modules.architecture.resampling import resampling_matrix
 
 REVISION = 2
@@ -56,8 +47,8 @@ class Network(nn.Module):
 
     def after(self, cut: str, values: Tensor) -> Tensor:
         """Logits from what a node gave through which everything goes: one of `Architecture.cuts`."""
-        nodes = self.architecture.nodes
-        return self._passed(nodes[1 + [node.name for node in nodes].index(cut) :], cut, values)
+        names = [node.name for node in self.architecture.nodes]
+        return self._passed(self.architecture.nodes[1 + names.index(cut) :], cut, values)
 
     def freeze(self, until: str) -> None:
         """Train none of what leads to the output of a node: weights and statistics stay as they are."""
@@ -83,14 +74,14 @@ class Network(nn.Module):
         """Those of the frozen nodes."""
         return [self.get_submodule(name) for name in sorted(self.frozen - {IMAGE})]
 
-    def _passed(self, nodes: Sequence[Node], source: str, values: Tensor) -> Tensor:
-        """What the last of `nodes` makes of what `source` gives.
+    def _passed(self, steps: Sequence[Node], source: str, values: Tensor) -> Tensor:
+        """What the last of `steps` makes of what `source` gives.
 
         Each output is let go of behind its last reader; what gradients need of it, autograd keeps.
         """
-        last = {name: number for number, node in enumerate(nodes) for name in node.inputs}
+        last = {name: number for number, node in enumerate(steps) for name in node.inputs}
         live = {source: values}
-        for number, node in enumerate(nodes):
+        for number, node in enumerate(steps):
             values = self._output(node, live)
             live = {name: value for name, value in live.items() if last[name] > number}
             live[node.name] = values
@@ -125,7 +116,7 @@ class _Standardise(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, node: description.Standardise) -> None:
+    def __init__(self, node: nodes.Standardise) -> None:
         super().__init__()
         # the numbers are the architecture's, not the state's
         self.register_buffer("mean", torch.tensor(node.mean).view(-1, 1, 1), persistent=False)
@@ -141,7 +132,7 @@ class _Resize(nn.Module):
     rows: Tensor
     columns: Tensor
 
-    def __init__(self, node: description.Resize, shape: Shape) -> None:
+    def __init__(self, node: nodes.Resize, shape: Shape) -> None:
         super().__init__()
         rows, columns = resampling_matrix(shape[1], node.height), resampling_matrix(shape[2], node.width).T
         self.register_buffer("rows", torch.from_numpy(rows).float(), persistent=False)
@@ -194,35 +185,35 @@ _ACTIVATIONS: dict[str, Callable[..., Tensor]] = {"relu": F.relu, "gelu": F.gelu
 
 def _module(node: Node, shape: Shape) -> nn.Module:
     match node:
-        case description.Standardise():
+        case nodes.Standardise():
             return _Standardise(node)
-        case description.Resize():
+        case nodes.Resize():
             return _Resize(node, shape)
-        case description.Pad():
+        case nodes.Pad():
             return nn.ZeroPad2d((node.before, node.after, node.before, node.after))
-        case description.Conv():
+        case nodes.Conv():
             return nn.Conv2d(
                 shape[0], node.channels, node.kernel, node.stride, node.padding, groups=node.groups, bias=node.bias
             )
-        case description.Norm():
+        case nodes.Norm():
             return _Norm(shape[0], node.eps)
-        case description.GroupNorm():
+        case nodes.GroupNorm():
             return nn.GroupNorm(shape[0] // node.group_size, shape[0], node.eps)
-        case description.Activation():
+        case nodes.Activation():
             return _Function(_ACTIVATIONS[node.kind])
-        case description.MaxPool():
+        case nodes.MaxPool():
             return nn.MaxPool2d(node.kernel, node.stride)
-        case description.AvgPool():
+        case nodes.AvgPool():
             return nn.AvgPool2d(node.kernel, node.stride)
-        case description.GlobalPool():
+        case nodes.GlobalPool():
             return _Function(_global_max if node.kind == "max" else _global_mean)
-        case description.Flatten():
+        case nodes.Flatten():
             return nn.Flatten()
-        case description.Dense():
+        case nodes.Dense():
             return nn.Linear(shape[0], node.units, bias=node.bias)
-        case description.Dropout():
+        case nodes.Dropout():
             return nn.Dropout(node.rate)
-        case description.Add():
+        case nodes.Add():
             return _Function(torch.add)
 
 

@@ -8,8 +8,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from modules.architecture import description
-from modules.architecture.description import Node, Shape
+from modules.architecture import nodes
+from modules.architecture.nodes import Node, Shape
 from modules.architecture.resampling import resampling_matrix
 
 REVISION = 1
@@ -62,16 +62,16 @@ class OnnxGraph:
     def _output(self, node: Node, inputs: list[str]) -> str:
         name = node.name
         match node:
-            case description.Standardise():
+            case nodes.Standardise():
                 mean = self.constant(f"{name}.mean", np.reshape(node.mean, (-1, 1, 1)))
                 std = self.constant(f"{name}.std", np.reshape(node.std, (-1, 1, 1)))
                 return self.add("Div", name, [self.add("Sub", f"{name}.centred", [*inputs, mean]), std])
-            case description.Resize():
+            case nodes.Resize():
                 return self._resize(node, inputs)
-            case description.Pad():
+            case nodes.Pad():
                 sides = [0, 0, node.before, node.before, 0, 0, node.after, node.after]
                 return self.add("Pad", name, [*inputs, self.constant(f"{name}.sides", sides, np.int64)])
-            case description.Conv():
+            case nodes.Conv():
                 return self.add(
                     "Conv",
                     name,
@@ -81,36 +81,36 @@ class OnnxGraph:
                     pads=[node.padding] * 4,
                     group=node.groups,
                 )
-            case description.Norm():
+            case nodes.Norm():
                 parameters = self.weights(node, "weight", "bias", "running_mean", "running_var")
                 return self.add("BatchNormalization", name, inputs + parameters, epsilon=node.eps)
-            case description.GroupNorm():
+            case nodes.GroupNorm():
                 return self._group_norm(node, inputs)
-            case description.Activation():
+            case nodes.Activation():
                 return self._activation(node, inputs)
-            case description.MaxPool() | description.AvgPool():
-                operator = "MaxPool" if isinstance(node, description.MaxPool) else "AveragePool"
+            case nodes.MaxPool() | nodes.AvgPool():
+                operator = "MaxPool" if isinstance(node, nodes.MaxPool) else "AveragePool"
                 return self.add(operator, name, inputs, kernel_shape=[node.kernel] * 2, strides=[node.stride] * 2)
-            case description.GlobalPool():
+            case nodes.GlobalPool():
                 operator = "GlobalMaxPool" if node.kind == "max" else "GlobalAveragePool"
                 return self.add("Flatten", name, [self.add(operator, f"{name}.planes", inputs)])
-            case description.Flatten():
+            case nodes.Flatten():
                 return self.add("Flatten", name, inputs)
-            case description.Dense():
+            case nodes.Dense():
                 return self.add("Gemm", name, inputs + self.weights(node, "weight", "bias"), transB=1)
-            case description.Dropout():
+            case nodes.Dropout():
                 return inputs[0]
-            case description.Add():
+            case nodes.Add():
                 return self.add("Add", name, inputs)
 
-    def _resize(self, node: description.Resize, inputs: list[str]) -> str:
+    def _resize(self, node: nodes.Resize, inputs: list[str]) -> str:
         """The products that the network computes: runtimes differ in how they filter."""
         name, (_, height, width) = node.name, self.shapes[node.inputs[0]]
         rows = self.constant(f"{name}.rows", resampling_matrix(height, node.height))
         columns = self.constant(f"{name}.columns", resampling_matrix(width, node.width).T)
         return self.add("MatMul", name, [self.add("MatMul", f"{name}.resized_rows", [rows, *inputs]), columns])
 
-    def _group_norm(self, node: description.GroupNorm, inputs: list[str]) -> str:
+    def _group_norm(self, node: nodes.GroupNorm, inputs: list[str]) -> str:
         """Groups as the channels of an instance normalisation: an operator of its own came with a later opset."""
         name, shape = node.name, self.shapes[node.name]
         groups = shape[0] // node.group_size
@@ -126,7 +126,7 @@ class OnnxGraph:
         )
         return self.add("Add", name, [self.add("Mul", f"{name}.scaled", [planes, weight]), bias])
 
-    def _activation(self, node: description.Activation, inputs: list[str]) -> str:
+    def _activation(self, node: nodes.Activation, inputs: list[str]) -> str:
         if node.kind == "silu":
             return self.add("Mul", node.name, [*inputs, self.add("Sigmoid", f"{node.name}.gate", inputs)])
         if node.kind == "relu6":

@@ -5,14 +5,8 @@ two convolutions (He et al. 2016, arXiv:1603.05027): three times the operations 
 of parameters, and on Fashion-MNIST fewer errors after as many epochs.
 """
 
-from modules.architecture.description import (
-    IMAGE,
-    Add,
-    Architecture,
-    MaxPool,
-    Node,
-    Standardise,
-)
+from modules.architecture.description import IMAGE, Architecture
+from modules.architecture.nodes import Add, MaxPool, Node, Standardise
 from modules.architecture.stages import append_activation, append_layer, classified, scaled, stem
 
 _STEM_CHANNELS = 32

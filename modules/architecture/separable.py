@@ -6,15 +6,8 @@ need about a ninth of the weights of a full one. Under `objective.max_params` wh
 
 from itertools import chain, repeat
 
-from modules.architecture.description import (
-    IMAGE,
-    Architecture,
-    Conv,
-    MaxPool,
-    Node,
-    Norm,
-    Standardise,
-)
+from modules.architecture.description import IMAGE, Architecture
+from modules.architecture.nodes import Conv, MaxPool, Node, Norm, Standardise
 from modules.architecture.stages import append_activation, append_layer, classified, scaled, stem
 
 _FIRST_CHANNELS = 64

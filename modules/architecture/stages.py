@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from modules.architecture.description import Activation, Architecture, Conv, Dense, GlobalPool, Node, Norm
+from modules.architecture.description import Architecture
+from modules.architecture.nodes import Activation, Conv, Dense, GlobalPool, Node, Norm
 
 _LARGE_SIDE = 16  # images from this side on are halved by the stem
 _HUGE_SIDE = 96  # … and from this side on quartered

@@ -4,16 +4,8 @@ Convolutions with normalisation, a stem that leaves small planes to the later on
 and a maximum over them: on MNIST and digits the most accurate of its cost. The edits do the rest.
 """
 
-from modules.architecture.description import (
-    IMAGE,
-    Architecture,
-    Dense,
-    Dropout,
-    GlobalPool,
-    MaxPool,
-    Node,
-    Standardise,
-)
+from modules.architecture.description import IMAGE, Architecture
+from modules.architecture.nodes import Dense, Dropout, GlobalPool, MaxPool, Node, Standardise
 from modules.architecture.stages import append_layer, scaled, stem
 
 _STEM_CHANNELS = 16  # of one channel, processors make 16 four times as fast as 24

@@ -4,16 +4,8 @@ The shape that reaches 94 % on CIFAR-10 for the fewest operations (Jordan 2024, 
 the pool of each stage before its second convolution. `initialisation=whitening` starts the first layer as the paper.
 """
 
-from modules.architecture.description import (
-    IMAGE,
-    Activation,
-    Architecture,
-    Conv,
-    MaxPool,
-    Node,
-    Norm,
-    Standardise,
-)
+from modules.architecture.description import IMAGE, Architecture
+from modules.architecture.nodes import Activation, Conv, MaxPool, Node, Norm, Standardise
 from modules.architecture.stages import classified, scaled
 
 _FIRST_KERNEL = 2

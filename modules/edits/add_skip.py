@@ -4,18 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from modules.architecture.description import (
-    Activation,
-    Add,
-    Architecture,
-    AvgPool,
-    Conv,
-    Dense,
-    GroupNorm,
-    MaxPool,
-    Node,
-    Norm,
-)
+from modules.architecture.description import Architecture
+from modules.architecture.nodes import Activation, Add, AvgPool, Conv, Dense, GroupNorm, MaxPool, Node, Norm
 from modules.edits.changes import Array
 from modules.edits.edit import Edited, EditKind, SetNorm
 from modules.edits.insertion import created

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from modules.architecture.description import IMAGE, Node, Norm
+from modules.architecture.description import IMAGE
 from modules.architecture.module import Network
+from modules.architecture.nodes import Node, Norm
 from modules.edits.changes import Assign, Scale, Shift, TensorChange
 from modules.edits.edit import Calibration, KeepMean, KeepSpread, NeutralNorm, SetNorm
 

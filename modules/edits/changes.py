@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from modules import randomness
-from modules.architecture.description import neutral_value
+from modules.architecture.nodes import neutral_value
 from modules.occurrences import occurrences
 from modules.records import Record
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from modules.architecture.description import Activation, Architecture, Node, Norm
+from modules.architecture.description import Architecture
+from modules.architecture.nodes import Activation, Node, Norm
 from modules.edits.changes import Array
 from modules.edits.edit import Edited, EditKind, NeutralNorm
 from modules.edits.insertion import (

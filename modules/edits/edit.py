@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
-from modules.architecture.description import Architecture, Conv, Dense, Norm
+from modules.architecture.description import Architecture
+from modules.architecture.nodes import Conv, Dense, Norm
 from modules.edits.changes import Array, TensorChange
 
 EditKind = Literal["exact", "approximate", "lossy"]

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from modules.architecture.description import Activation, Architecture, Conv, Dense, Node, Shape
+from modules.architecture.description import Architecture
+from modules.architecture.nodes import Activation, Conv, Dense, Node, Shape
 from modules.edits.changes import Create, Fill
 
 REVISION = 1

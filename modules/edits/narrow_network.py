@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from modules.architecture.channels import ChannelGroup, resizable_groups, resized
-from modules.architecture.description import Architecture, Conv, Dense, Norm
+from modules.architecture.description import Architecture
+from modules.architecture.nodes import Conv, Dense, Norm
 from modules.edits.changes import Array, TensorChange
 from modules.edits.edit import Calibration, Edited, EditKind, KeepMean, SetNorm, Want
 from modules.edits.narrow_layer import MULTIPLE, most_important

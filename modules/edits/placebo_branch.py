@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from modules.architecture.description import Activation, Add, Architecture, Node
+from modules.architecture.description import Architecture
+from modules.architecture.nodes import Activation, Add, Node
 from modules.edits.changes import Array, Assign
 from modules.edits.edit import Edited, EditKind
 from modules.edits.insertion import activation_at, behind_activations, created, layer_of_shape, layer_stem

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from modules.architecture.description import Architecture, Conv, Node
+from modules.architecture.description import Architecture
+from modules.architecture.nodes import Conv, Node
 from modules.edits.changes import Array, Pad
 from modules.edits.edit import Edited, EditKind
 

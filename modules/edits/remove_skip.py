@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from modules.architecture.description import Add, Architecture
+from modules.architecture.description import Architecture
+from modules.architecture.nodes import Add
 from modules.edits.changes import Array, Drop
 from modules.edits.edit import Edited, EditKind, downstream_calibrations
 from modules.edits.sums import branches, only_for

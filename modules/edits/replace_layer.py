@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from modules.architecture.description import (
-    IMAGE,
+from modules.architecture.description import IMAGE, Architecture
+from modules.architecture.nodes import (
     Activation,
-    Architecture,
     AvgPool,
     Conv,
     Dense,

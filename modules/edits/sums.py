@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from modules.architecture.description import Add, Architecture, Conv, Dense
+from modules.architecture.description import Architecture
+from modules.architecture.nodes import Add, Conv, Dense
 
 REVISION = 1
 

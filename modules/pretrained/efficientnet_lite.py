@@ -8,11 +8,10 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from modules.architecture.description import (
-    IMAGE,
+from modules.architecture.description import IMAGE, Architecture
+from modules.architecture.nodes import (
     Activation,
     Add,
-    Architecture,
     Conv,
     Dense,
     Dropout,

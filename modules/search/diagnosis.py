@@ -9,7 +9,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from modules.architecture.channels import ChannelGroup, groups_by_node
-from modules.architecture.description import Architecture, Conv
+from modules.architecture.description import Architecture
+from modules.architecture.nodes import Conv
 from modules.records import LayerMeasures, Record
 
 Leaning = Literal["grow", "shrink"]

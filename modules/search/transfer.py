@@ -7,7 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from modules.architecture.description import Architecture, Dropout, GlobalPool
+from modules.architecture.description import Architecture
+from modules.architecture.nodes import Dropout, GlobalPool
 from modules.errors import ConfigError
 from modules.extras import install_command
 from modules.pretrained.backbone import Backbone, Source

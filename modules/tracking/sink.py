@@ -1,24 +1,21 @@
 """Shows studies in MLflow: written from the store, at once or again, never the place where anything is kept."""
 
-import contextlib
 import json
 import logging
 import math
 import os
 import re
-import sqlite3
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from modules.records import DataRecord
-from modules.tracking import registry
+from modules.tracking import database, registry
 from modules.tracking.flattening import LONGEST_VALUE, cut
 from modules.tracking.measures import Measure, curve_measures, final_figures, final_measures
 from modules.tracking.records import StudyEnd, StudyRun, StudyState, TrialRun
@@ -129,7 +126,7 @@ class MlflowSink:
         """Let go of the database; a later call opens it again."""
         with self._lock:
             if self._client is not None:
-                _dispose_engines(self._client)
+                database.dispose_engines(self._client)
             self._client = None
             self._studies.clear()
 
@@ -158,16 +155,14 @@ class MlflowSink:
         from mlflow import MlflowClient
 
         with _quiet():
-            path = _sqlite_path(self.uri)
+            path = database.file_of(self.uri)
             if path is not None:
-                if not path.exists():
-                    _make_sqlite(path)
-                _prepare_sqlite(path)
+                database.make_ready(path)
             client = MlflowClient(tracking_uri=self.uri)
             client.search_experiments(max_results=1)  # brings an old database up to date
             if path is not None:
-                _follow_moved_artifacts(path, self.artifacts)
-                _commit_into_memory(client)
+                database.follow_moved_artifacts(path, self.artifacts)
+                database.commit_into_memory(client)
         self._client = client
 
     @property
@@ -440,72 +435,6 @@ def without_password(text: str) -> str:
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
-def _sqlite_path(uri: str) -> Path | None:
-    """The database file of a tracking URI; None for a server or another database."""
-    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
-
-
 def _is_database(uri: str) -> bool:
     """Whether MLflow is asked directly, so that artifacts are ours to keep; a server keeps its own."""
     return re.match(r"(sqlite|postgresql|mysql|mssql)(\+\w+)?:", uri) is not None
-
-
-def _make_sqlite(path: Path) -> None:
-    """A new database, whole or not at all: MLflow cannot go on with one that it was stopped in the middle of making."""
-    from mlflow import MlflowClient
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-        made = Path(folder) / path.name
-        client = MlflowClient(tracking_uri=f"sqlite:///{made}")
-        client.search_experiments(max_results=1)  # makes the tables
-        _dispose_engines(client)
-        with contextlib.suppress(FileExistsError):  # another process was quicker
-            os.link(made, path)
-
-
-def _prepare_sqlite(path: Path) -> None:
-    """Write-ahead logging, so that the pages can be read while a study is written; it stays with the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path, timeout=20)) as database:
-        database.execute("PRAGMA journal_mode=WAL")
-
-
-def _commit_into_memory(client: "MlflowClient") -> None:
-    """Have the log reach the disk when the system likes, and not at each of some ten commits that a trial takes.
-
-    A killed program loses nothing by that; after a power cut `espalier sync` may have to write the last trials again.
-    """
-    from sqlalchemy import event
-
-    engine = client._tracking_client.store.engine
-    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=NORMAL"))
-    engine.dispose()  # connections that were made before
-
-
-def _follow_moved_artifacts(path: Path, artifacts: Path) -> None:
-    """Where ESPALIER_HOME was moved or copied, point the database to the artifacts that moved with it.
-
-    MLflow keeps absolute paths; without this, a copy would write into the original.
-    """
-    with closing(sqlite3.connect(path, timeout=20)) as database, database:
-        rows = database.execute("SELECT experiment_id, name, artifact_location FROM experiments").fetchall()
-        for number, name, location in rows:
-            folder = quote(name, safe="")
-            wanted = (artifacts / folder).as_uri()
-            is_ours = str(location).endswith(f"/{artifacts.name}/{folder}") or name == "Default"
-            if location == wanted or not is_ours:
-                continue
-            database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (wanted, number))
-            database.execute(
-                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
-                "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
-                (wanted, len(location) + 1, number, len(location), location),
-            )
-
-
-def _dispose_engines(client: "MlflowClient") -> None:
-    """Close the connections that MLflow's store keeps open; it opens new ones where it is used again."""
-    dispose = getattr(client._tracking_client.store, "_dispose_engine", None)
-    if dispose is not None:
-        dispose()

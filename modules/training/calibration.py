@@ -12,7 +12,7 @@ from modules.energy.meter import JOULES_PER_WH, MeterChoice, metered
 from modules.store import Store
 from modules.training.processes import training_together
 from modules.training.spec import TrialSpec
-from modules.training.trial import Training
+from modules.training.training import Training
 from modules.workers.jobs import Report, job
 
 _UPDATES = 60

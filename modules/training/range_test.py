@@ -18,7 +18,7 @@ from modules.training.history import History
 from modules.training.progress import Progress
 from modules.training.spec import RANGE_TEST_UPDATES as UPDATES
 from modules.training.spec import TrialSpec
-from modules.training.trial import Training
+from modules.training.training import Training
 from modules.workers.jobs import Report, job
 
 REVISION = 1

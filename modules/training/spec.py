@@ -9,7 +9,7 @@ from modules.records import DataRecord, Numerics, Record
 
 RANGE_TEST_UPDATES = 120
 
-_TRAINING = "modules.training.trial"
+_TRAINING = "modules.training.training"
 _OURS = "modules."
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from modules.architecture import description
-from modules.architecture.description import IMAGE, Architecture, Node, Shape
+from modules.architecture import nodes
+from modules.architecture.description import IMAGE, Architecture
 from modules.architecture.initialisation.kaiming import Kaiming
 from modules.architecture.module import Network, build_module, initial_tensors
+from modules.architecture.nodes import Node, Shape
 from modules.recipe import Recipe
 from modules.records import Part
 
@@ -43,7 +44,7 @@ def _put_conv(draw: st.DrawFn, sketch: _Sketch) -> None:
     groups = draw(st.sampled_from(sorted({1, channels, 2 if channels % 2 == 0 else 1})))
     side = min(sketch.shape[1:])
     sketch.put(
-        description.Conv,
+        nodes.Conv,
         channels=groups * draw(st.integers(1, max(1, 8 // groups))) if draw(st.booleans()) else channels,
         kernel=draw(st.integers(1, min(3, side))),
         stride=draw(st.integers(1, 2)),
@@ -57,7 +58,7 @@ def _put_group_norm(draw: st.DrawFn, sketch: _Sketch) -> None:
     channels, height, width = sketch.shape
     sizes = [size for size in range(1, channels + 1) if channels % size == 0 and size * height * width >= 8]
     if sizes:
-        sketch.put(description.GroupNorm, group_size=draw(st.sampled_from(sizes)))
+        sketch.put(nodes.GroupNorm, group_size=draw(st.sampled_from(sizes)))
 
 
 def _put_residual(draw: st.DrawFn, sketch: _Sketch) -> None:
@@ -66,17 +67,17 @@ def _put_residual(draw: st.DrawFn, sketch: _Sketch) -> None:
         size, bias = sketch.shape[0], draw(st.booleans())
         if is_image:
             groups = draw(st.sampled_from([1, size]))
-            sketch.put(description.Conv, channels=size, kernel=3, padding=1, groups=groups, bias=bias)
+            sketch.put(nodes.Conv, channels=size, kernel=3, padding=1, groups=groups, bias=bias)
         else:
-            sketch.put(description.Dense, units=size, bias=bias)
-        for follower in draw(st.permutations([description.Norm, description.Activation]))[: draw(st.integers(0, 2))]:
+            sketch.put(nodes.Dense, units=size, bias=bias)
+        for follower in draw(st.permutations([nodes.Norm, nodes.Activation]))[: draw(st.integers(0, 2))]:
             sketch.put(follower)
-    sketch.put(description.Add, *draw(st.permutations([skip, sketch.last])))
+    sketch.put(nodes.Add, *draw(st.permutations([skip, sketch.last])))
 
 
 def _put_pool(draw: st.DrawFn, sketch: _Sketch) -> None:
     kernel = min(2, *sketch.shape[1:])
-    sketch.put(draw(st.sampled_from([description.MaxPool, description.AvgPool])), kernel=kernel, stride=kernel)
+    sketch.put(draw(st.sampled_from([nodes.MaxPool, nodes.AvgPool])), kernel=kernel, stride=kernel)
 
 
 @st.composite
@@ -84,18 +85,18 @@ def architectures(draw: st.DrawFn) -> Architecture:
     channels, classes = draw(st.integers(1, 3)), draw(st.integers(2, 4))
     sketch = _Sketch((channels, draw(st.integers(4, 8)), draw(st.integers(4, 8))))
     if draw(st.booleans()):
-        sketch.put(description.Standardise, mean=(0.3,) * channels, std=(0.5,) * channels)
+        sketch.put(nodes.Standardise, mean=(0.3,) * channels, std=(0.5,) * channels)
     if draw(st.integers(0, 3)) == 0:
-        sketch.put(description.Resize, height=draw(st.integers(4, 10)), width=draw(st.integers(4, 10)))
+        sketch.put(nodes.Resize, height=draw(st.integers(4, 10)), width=draw(st.integers(4, 10)))
     for step in draw(st.lists(st.sampled_from("cccnnaaprdgz"), max_size=7)):
         _put(draw, sketch, step)
     if draw(st.booleans()):
-        sketch.put(description.Flatten)
+        sketch.put(nodes.Flatten)
     else:
-        sketch.put(description.GlobalPool, kind=draw(st.sampled_from(["max", "avg"])))
+        sketch.put(nodes.GlobalPool, kind=draw(st.sampled_from(["max", "avg"])))
     for step in draw(st.lists(st.sampled_from("uunard"), max_size=4)):
         _put(draw, sketch, step)
-    sketch.put(description.Dense, units=classes, bias=draw(st.booleans()))
+    sketch.put(nodes.Dense, units=classes, bias=draw(st.booleans()))
     return Architecture(image_shape=sketch.image_shape, num_classes=classes, nodes=tuple(sketch.nodes))
 
 
@@ -104,21 +105,21 @@ def _put(draw: st.DrawFn, sketch: _Sketch, step: str) -> None:
         case "c":
             _put_conv(draw, sketch)
         case "n":
-            sketch.put(description.Norm)
+            sketch.put(nodes.Norm)
         case "g":
             _put_group_norm(draw, sketch)
         case "a":
-            sketch.put(description.Activation, kind=draw(_KINDS))
+            sketch.put(nodes.Activation, kind=draw(_KINDS))
         case "p":
             _put_pool(draw, sketch)
         case "r":
             _put_residual(draw, sketch)
         case "z":
-            sketch.put(description.Pad, before=draw(st.integers(0, 1)), after=draw(st.integers(0, 2)))
+            sketch.put(nodes.Pad, before=draw(st.integers(0, 1)), after=draw(st.integers(0, 2)))
         case "d":
-            sketch.put(description.Dropout, rate=0.25)
+            sketch.put(nodes.Dropout, rate=0.25)
         case "u":
-            sketch.put(description.Dense, units=draw(st.integers(1, 6)), bias=draw(st.booleans()))
+            sketch.put(nodes.Dense, units=draw(st.integers(1, 6)), bias=draw(st.booleans()))
 
 
 def random_weights(architecture: Architecture, seed: int = 0) -> dict[str, np.ndarray]:

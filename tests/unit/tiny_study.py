@@ -5,17 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from modules.architecture.description import (
-    IMAGE,
-    Activation,
-    Architecture,
-    Conv,
-    Dense,
-    Dropout,
-    GlobalPool,
-    Norm,
-    Standardise,
-)
+from modules.architecture.description import IMAGE, Architecture
+from modules.architecture.nodes import Activation, Conv, Dense, Dropout, GlobalPool, Norm, Standardise
 from modules.data.parts import PARTS
 from modules.digests import digest_of
 from modules.randomness import uniform, words

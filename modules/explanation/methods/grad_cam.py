@@ -2,8 +2,9 @@
 
 from torch.nn import functional as F
 
-from modules.architecture.description import Add, Architecture, Conv, GroupNorm, Norm
+from modules.architecture.description import Architecture
 from modules.architecture.module import Network
+from modules.architecture.nodes import Add, Conv, GroupNorm, Norm
 from modules.explanation.attribution import Maps, NoMapError, Question, as_maps, captum
 
 REVISION = 1

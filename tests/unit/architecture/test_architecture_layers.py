@@ -4,8 +4,9 @@ from hypothesis import given
 from random_networks import architectures
 
 from modules.architecture.channels import channel_groups, groups_by_node
-from modules.architecture.description import IMAGE, Activation, Add, Architecture, Conv, Dense, GlobalPool, Norm
+from modules.architecture.description import IMAGE, Architecture
 from modules.architecture.layers import Layer, layers_of
+from modules.architecture.nodes import Activation, Add, Conv, Dense, GlobalPool, Norm
 
 NODES = (
     Conv(name="conv1", inputs=(IMAGE,), channels=4, kernel=3, padding=1),

@@ -4,7 +4,8 @@ from random_networks import architectures
 
 from modules.architecture.channels import channel_groups, group_made_by, resizable_groups, resized
 from modules.architecture.classic import classic_architecture
-from modules.architecture.description import IMAGE, Architecture, Conv, Dense, GlobalPool, GroupNorm
+from modules.architecture.description import IMAGE, Architecture
+from modules.architecture.nodes import Conv, Dense, GlobalPool, GroupNorm
 
 
 @given(architectures())

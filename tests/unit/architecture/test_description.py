@@ -5,11 +5,10 @@ from random_networks import architectures, random_images, random_network
 from torch.utils.flop_counter import FlopCounterMode
 
 from modules.architecture.classic import classic_architecture
-from modules.architecture.description import (
-    IMAGE,
+from modules.architecture.description import IMAGE, Architecture
+from modules.architecture.nodes import (
     Activation,
     Add,
-    Architecture,
     Conv,
     Dense,
     Dropout,

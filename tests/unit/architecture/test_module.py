@@ -8,8 +8,9 @@ from random_networks import architectures, random_images, random_network
 from torch import nn
 
 from modules.architecture.classic import classic_architecture
-from modules.architecture.description import IMAGE, Architecture, Dense, Flatten, GroupNorm, Norm
+from modules.architecture.description import IMAGE, Architecture
 from modules.architecture.module import build_module
+from modules.architecture.nodes import Dense, Flatten, GroupNorm, Norm
 from modules.architecture.start import first_architecture
 
 

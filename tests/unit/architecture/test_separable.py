@@ -3,8 +3,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modules.architecture.description import Conv
 from modules.architecture.module import build_module
+from modules.architecture.nodes import Conv
 from modules.architecture.separable import separable_architecture
 
 

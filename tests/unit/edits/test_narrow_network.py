@@ -8,7 +8,8 @@ from random_networks import random_images, random_network, random_weights
 
 from modules.architecture.channels import resizable_groups
 from modules.architecture.classic import classic_architecture
-from modules.architecture.description import IMAGE, Architecture, Conv, Dense, GlobalPool
+from modules.architecture.description import IMAGE, Architecture
+from modules.architecture.nodes import Conv, Dense, GlobalPool
 from modules.architecture.start import first_architecture
 from modules.edits.effects import first_order_effects
 from modules.edits.narrow_layer import most_important

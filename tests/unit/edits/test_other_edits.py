@@ -10,8 +10,9 @@ from torch.nn import functional as F
 
 from modules.architecture.channels import group_made_by
 from modules.architecture.classic import classic_architecture
-from modules.architecture.description import IMAGE, Architecture, Conv, Dense, Flatten, GlobalPool, GroupNorm
+from modules.architecture.description import IMAGE, Architecture
 from modules.architecture.module import build_module
+from modules.architecture.nodes import Conv, Dense, Flatten, GlobalPool, GroupNorm
 from modules.architecture.start import first_architecture
 from modules.edits.add_layer import AddLayer
 from modules.edits.editing import apply_edit

@@ -8,18 +8,9 @@ import torch
 from hypothesis import given, settings
 from random_networks import architectures, random_images, random_network
 
-from modules.architecture.description import (
-    IMAGE,
-    Activation,
-    Add,
-    Architecture,
-    Conv,
-    Dense,
-    Flatten,
-    GlobalPool,
-    Norm,
-)
+from modules.architecture.description import IMAGE, Architecture
 from modules.architecture.module import build_module
+from modules.architecture.nodes import Activation, Add, Conv, Dense, Flatten, GlobalPool, Norm
 from modules.evaluation.layers import (
     agreement,
     channel_values,

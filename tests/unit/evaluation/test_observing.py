@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from random_networks import architectures, random_network
 from tiny_study import tiny_architecture
 
-from modules.architecture.description import IMAGE, Architecture, Conv, Dense, GlobalPool
+from modules.architecture.description import IMAGE, Architecture
+from modules.architecture.nodes import Conv, Dense, GlobalPool
 from modules.evaluation.observing import as_batch, batch_size_for, batches_of, observe
 
 

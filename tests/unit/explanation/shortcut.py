@@ -8,17 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from modules.architecture.description import (
-    IMAGE,
-    Activation,
-    Architecture,
-    Conv,
-    Dense,
-    GlobalPool,
-    MaxPool,
-    Standardise,
-)
+from modules.architecture.description import IMAGE, Architecture
 from modules.architecture.module import Network
+from modules.architecture.nodes import Activation, Conv, Dense, GlobalPool, MaxPool, Standardise
 from modules.evaluation.observing import as_batch
 from modules.explanation.attribution import Question, question_of
 from modules.explanation.sanity import randomised

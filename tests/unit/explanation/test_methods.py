@@ -7,7 +7,8 @@ import pytest
 import torch
 from shortcut import ARCHITECTURE, CORNER, MARK, SIDE, shortcut
 
-from modules.architecture.description import IMAGE, Architecture, Dense, GlobalPool
+from modules.architecture.description import IMAGE, Architecture
+from modules.architecture.nodes import Dense, GlobalPool
 from modules.config import resolve
 from modules.explanation.attribution import NoMapError, question_of
 from modules.explanation.checking import ask_all

@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import architectures
 
-from modules.architecture.description import IMAGE, Activation, Add, Architecture, Conv, Dense, GlobalPool, Norm
+from modules.architecture.description import IMAGE, Architecture
 from modules.architecture.layers import layers_of
+from modules.architecture.nodes import Activation, Add, Conv, Dense, GlobalPool, Norm
 from modules.records import LayerMeasures
 from modules.search.diagnosis import Diagnosis
 

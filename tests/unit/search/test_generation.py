@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from modules.architecture.description import IMAGE, Architecture, Conv, Dense, GlobalPool
+from modules.architecture.description import IMAGE, Architecture
+from modules.architecture.nodes import Conv, Dense, GlobalPool
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
 from modules.records import Certificate, Part, TrialResult

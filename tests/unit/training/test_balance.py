@@ -10,7 +10,8 @@ from modules.records import Part
 from modules.store import Store
 from modules.training.history import History
 from modules.training.module import TrialModule
-from modules.training.trial import Training, run_trial
+from modules.training.training import Training
+from modules.training.trial import run_trial
 
 WEIGHTS = Part(target="modules.selection.balance.class_weights.ClassWeights", arguments={"power": 1.0})
 SAMPLING = Part(target="modules.selection.balance.oversampling.Oversampling", arguments={"power": 1.0})

@@ -15,7 +15,8 @@ from modules.records import Part
 from modules.store import Store
 from modules.training import copies
 from modules.training.copies import with_copies
-from modules.training.trial import Training, run_trial
+from modules.training.training import Training
+from modules.training.trial import run_trial
 
 HALF = Part(target="modules.selection.random_fraction.RandomFraction", arguments={"fraction": 0.5})
 

@@ -14,7 +14,8 @@ from modules.store import Store
 from modules.training.batches import TrainingData
 from modules.training.spec import Start
 from modules.training.states import read_state, section
-from modules.training.trial import Training, begin_trial, guessing_loss, network_of, run_trial
+from modules.training.training import Training, guessing_loss, network_of
+from modules.training.trial import begin_trial, run_trial
 
 TEMPERATURE, WEIGHT = 3.0, 0.6
 RECIPE = tiny_recipe(

@@ -20,7 +20,8 @@ from modules.training.optimizer import RATE_FACTOR, build_optimizer
 from modules.training.softmax_regression import fit_heads
 from modules.training.spec import Slice, Start, TrialSpec
 from modules.training.states import read_state
-from modules.training.trial import Training, run_trial
+from modules.training.training import Training
+from modules.training.trial import run_trial
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +124,8 @@ def test_what_writes_the_graph_is_in_the_key_of_features():
 
 def test_it_ends_as_a_training_that_keeps_no_features(home, spec, monkeypatch):
     kept = run_trial(spec.updated(seed=5), home, quiet)
-    monkeypatch.setattr("modules.training.trial.can_be_kept", lambda recipe: False)
-    monkeypatch.setattr("modules.training.trial.REVISION", 99)
+    monkeypatch.setattr("modules.training.training.can_be_kept", lambda recipe: False)
+    monkeypatch.setattr("modules.training.training.REVISION", 99)
     training = Training(spec.updated(seed=5), home, Store(home / "store"), quiet)
     training.fit()
     assert training.history.curve[-1].steer_loss == pytest.approx(kept.steer_loss, rel=0.02)

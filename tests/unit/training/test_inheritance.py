@@ -15,7 +15,8 @@ from modules.store import Store
 from modules.training.inheritance import certified_images, inherit
 from modules.training.spec import Start
 from modules.training.states import read_state
-from modules.training.trial import network_of, run_trial
+from modules.training.training import network_of
+from modules.training.trial import run_trial
 
 EDITS = [
     ("add_block.AddBlock", {"node": "act1"}),

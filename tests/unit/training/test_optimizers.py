@@ -6,8 +6,9 @@ import torch
 from omegaconf import OmegaConf
 from tiny_study import tiny_architecture
 
-from modules.architecture.description import Activation, Architecture, Conv, Dense, Flatten, Norm
+from modules.architecture.description import Architecture
 from modules.architecture.module import build_module
+from modules.architecture.nodes import Activation, Conv, Dense, Flatten, Norm
 from modules.parts import CONF
 from modules.records import Part
 from modules.training.optimizer import build_optimizer, hidden_matrices

@@ -120,7 +120,7 @@ CORE = (
     "modules.training.module",
     "modules.training.noise_scale",
     "modules.training.optimizer",
-    "modules.training.trial",
+    "modules.training.training",
     "modules.training.warmup",
     "modules.training.callbacks.learning_rate_decay",
     "modules.training.callbacks.weight_average",

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import architectures, random_images, random_network
 
-from modules.architecture.description import IMAGE, Architecture, Conv, Dense, GlobalPool, Norm
+from modules.architecture.description import IMAGE, Architecture
 from modules.architecture.module import build_module
+from modules.architecture.nodes import Conv, Dense, GlobalPool, Norm
 from modules.training.features import Tail
 from modules.training.statistics import refresh_statistics
 

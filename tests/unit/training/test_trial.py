@@ -25,7 +25,8 @@ from modules.training.calibration import calibrate
 from modules.training.callbacks.checkpoints import find_checkpoint
 from modules.training.spec import Slice, Start
 from modules.training.states import read_state, section
-from modules.training.trial import begin_trial, network_of, run_trial
+from modules.training.training import network_of
+from modules.training.trial import begin_trial, run_trial
 from modules.workers.pool import WorkerPool
 
 

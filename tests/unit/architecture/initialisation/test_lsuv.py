@@ -4,11 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import architectures, as_tensors, random_images
 
-from modules.architecture import description
-from modules.architecture.description import IMAGE, Architecture, Conv, Dense, Dropout, GlobalPool, Norm
+from modules.architecture.description import IMAGE, Architecture
 from modules.architecture.initialisation.lsuv import Lsuv
 from modules.architecture.initialisation.orthogonal import Orthogonal
 from modules.architecture.module import build_module, initial_tensors
+from modules.architecture.nodes import Conv, Dense, Dropout, GlobalPool, Norm
 
 PLAIN = Architecture(
     image_shape=(1, 6, 6),
@@ -42,7 +42,7 @@ def test_every_layer_has_unit_variance(architecture, seed):
     network, images = initial_network(architecture, seed), random_images(architecture, 64, seed)
     Lsuv(tolerance=0.03).fit(network, images)
     for name, values in list(outputs_while_training(network, images).items())[1:]:
-        if isinstance(architecture.node(name), description.Conv | description.Dense):
+        if isinstance(architecture.node(name), Conv | Dense):
             variance, mean = torch.var_mean(values.double(), correction=0)
             silent = variance <= 1e-6 * mean.square()  # nothing differs that could be enlarged
             assert silent or abs(variance - 1) < 0.03, name

@@ -1,10 +1,11 @@
 import pytest
 import torch
 
-from modules.architecture.description import IMAGE, Architecture, Conv, Dense, GlobalPool, Standardise
+from modules.architecture.description import IMAGE, Architecture
 from modules.architecture.initialisation.patches import whitening_directions
 from modules.architecture.initialisation.whitening import Whitening
 from modules.architecture.module import build_module, initial_tensors
+from modules.architecture.nodes import Conv, Dense, GlobalPool, Standardise
 from modules.architecture.vgg import vgg_architecture
 
 
