@@ -11,9 +11,11 @@ from typing import Any
 from modules.recipe import Recipe
 from modules.records import Certificate, GenerationRecord, LedgerRow, Part, Step, TrialResult
 from modules.search.judging import (
+    ALPHA,
     PRIOR_PAIRED,
     Candidate,
     Evidence,
+    Noise,
     Noises,
     Verdict,
     compared,
@@ -66,10 +68,15 @@ class Trunk:
     trained: Trained
     position: int  # in the stream of images, at which the next slice starts
     best: Evidence | None = None  # the lowest loss on *steer* of any control or winner
-    replicated: tuple[tuple[float, ...], ...] = ()  # mean losses of recipes that were trained with several seeds
-    paired: tuple[tuple[float, ...], ...] = ()  # what such recipes had more than their controls with the same seeds
+    # Of recipes that were trained with several seeds, in proportion to their control's loss, which falls with time:
+    replicated: tuple[tuple[float, ...], ...] = ()  # mean losses
+    paired: tuple[tuple[float, ...], ...] = ()  # what they had more than their controls with the same seeds
     generations: tuple[GenerationRecord, ...] = ()
     lineage: tuple[Step, ...] = ()  # the way here from the first recipe
+
+    def noise_at(self, scale: float) -> Noise:
+        """The noise between seeds of trainings that come to a loss of `scale`, from all of the study so far."""
+        return pooled_noise(_scaled(self.replicated, scale), scale)
 
     @property
     def generations_in_vain(self) -> int:
@@ -92,16 +99,17 @@ def cost_against(recipe: Recipe, parent: Recipe) -> tuple[float, bool]:
     return ours.flops / theirs.flops, smaller and not larger
 
 
-def survivors(begun: Sequence[tuple[Recipe, float]], parent_loss: float, parent: Recipe, margin: float) -> list[int]:
+def survivors(begun: Sequence[tuple[Recipe, float]], control_loss: float, parent: Recipe, margin: float) -> list[int]:
     """The better half of edits that were trained for half a slice, by what they promise for their cost, as indices.
 
-    `begun` are their recipes with their losses on *steer*; `parent_loss` is what they started from.
+    `begun` are their recipes with their losses on *steer*; `control_loss` is the control's after as much training.
     """
 
     def promise(index: int) -> float:
         recipe, loss = begun[index]
         ratio, shrinks = cost_against(recipe, parent)
-        return (parent_loss - loss + (margin * parent_loss if shrinks else 0.0)) / ratio
+        gain = control_loss - loss + (margin * control_loss if shrinks else 0.0)
+        return gain / ratio if gain > 0 else gain * ratio
 
     best_first = sorted(range(len(begun)), key=lambda index: (-promise(index), index))
     return sorted(best_first[: (len(begun) + 1) // 2])
@@ -178,19 +186,25 @@ class Comparison:
 
     def noises(self, children: Sequence[Child] = ()) -> Noises:
         """The noise of training, pooled over the study so far and what this generation trained with several seeds."""
-        own, scale = _mean_losses(self.control), self.control.evidence.loss
-        seeds = pooled_noise([*self.trunk.replicated, own], scale)
-        pairs = pooled_noise([*self.trunk.paired, *_pairs(children, self.control)], scale, PRIOR_PAIRED)
+        scale = self.control.evidence.loss
+        seeds = pooled_noise(_scaled([*self.trunk.replicated, _relative_losses(self.control, scale)], scale), scale)
+        paired = [*self.trunk.paired, *_pairs(children, self.control)]
+        pairs = pooled_noise(_scaled(paired, scale), scale, PRIOR_PAIRED)
         return Noises(seeds, pairs if self.side_by_side else None)
 
 
-def _mean_losses(trained: Trained) -> tuple[float, ...]:
-    return tuple(map(float, trained.evidence.losses.mean(axis=1)))
+def _scaled(relative: Sequence[Sequence[float]], scale: float) -> list[list[float]]:
+    return [[scale * value for value in values] for values in relative]
+
+
+def _relative_losses(trained: Trained, scale: float) -> tuple[float, ...]:
+    return tuple((trained.evidence.losses.mean(axis=1) / scale).tolist())
 
 
 def _pairs(children: Sequence[Child], control: Trained) -> list[tuple[float, ...]]:
     trained = [child.trained.evidence for child in children if child.trained is not None]
-    return [pair_differences(evidence, control.evidence) for evidence in trained if evidence.seeds > 1]
+    differences = [pair_differences(evidence, control.evidence) for evidence in trained if evidence.seeds > 1]
+    return [tuple(value / control.evidence.loss for value in values) for values in differences]
 
 
 def _loss(child: Child) -> float:
@@ -219,15 +233,17 @@ def record_generation(
 ) -> GenerationRecord:
     """The ledger's account of a generation."""
     control, margin = comparison.control, comparison.margin
+    num_tried = sum(bool(child.trained or child.spent or child.seconds) for child in children)
     rows = [_control_row(number, control)]
     for index, child in enumerate(children):
         row = _row(number, child, control, judged.verdicts[index])
         if index == judged.kept and child.trained is not None and confirmation is not None:
             candidate = candidate_of(child.trained, control.recipe)._replace(evidence=confirmation.child)
-            interval, confirmed = confirms(candidate, confirmation.control, judged.noises, margin, len(children))
-            found = "confirmed" if confirmed else "not confirmed: the interval on confirm does not bear the claim"
             verdict = judged.verdicts[index]
             assert verdict is not None, "what is kept was trained"
+            interval, p_value = confirms(candidate, confirmation.control, judged.noises, margin, num_tried)
+            confirmed = p_value < ALPHA
+            found = _confirmation(verdict, p_value, num_tried)
             reason = verdict.reason if verdict.passes else f"a limit demands it, though {verdict.reason}"
             row = row.updated(
                 kept=True, confirm_effect=interval, confirmed=confirmed, verdict=f"kept: {reason}; {found}"
@@ -245,6 +261,13 @@ def record_generation(
         noise=judged.noises.seeds.variance**0.5,
         paired_noise=None if judged.noises.pairs is None else judged.noises.pairs.variance**0.5,
     )
+
+
+def _confirmation(verdict: Verdict, p_value: float, num_tried: int) -> str:
+    """Whether *confirm*, which only the kept child and the control were asked about, bears the claim."""
+    if p_value >= ALPHA:
+        return f"not confirmed: p = {p_value:.2f} on confirm, adjusted for {num_tried} edits"
+    return "confirmed" if verdict.against == "the control" else f"confirmed to be {verdict.claim} than the control"
 
 
 def energy_of(trials: Sequence[TrialResult]) -> float | None:
@@ -334,7 +357,8 @@ def next_trunk(
     step = step_of(winner, piece, None if judged.kept is None else children[judged.kept].proposal.edit)
     reference = best_evidence(control, trunk)
     twice = [child.trained for child in children if child.trained is not None and child.trained.evidence.seeds > 1]
-    replicated = [*trunk.replicated, *map(_mean_losses, (control, *twice))]
+    scale = control.evidence.loss
+    replicated = [*trunk.replicated, *(_relative_losses(each, scale) for each in (control, *twice))]
     return Trunk(
         trained=winner,
         position=trunk.position + winner.first.samples,

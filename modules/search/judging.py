@@ -181,13 +181,15 @@ def smallest_effect(control: Evidence, child: Evidence, noises: Noises, num_edit
 
 
 Claim = Literal["better", "not worse"]
+Reference = Literal["the control", "the best so far"]
 
 
 class Verdict(Record):
     """What became of an edit and why."""
 
     claim: Claim
-    effect: Interval
+    against: Reference  # what the claim is about
+    effect: Interval  # against the control, whatever the claim is about
     p_value: float  # Holm-adjusted
     passes: bool
     utility: float  # expected gain for its cost, by which passing edits are ranked
@@ -208,47 +210,63 @@ def judge(
     """Judge the edits of a generation on *steer*.
 
     A growing edit has to be better than the control. A shrinking one has to be not worse, by more than `margin` times
-    its loss, than the best that the study has seen, which may be the control; it is then worth what it saves.
+    its loss, than the best that the study has seen, which may be the control; it is then worth what it saves. What is
+    shown of either is its effect against the control.
     """
-    comparisons = []
-    for candidate in candidates:
-        reference, allowed = (best, margin * best.loss) if candidate.shrinks else (control, 0.0)
-        beside = noises if reference is control else noises._replace(pairs=None)
-        effect = compared(candidate.evidence, reference, beside)
-        comparisons.append((effect, effect.p_below(allowed), allowed))
-    adjusted = holm([p_value for _, p_value, _ in comparisons])
+    claims = [_claimed(candidate, control, best, noises, margin) for candidate in candidates]
+    adjusted = holm([claimed.p_value for claimed in claims])
     return [
-        _verdict(candidate, control, comparison[0], comparison[2], p_value)
-        for candidate, comparison, p_value in zip(candidates, comparisons, adjusted, strict=True)
+        _verdict(candidate, control, compared(candidate.evidence, control, noises), claimed._replace(p_value=p_value))
+        for candidate, claimed, p_value in zip(candidates, claims, adjusted, strict=True)
     ]
 
 
-def _verdict(candidate: Candidate, control: Evidence, effect: Effect, allowed: float, p_value: float) -> Verdict:
+class _Claimed(NamedTuple):
+    claim: Claim
+    against: Reference
+    allowed: float  # loss that it may be worse by
+    p_value: float
+
+
+def _claimed(candidate: Candidate, control: Evidence, best: Evidence, noises: Noises, margin: float) -> _Claimed:
+    if not candidate.shrinks:
+        return _Claimed("better", "the control", 0.0, compared(candidate.evidence, control, noises).p_below(0.0))
+    allowed = margin * best.loss
+    if best is control:
+        p_value = compared(candidate.evidence, control, noises).p_below(allowed)
+        return _Claimed("not worse", "the control", allowed, p_value)
+    apart = compared(candidate.evidence, best, noises._replace(pairs=None))  # trained in another generation
+    return _Claimed("not worse", "the best so far", allowed, apart.p_below(allowed))
+
+
+def _verdict(candidate: Candidate, control: Evidence, effect: Effect, claimed: _Claimed) -> Verdict:
+    claim, against, allowed, p_value = claimed
     guard = mcnemar_worse(candidate.evidence.wrong[0], control.wrong[0])
-    gain = effect.shrunk_gain(control.loss)
-    claim: Claim = "not worse" if candidate.shrinks else "better"
     if guard < ALPHA:
         passes, reason = False, f"it errs more often than the control (McNemar p = {guard:.3f})"
     elif p_value >= ALPHA:
-        missing = "may be worse than the best by more than the margin" if candidate.shrinks else "no evidence of a gain"
+        doubt = f"may be worse than {against} by more than the margin"
+        missing = doubt if claim == "not worse" else "no evidence of a gain"
         passes, reason = False, f"{missing} (p = {p_value:.2f})"
     else:
-        passes, reason = True, f"{claim} at p = {p_value:.1g}"
+        than = "" if against == "the control" else f" than {against}"
+        passes, reason = True, f"{claim}{than} at p = {p_value:.1g}"
     saved = max(0.0, 1.0 - candidate.cost_ratio) * allowed
     return Verdict(
         claim=claim,
+        against=against,
         effect=effect.interval,
         p_value=p_value,
         passes=passes,
-        utility=(gain + saved) / candidate.cost_ratio,
+        utility=(effect.shrunk_gain(control.loss) + saved) / candidate.cost_ratio,
         reason=reason,
     )
 
 
 def confirms(
     candidate: Candidate, control: Evidence, noises: Noises, margin: float, num_edits: int
-) -> tuple[Interval, bool]:
-    """The effect on *confirm* and whether it bears the claim, adjusted for the number of edits of the generation."""
+) -> tuple[Interval, float]:
+    """The effect on *confirm* against the control, and the p-value of that claim, adjusted for the edits' number."""
     effect = compared(candidate.evidence, control, noises)
     allowed = margin * control.loss if candidate.shrinks else 0.0
-    return effect.interval, min(1.0, num_edits * effect.p_below(allowed)) < ALPHA
+    return effect.interval, min(1.0, num_edits * effect.p_below(allowed))

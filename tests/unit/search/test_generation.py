@@ -142,6 +142,12 @@ def test_the_better_half_for_its_cost_survives():
     assert survivors([], 1.0, usual, margin=0.0) == []
 
 
+def test_what_lost_against_the_control_is_not_forgiven_for_being_dear():
+    wide, usual, narrow = (recipe(channels) for channels in (16, 8, 4))
+    assert survivors([(wide, 1.1), (usual, 1.1)], 1.0, usual, margin=0.0) == [1]
+    assert survivors([(usual, 1.1), (narrow, 1.1)], 1.0, usual, margin=0.0) == [1]
+
+
 def test_noise_is_pooled_over_the_study():
     assert COMPARISON.noises().seeds.freedom == PRIOR_FREEDOM + 1
     trunk = Trunk(trained=CONTROL, position=0, replicated=((1.0, 1.2), (0.9, 0.95, 1.0)))
@@ -245,7 +251,42 @@ def test_what_the_next_generation_starts_from():
     assert trunk.best is CHILDREN[0].trained.evidence
     # the control and the edit that was trained twice; not those with one seed
     assert [len(losses) for losses in trunk.replicated] == [2, 2]
-    assert trunk.replicated == (pytest.approx((1.0, 1.001)), pytest.approx((0.8, 0.81)))
+    in_proportion = [(1.0 / 1.0005, 1.001 / 1.0005), (0.8 / 1.0005, 0.81 / 1.0005)]
+    assert trunk.replicated == tuple(pytest.approx(losses) for losses in in_proportion)
+    assert trunk.paired == (pytest.approx((-0.2 / 1.0005, -0.191 / 1.0005)),)
+
+
+def test_noise_goes_down_with_the_loss():
+    """What was seen when the loss was four times as high counts in proportion."""
+    seeds, pairs = ((1.0, 1.1), (0.9, 1.0)), ((0.02, -0.02),)
+    control = trained("control", 8, 0.25, 0.25)
+    noises = Comparison(control, Trunk(CONTROL, 0, replicated=seeds, paired=pairs), MARGIN).noises()
+    high = Comparison(trained("control", 8, 1.0, 1.0), Trunk(CONTROL, 0, replicated=seeds, paired=pairs), MARGIN)
+    assert noises.seeds.variance == pytest.approx(high.noises().seeds.variance / 16)
+    assert noises.pairs.variance == pytest.approx(high.noises().pairs.variance / 16)
+    assert Trunk(CONTROL, 0, replicated=seeds).noise_at(0.25).freedom == PRIOR_FREEDOM + 2  # nothing counts twice
+
+
+def test_edits_that_did_not_fit_do_not_make_confirming_harder():
+    crowded = [*CHILDREN, *[REFUSED] * 40]
+    confirmation = Confirmation(child=seen(0.92, 0.92), control=seen(1.02, 1.02))
+    rows = [
+        record_generation(3, COMPARISON, children, COMPARISON.judge(children), confirmation).rows[1]
+        for children in (CHILDREN, crowded)
+    ]
+    assert rows[0].confirmed
+    assert rows[1] == rows[0]
+
+
+def test_a_claim_about_the_best_is_not_called_confirmed_by_the_control():
+    best = Trunk(CONTROL, 5000, best=seen(0.999, 0.999))
+    comparison = Comparison(CONTROL, best, MARGIN)
+    small = [child("smaller", 4, 1.001, 1.001)]
+    judged = comparison.judge(small)
+    confirmation = Confirmation(child=seen(1.0, 1.0), control=seen(1.0, 1.0))
+    row = record_generation(1, comparison, small, judged, confirmation).rows[1]
+    assert row.verdict.startswith("kept: not worse than the best so far at p = ")
+    assert row.verdict.endswith("; confirmed to be not worse than the control")
 
 
 def test_the_best_is_kept_while_the_trunk_shrinks():

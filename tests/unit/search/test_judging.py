@@ -276,12 +276,21 @@ def test_what_both_share_does_not_count_seed_by_seed(shared):
 
 
 def test_a_shrinking_edit_is_compared_seed_by_seed_only_with_its_own_control():
-    child, control, best = certain(1.0), certain(1.0), certain(1.0)
+    child, control, best = certain(1.03), certain(1.0), certain(1.0)
     noises = Noises(NOISE, Noise(0.001**2, 1e6))
     beside = judge([Candidate(child, 0.9, True)], control, control, noises, 0.05)[0]
     apart = judge([Candidate(child, 0.9, True)], control, best, noises, 0.05)[0]
-    assert beside.effect.standard_error == pytest.approx(0.001)
-    assert apart.effect.standard_error == pytest.approx(0.01 * math.sqrt(2))
+    assert beside.p_value < 1e-6
+    assert apart.p_value == pytest.approx(stats.norm.cdf(-0.02 / (0.01 * math.sqrt(2))), abs=1e-4)
+
+
+def test_what_is_shown_is_the_effect_against_the_control_whatever_the_claim_is_about():
+    verdict = verdict_of(certain(1.04), certain(1.04), certain(1.0), cost_ratio=0.9, shrinks=True, margin=0.1)
+    assert (verdict.claim, verdict.against) == ("not worse", "the best so far")
+    assert verdict.effect.estimate == pytest.approx(0.0)
+    assert verdict.reason.startswith("not worse than the best so far at p = ")
+    refused = verdict_of(certain(1.2), certain(1.2), certain(1.0), cost_ratio=0.9, shrinks=True, margin=0.1)
+    assert refused.reason.startswith("may be worse than the best so far by more than the margin")
 
 
 @pytest.mark.parametrize("num_edits", [1, 3])
@@ -373,11 +382,13 @@ def test_several_edits_are_adjusted_together():
 
 def test_confirming_needs_the_level_of_all_the_edits():
     child = Candidate(certain(0.973), 1.2, False)
-    interval, confirmed = confirms(child, certain(1.0), Noises(NOISE, None), 0.05, num_edits=1)
+    interval, p_value = confirms(child, certain(1.0), Noises(NOISE, None), 0.05, num_edits=1)
     assert interval.estimate == pytest.approx(-0.027)
-    assert confirmed
-    assert not confirms(child, certain(1.0), Noises(NOISE, None), 0.05, num_edits=4)[1]
-    assert confirms(Candidate(certain(1.0), 0.8, True), certain(1.0), Noises(NOISE, None), 0.05, num_edits=3)[1]
+    assert p_value < ALPHA
+    assert confirms(child, certain(1.0), Noises(NOISE, None), 0.05, num_edits=4)[1] == pytest.approx(4 * p_value)
+    assert 4 * p_value > ALPHA
+    smaller = Candidate(certain(1.0), 0.8, True)
+    assert confirms(smaller, certain(1.0), Noises(NOISE, None), 0.05, num_edits=3)[1] < ALPHA
 
 
 @pytest.mark.parametrize(("num_edits", "spread"), [(1, 0.0), (3, 0.0), (3, 0.3)])
