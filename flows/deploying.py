@@ -67,9 +67,8 @@ def versions() -> dict[str, str]:
 def _winner(study: Study, trunk: Trunk, final: Final, test: Outputs, latency_ms: float) -> Winner:
     finalist = final.winner
     architecture = finalist.recipe.architecture
-    kept = [row for generation in trunk.generations for row in generation.rows if row.kept and row.edit != "control"]
     folder = study.folder.path / "champion"
-    test.write(folder / "test_outputs.safetensors")
+    write_file(folder / "test_outputs.safetensors", test.write)
     return Winner(
         study=study.name,
         command=study.command,
@@ -89,6 +88,16 @@ def _winner(study: Study, trunk: Trunk, final: Final, test: Outputs, latency_ms:
         seconds=study.clock.seconds,
         energy=study.energy.summary(study.laboratory.numerics.device, latency_ms),
         training_wh=finalist.trial.energy_wh,
-        kept_edits=tuple(f"{row.description}: {row.verdict}" for row in kept),
+        kept_edits=_kept_edits(study, trunk, final),
         versions=versions(),
     )
+
+
+def _kept_edits(study: Study, trunk: Trunk, final: Final) -> tuple[str, ...]:
+    """The edits that the winner's network is made of; on a front, where branches go on too, its lineage has them."""
+    rows = [row for generation in trunk.generations for row in generation.rows if row.edit != "control"]
+    if study.settings.objective.is_pareto:
+        taken = [(step.trial, step.edit) for step in final.winner.lineage]
+        rows = [row for row in rows if any(trial in row.trials and edit == row.proposed for trial, edit in taken)]
+        return tuple(f"{row.description}: {row.verdict if row.kept else 'it led to the front'}" for row in rows)
+    return tuple(f"{row.description}: {row.verdict}" for row in rows if row.kept)

@@ -10,6 +10,7 @@ from modules.deployment.server.errors import StartError
 from modules.deployment.server.settings import read_settings
 from modules.deployment.supervisor import Supervisor
 from modules.errors import DeploymentError
+from modules.tracking.database import file_of
 from modules.tracking.sink import MlflowSink, default_uri
 
 
@@ -30,7 +31,7 @@ def take_back(model: str, home: Path, tracking_uri: str | None = None) -> Promot
 def said(promotion: Promotion) -> str:
     """A line of the log in words."""
     reasons = "; ".join(promotion.reasons)
-    what = f"{promotion.model} {promotion.version}"
+    what = f"{promotion.model} {promotion.version}" if promotion.version else promotion.model
     if promotion.action == "refused":
         stays = f"{promotion.previous} stays live" if promotion.previous else "nothing is live"
         return f"{what} does not go live: {reasons}; {stays}"
@@ -41,43 +42,53 @@ def said(promotion: Promotion) -> str:
 def serve(name: str, home: Path, host: str | None, port: int | None) -> None:
     """Serve a bundle, or whatever is live of a model, until a signal comes."""
     is_folder = (Path(name) / "bundle.json").is_file()
-    follows = not is_folder and live_promotion(name, home) is not None
-    bundle = _Live(name, home) if follows else partial(find_bundle, name, home)
+    current = partial(find_bundle, name, home) if is_folder else Current(name, home)
     try:
-        settings = read_settings(bundle())
+        settings = read_settings(current())
     except StartError as error:
         raise DeploymentError(str(error)) from None
     supervisor = Supervisor(
-        bundle, host or settings.host, settings.port if port is None else port, lambda line: print(line, flush=True)
+        current, host or settings.host, settings.port if port is None else port, lambda line: print(line, flush=True)
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: supervisor.end())
     supervisor.run()
 
 
-class _Live:
-    """The bundle that is live of a model; looked up again when a line was added to the promotions."""
+class Current:
+    """The bundle that is to be served of a model, by its name: what is live; until something is, what was found first.
 
-    def __init__(self, model: str, home: Path) -> None:
-        self._model = model
+    What is live is looked up again when a line was added to the promotions. Of a study it is what was found first.
+    """
+
+    def __init__(self, name: str, home: Path) -> None:
+        self._name = name
         self._home = home
-        self._size = -1
-        self._bundle = Path()
+        self._size = -1  # of the promotions when they were read
+        self._bundle: Path | None = None
 
     def __call__(self) -> Path:
-        """Its folder."""
-        size = promotions_path(self._home).stat().st_size
-        if size != self._size:
-            promotion = live_promotion(self._model, self._home)
-            assert promotion is not None, "a rollback leaves something live"
-            self._bundle, self._size = bundle_of(promotion, self._home), size
+        """Its folder; DeploymentError where there is none, or where what is live was altered."""
+        path = promotions_path(self._home)
+        size = path.stat().st_size if path.exists() else 0
+        if self._bundle is None or size != self._size:
+            promotion = live_promotion(self._name, self._home)
+            if promotion is not None:
+                self._bundle = bundle_of(promotion, self._home)
+            elif self._bundle is None:
+                self._bundle = find_bundle(self._name, self._home)
+            self._size = size
         return self._bundle
 
 
 def _follow(promotion: Promotion, home: Path, uri: str | None) -> None:
     """Point the alias `champion` in MLflow's registry to what is live; where MLflow was never used, there is none."""
-    if promotion.action == "refused" or (uri is None and not (home / "mlflow.db").exists()):
+    if promotion.version is None or promotion.action == "refused":
         return
-    sink = MlflowSink(uri or default_uri(home), home / "artifacts", home)
+    uri = uri or default_uri(home)
+    database = file_of(uri)
+    if database is not None and not database.exists():
+        return
+    sink = MlflowSink(uri, home / "artifacts", home)
     sink.point_alias(promotion.model, promotion.version, "champion")
     sink.close()

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from flows import prefect_client
 from flows.server import join
-from modules.config.settings import NAME_PATTERN
+from modules.config.settings import NAME_PATTERN, Settings
 from modules.errors import ConfigError
 
 _LONGEST_NAME = 80  # the date has to fit, too
@@ -108,7 +108,11 @@ def _deployment(schedule: Schedule, tags: list[str]) -> Any:
     return scheduled_study.to_deployment(
         name=schedule.name,
         schedule=due,
-        parameters={"overrides": list(schedule.overrides), "retraining": schedule.retraining},
+        parameters={
+            "overrides": list(schedule.overrides),
+            "retraining": schedule.retraining,
+            "timezone": schedule.timezone,
+        },
         tags=tags,
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE),
         entrypoint_type=EntrypointType.MODULE_PATH,
@@ -124,10 +128,29 @@ def _check(schedule: Schedule) -> None:
         )
     if len(schedule.cron.split()) != _CRON_FIELDS and not schedule.cron.startswith("@"):
         raise _no_time(schedule)
-    if schedule.timezone not in zoneinfo.available_timezones():
+    zone_of(schedule.timezone)
+
+
+def zone_of(timezone: str) -> zoneinfo.ZoneInfo:
+    """Of the tz database; ConfigError where it has none of this name."""
+    if timezone not in zoneinfo.available_timezones():
         raise ConfigError(
-            f"--timezone {schedule.timezone!r} is unknown; allowed is a zone of the tz database, such as UTC or "
-            "Europe/Vienna"
+            f"--timezone {timezone!r} is unknown; allowed is a zone of the tz database, such as UTC or Europe/Vienna"
+        )
+    return zoneinfo.ZoneInfo(timezone)
+
+
+def check_can_recur(settings: Settings, retraining: bool) -> None:
+    """ConfigError for what makes sense once, but not whenever a schedule is due."""
+    if settings.fresh:
+        raise ConfigError(
+            "fresh=true would start a study over whenever the schedule is due; allowed is a schedule without it: each "
+            "of its studies is a new one"
+        )
+    if retraining and settings.study is not None:
+        raise ConfigError(
+            f"study={settings.study} is one study, and --retrain needs another each time that the data has changed; "
+            "allowed is --retrain without study="
         )
 
 

@@ -1,7 +1,7 @@
 """One image file as an array: files that somebody else made are decoded here, plain JPEG files in `plain_jpeg`.
 
-What is not plain is made plain by rule, and said: EXIF orientation is applied, the first frame of an animation is
-taken, 16 bits are scaled to 8, CMYK becomes RGB, transparency is laid on white.
+What is not plain is made plain by rule, and said: the orientation of EXIF or XMP is applied, the first frame of an
+animation is taken, 16 bits are scaled to 8, CMYK becomes RGB, transparency is laid on white.
 """
 
 import io
@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from modules.data.plain_jpeg import decode_plain_jpeg
 from modules.errors import DataError
 
-REVISION = 1
+REVISION = 2  # 2: an orientation that only XMP says
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 SUFFIXES = frozenset(
@@ -132,7 +132,8 @@ def _header(image: Image.Image) -> Header:
 
 def _may_be_turned(image: Image.Image) -> bool:
     """Whether there is metadata to look into, which is slow."""
-    return image.format == "TIFF" or any("exif" in str(key).lower() for key in image.info)
+    keys = [str(key).lower() for key in image.info]
+    return image.format == "TIFF" or any("exif" in key or "xmp" in key for key in keys)
 
 
 def _is_coloured(image: Image.Image) -> bool:

@@ -8,10 +8,10 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-REVISION = 1
+REVISION = 2  # 2: one that XMP turns is not plain
 
 _MAGIC = b"\xff\xd8\xff"
-_NOT_PLAIN = (b"Exif\0", b"MPF\0", b"Adobe")  # may be turned, has several images, may have other colours
+_NOT_PLAIN = (b"Exif\0", b"tiff:Orientation", b"MPF\0", b"Adobe")  # may be turned, several images, other colours
 _COLOURS = {1: ("Gray", "GRAY"), 3: ("YCbCr", "RGB")}  # by channels: as they are stored, and as they are wanted
 
 

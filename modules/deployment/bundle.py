@@ -140,11 +140,11 @@ def _remove_leftovers(folder: Path) -> None:
 
 def _keep(making: Path, folder: Path) -> None:
     """Give a finished bundle its name; one that is damaged makes way."""
-    for path in making.rglob("*"):
+    for path in (*making.rglob("*"), making):
         disk.in_use.flush(path)
     os.chmod(making, 0o755)
     if folder.exists():
         damaged = Path(tempfile.mkdtemp(prefix=".damaged-", dir=folder.parent))
-        os.replace(folder, damaged / folder.name)
+        disk.in_use.rename(folder, damaged / folder.name)
     disk.in_use.rename(making, folder)
     disk.in_use.flush(folder.parent)

@@ -6,6 +6,7 @@ load("mlruns/bundles/digits/482d34d3ed70").predict(images).classes
 """
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from modules.data.image_file import Size, read_image
 from modules.deployment.inference import ExportedModel
 from modules.deployment.manifest import Manifest
 from modules.deployment.server.errors import StartError
-from modules.deployment.server.integrity import read_manifest
+from modules.deployment.server.integrity import MANIFEST, read_manifest
 from modules.errors import DataError, DeploymentError
 
 
@@ -74,14 +75,23 @@ def manifest_of(path: Path) -> Manifest:
 
 
 def find_bundle(name: str, home: Path) -> Path:
-    """The bundle that a person means: a folder, MODEL/VERSION, a model (its newest) or a study."""
+    """The bundle that a person means: a folder, MODEL/VERSION, a model (what was made last of it) or a study."""
     for folder in (Path(name), home / "bundles" / name):
-        if (folder / "bundle.json").is_file():
+        if (folder / MANIFEST).is_file():
             return folder.resolve()
-    versions = [path.parent for path in (home / "bundles" / name).glob("[!.]*/bundle.json")]
+    versions = [path.parent for path in (home / "bundles" / name).glob(f"[!.]*/{MANIFEST}")]
     if versions:
-        return max(versions, key=lambda path: path.stat().st_mtime)
+        return max(versions, key=_made)
     return _of_study(name, home)
+
+
+def _made(bundle: Path) -> tuple[float, float]:
+    """When its model was made, and when it was itself: its folder's time changes with whatever is installed there."""
+    path = bundle / MANIFEST
+    try:
+        return float(json.loads(path.read_bytes())["made_at"]), path.stat().st_mtime
+    except (OSError, ValueError, KeyError, TypeError):
+        return -math.inf, -math.inf  # it is damaged
 
 
 def _of_study(name: str, home: Path) -> Path:

@@ -1,25 +1,15 @@
 """What a model card says of a winner."""
 
-import math
 from typing import Any
 
 import numpy as np
 
-from modules.deployment.calibration import expected_calibration_error
 from modules.deployment.manifest import Manifest
 from modules.deployment.winner import Winner
 from modules.energy.wording import emissions, millijoules, watt_hours
+from modules.evaluation.calibration import calibration_error
+from modules.evaluation.intervals import wilson_interval
 from modules.evaluation.outputs import Outputs
-
-_Z = 1.959964  # of 95 %
-
-
-def wilson(wrong: int, count: int) -> tuple[float, float]:
-    """The interval at 95 % of a fraction `wrong / count` (Wilson 1927)."""
-    share, scale = wrong / count, 1 + _Z**2 / count
-    middle = (share + _Z**2 / (2 * count)) / scale
-    reach = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2)) / scale
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def card_of(winner: Winner, manifest: Manifest, outputs: Outputs) -> dict[str, Any]:
@@ -30,7 +20,7 @@ def card_of(winner: Winner, manifest: Manifest, outputs: Outputs) -> dict[str, A
         "test_error": _error(int(outputs.wrong.sum()), len(outputs.wrong)),
         "val_error": f"{winner.val_error:.2%}",
         "loss": f"{outputs.loss:.4f}",
-        "calibration": f"{expected_calibration_error(outputs.probabilities, outputs.labels):.2%}",
+        "calibration": f"{calibration_error(outputs.probabilities, outputs.labels):.2%}",
         "latency_ms": f"{winner.latency_ms:.3f}",
         **_energy(winner),
         "seconds": f"{winner.seconds:.0f}",
@@ -58,5 +48,5 @@ def _class_row(number: int, name: str, outputs: Outputs) -> dict[str, Any]:
 
 
 def _error(wrong: int, count: int) -> str:
-    low, high = wilson(wrong, count)
+    low, high = wilson_interval(wrong / count, count)
     return f"{wrong / count:.2%} ({low:.2%} to {high:.2%})"

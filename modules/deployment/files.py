@@ -21,7 +21,8 @@ TEMPLATES = HERE / "templates"
 _COPIED = {"serve.py": "serve.py", "install.py": "install.py", "client.py": "client.py"}
 _COPIED |= {"test_bundle.py": "tests/test_bundle.py", "dockerignore": ".dockerignore"}
 _FILLED = ("config.yaml", "Dockerfile", "compose.yaml", "kubernetes.yaml", "README.md", "MODEL_CARD.md")
-_UNLISTED = ("config.yaml", SUMS)  # what whoever serves it may change
+_DEPLOYING = ("Dockerfile", ".dockerignore", "compose.yaml", "kubernetes.yaml", "README.md")
+_UNLISTED = ("config.yaml", *_DEPLOYING, SUMS)  # what whoever serves it may change, or leave behind
 _EXAMPLES = 8
 
 
@@ -37,7 +38,7 @@ def write_files(bundle: Path, manifest: Manifest, card: Mapping[str, Any]) -> No
 
 
 def write_described(bundle: Path, manifest: Manifest, card: Mapping[str, Any]) -> None:
-    """The files that say what the bundle is, and the sums of all."""
+    """The files that say what the bundle is, and the sums."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

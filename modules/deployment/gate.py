@@ -1,9 +1,9 @@
-"""The gate: whether a challenger may take the place of what is live, decided on images that are kept for that alone.
+"""The gate: whether a challenger may take the place of what is live, decided on images that are frozen for that.
 
-It may if it is better, or not worse by more than a margin and cheaper; and if it is worse in no class and no worse
-calibrated beyond a margin, and within its limits. Both models are asked themselves, on the same images, so that every
-difference is paired. The images are the *confirm* part of the first bundle that asked, frozen: no challenger may have
-been trained on one of them.
+It may if it is better, or not worse by more than a margin and cheaper; if no class's error and not its calibration rose
+by more than a margin and more than chance explains; and within its limits. Both models are asked themselves, on the
+same images, so that every difference is paired. The images are the *confirm* part of the first bundle that asked: no
+challenger may have been trained on one of them, but *confirm* also chose between the final trainings of each study.
 """
 
 from pathlib import Path
@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modules.data.arrays import open_arrays
 from modules.deployment.bundles import manifest_of
-from modules.deployment.calibration import calibration_of, gaps_of
-from modules.deployment.gate_images import GateImages, gate_images
+from modules.deployment.gate_images import GateImages, arrays_of, gate_images
 from modules.deployment.inference import ExportedModel
 from modules.deployment.latency import measure_latency_ms
 from modules.deployment.manifest import Manifest
 from modules.errors import DeploymentError
+from modules.evaluation.calibration import calibration_of, gaps_of
+from modules.evaluation.intervals import paired_interval
 from modules.records import Record
 from modules.search.judging import mcnemar_worse
 
@@ -84,7 +84,7 @@ def compare(
 ) -> tuple[list[str], list[str]]:
     """What speaks for the challenger and what against it; the intervals are written into `figures`."""
     resampled = bootstrap(ours, theirs)
-    loss, error = (_interval(resampled[name]) for name in ("loss", "error"))
+    loss, error = _interval(resampled["loss"]), _error_interval(ours, theirs)
     worse, better = mcnemar_worse(ours.wrong, theirs.wrong), mcnemar_worse(theirs.wrong, ours.wrong)
     figures |= {"loss_rise": list(loss), "error_rise": list(error), "mcnemar_worse": worse, "mcnemar_better": better}
     limits = manifest.gate
@@ -112,14 +112,12 @@ def bootstrap(ours: Seen, theirs: Seen, resamples: int = _RESAMPLES) -> dict[str
     count = len(ours.losses)
     random = np.random.default_rng(_SEED)
     losses = ours.losses - theirs.losses
-    errors = ours.wrong.astype(np.float64) - theirs.wrong
     gaps = [gaps_of(seen.confidences, ~seen.wrong) for seen in (ours, theirs)]
-    drawn: dict[str, list[NDArray[np.float64]]] = {"loss": [], "error": [], "calibration": []}
+    drawn: dict[str, list[NDArray[np.float64]]] = {"loss": [], "calibration": []}
     for start in range(0, resamples, _AT_ONCE):
         size = min(_AT_ONCE, resamples - start)
         weights = random.multinomial(count, np.full(count, 1 / count), size=size).astype(np.float64) / count
         drawn["loss"].append(weights @ losses)
-        drawn["error"].append(weights @ errors)
         first, second = (np.abs(weights @ each).sum(axis=1) for each in gaps)
         drawn["calibration"].append(first - second)
     return {name: np.concatenate(pieces) for name, pieces in drawn.items()}
@@ -128,6 +126,12 @@ def bootstrap(ours: Seen, theirs: Seen, resamples: int = _RESAMPLES) -> dict[str
 def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
     low, high = np.quantile(values, [ALPHA / 2, 1 - ALPHA / 2])
     return float(low), float(high)
+
+
+def _error_interval(ours: Seen, theirs: Seen) -> tuple[float, float]:
+    """Of the rise; not resampled, as images on which the two do not differ in error would be taken for certainty."""
+    only_theirs, only_ours = int((theirs.wrong & ~ours.wrong).sum()), int((ours.wrong & ~theirs.wrong).sum())
+    return paired_interval(only_theirs, only_ours, len(ours.wrong))
 
 
 def _between(interval: tuple[float, float]) -> str:
@@ -192,12 +196,7 @@ def _seen(bundle: Path, manifest: Manifest, images: GateImages) -> Seen:
 
 def _check_unseen(manifest: Manifest, images: GateImages, home: Path) -> None:
     """DeploymentError where the challenger was trained, or chosen, on images of the gate."""
-    if not (home / manifest.data.folder / "identities.npy").is_file():
-        raise DeploymentError(
-            f"the images that bundle {manifest.version} was trained on are gone from {home / manifest.data.folder}, so "
-            f"nobody can say whether it has seen those of the gate; run study {manifest.study} again"
-        )
-    arrays = open_arrays(home, manifest.data)
+    arrays = arrays_of(manifest, home)
     used = np.concatenate([arrays.indices("train"), arrays.indices("steer")])
     shared = int(np.isin(images.identities, arrays.identities[used]).sum())
     if shared:

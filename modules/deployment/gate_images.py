@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modules import disk
-from modules.data.arrays import open_arrays
+from modules.data.arrays import Arrays, open_arrays
 from modules.deployment.manifest import Manifest
 from modules.deployment.server.integrity import sha256_of
 from modules.errors import DeploymentError
@@ -51,8 +51,20 @@ def gate_images(manifest: Manifest, home: Path) -> GateImages:
     return GateImages(images, labels, identities, frozen.classes)
 
 
+def arrays_of(manifest: Manifest, home: Path) -> Arrays:
+    """All images of a bundle's study; DeploymentError where they are gone, as after `espalier gc`."""
+    folder = home / manifest.data.folder
+    try:
+        return open_arrays(home, manifest.data)
+    except FileNotFoundError:
+        raise DeploymentError(
+            f"the images that bundle {manifest.version} was trained on are gone from {folder}, so that the gate cannot "
+            f"judge it; run study {manifest.study} again"
+        ) from None
+
+
 def _freeze(folder: Path, manifest: Manifest, home: Path) -> None:
-    arrays = open_arrays(home, manifest.data)
+    arrays = arrays_of(manifest, home)
     confirm = arrays.indices("confirm")
     with explained_write_errors(folder.parent):
         making = Path(tempfile.mkdtemp(prefix=".gate-", dir=folder.parent))
@@ -61,8 +73,8 @@ def _freeze(folder: Path, manifest: Manifest, home: Path) -> None:
                 np.save(making / f"{name}.npy", getattr(arrays, name)[confirm])
             files = {path.name: sha256_of(path) for path in sorted(making.iterdir())}
             frozen = _Frozen(classes=manifest.classes, data=manifest.data.digest, files=files)
-            (making / "record.json").write_text(frozen.model_dump_json(indent=1))
-            for path in making.iterdir():
+            disk.in_use.write(making / "record.json", frozen.model_dump_json(indent=1).encode())
+            for path in (*making.iterdir(), making):
                 disk.in_use.flush(path)
             making.chmod(0o755)
             disk.in_use.rename(making, folder)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from modules.deployment.inference import ExportedModel
 from modules.deployment.manifest import Parity
+from modules.deployment.server.settings import Settings
 from modules.deployment.serving import served
 from modules.errors import DeploymentError
 
@@ -19,15 +20,15 @@ REVISION = 1
 TOLERANCE = 1e-4  # of a probability
 _BATCH = 200
 _JSON_IMAGES = 64
+_MOST_BYTES = Settings.max_body_bytes  # of a request
+_JSON_BYTES = 8  # of a value at most: `[255], `, and the brackets of rows and images
 
 
-def check_parity(
-    bundle: Path, model: str, images: NDArray[np.uint8], reference: NDArray[np.float32], served_as: str = "model.onnx"
-) -> Parity:
+def check_parity(bundle: Path, model: str, images: NDArray[np.uint8], reference: NDArray[np.float32]) -> Parity:
     """Ask the model itself and the bundle's server; DeploymentError where one differs from PyTorch (`reference`)."""
-    onnx = differences("ONNX", ExportedModel(bundle / served_as).probabilities(images), reference)
+    onnx = differences("ONNX", ExportedModel(bundle / "model.onnx").probabilities(images), reference)
     some = min(_JSON_IMAGES, len(images))
-    with served(bundle, {"BUNDLE_MODEL": served_as}) as port:
+    with served(bundle) as port:
         http_binary = differences("HTTP", ask_binary(port, model, images), reference)
         http_json = differences("HTTP with JSON", ask_json(port, model, images[:some]), reference[:some])
     return Parity(images=len(images), onnx=onnx, http=http_binary, json_images=some, http_json=http_json)
@@ -65,11 +66,14 @@ def ask_binary(port: int, model: str, images: NDArray[np.uint8]) -> NDArray[np.f
 
 def ask_json(port: int, model: str, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The same with JSON, nested as the shape says."""
-    tensor = {"name": "images", "shape": list(images.shape), "datatype": "UINT8", "data": images.tolist()}
+    answers = []
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
-        _, body = _answer(connection, model, json.dumps({"inputs": [tensor]}).encode(), {})
-    (output,) = json.loads(body)["outputs"]
-    return np.asarray(output["data"], dtype=np.float32).reshape(output["shape"])
+        for batch in _batches(images, _JSON_BYTES):
+            tensor = {"name": "images", "shape": batch.shape, "datatype": "UINT8", "data": batch.tolist()}
+            _, body = _answer(connection, model, json.dumps({"inputs": [tensor]}).encode(), {})
+            (output,) = json.loads(body)["outputs"]
+            answers.append(np.asarray(output["data"], dtype=np.float32).reshape(output["shape"]))
+    return np.concatenate(answers)
 
 
 def _answer(
@@ -85,6 +89,8 @@ def _answer(
     return int(response.getheader("inference-header-content-length") or 0), content
 
 
-def _batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    for start in range(0, len(images), _BATCH):
-        yield images[start : start + _BATCH]
+def _batches(images: NDArray[np.uint8], bytes_a_value: int = 1) -> Iterator[NDArray[np.uint8]]:
+    """Pieces of which the server takes each in one request."""
+    size = min(_BATCH, max(1, _MOST_BYTES // (bytes_a_value * images[0].size)))
+    for start in range(0, len(images), size):
+        yield images[start : start + size]

@@ -14,11 +14,12 @@ from pydantic import Field, ValidationError
 
 from modules import disk
 from modules.deployment.bundles import manifest_of
-from modules.deployment.gate import gate
+from modules.deployment.gate import Decision, gate
+from modules.deployment.manifest import Manifest
 from modules.deployment.server.integrity import SUMS
 from modules.errors import DeploymentError
 from modules.records import Record
-from modules.store import explained_write_errors
+from modules.store import append_line, explained_write_errors
 
 Action = Literal["promoted", "refused", "rolled back"]
 
@@ -30,22 +31,24 @@ class Promotion(Record):
     at: float  # unix seconds
     action: Action
     model: str
-    version: str  # the bundle that this is about; live since, unless it was refused
+    version: str | None  # the bundle that this is about, live since unless refused; None where a study made none
     previous: str | None  # what was live before
-    sums: str  # SHA-256 of the bundle's SHA256SUMS: an altered bundle does not go live again
+    sums: str | None  # SHA-256 of the bundle's SHA256SUMS: an altered bundle does not go live again
     study: str
+    data: str | None = None  # digest of the images that it was trained on
     reasons: tuple[str, ...]
     figures: dict[str, Any] = Field(default_factory=dict)
 
 
 def promote(bundle: Path, home: Path) -> Promotion:
-    """Send a bundle through the gate and write down what came of it."""
+    """Send a bundle through the gate and write down what came of it: one that cannot be judged is refused."""
     manifest = manifest_of(bundle)
+    _check_place(bundle, manifest, home)
     with _locked(home):
         live = _live(promotions(home), manifest.model)
         if live is not None and live.version == manifest.version:
             raise DeploymentError(f"{manifest.model} {manifest.version} is live already")
-        decision = gate(bundle, bundle_of(live, home) if live else None, home)
+        decision = _judged(bundle, live, home)
         return _append(
             home,
             Promotion(
@@ -56,14 +59,49 @@ def promote(bundle: Path, home: Path) -> Promotion:
                 previous=live.version if live else None,
                 sums=_sums_of(bundle),
                 study=manifest.study,
+                data=manifest.data.digest,
                 reasons=decision.reasons,
                 figures=decision.figures,
             ),
         )
 
 
+def _check_place(bundle: Path, manifest: Manifest, home: Path) -> None:
+    """DeploymentError for a bundle that would not be found again where what is live is looked for."""
+    place = home / "bundles" / manifest.model / manifest.version
+    if bundle.resolve() != place.resolve():
+        raise DeploymentError(f"bundle {bundle} lies elsewhere than what can go live here; allowed is {place}")
+
+
+def _judged(bundle: Path, live: Promotion | None, home: Path) -> Decision:
+    try:
+        return gate(bundle, bundle_of(live, home) if live else None, home)
+    except DeploymentError as error:
+        return Decision(goes_live=False, reasons=(str(error),), figures={})
+
+
+def refuse(model: str, study: str, data: str, reason: str, home: Path) -> Promotion:
+    """Write down that a study on these images (a digest) brought no bundle to the gate, so that nobody waits for it."""
+    with _locked(home):
+        live = _live(promotions(home), model)
+        return _append(
+            home,
+            Promotion(
+                at=time.time(),
+                action="refused",
+                model=model,
+                version=None,
+                previous=live.version if live else None,
+                sums=None,
+                study=study,
+                data=data,
+                reasons=(reason,),
+            ),
+        )
+
+
 def rollback(model: str, home: Path) -> Promotion:
-    """Make live again what was live before; DeploymentError where there is nothing to go back to."""
+    """Make live again what was live before and is still whole; DeploymentError where there is nothing to go back to."""
     with _locked(home):
         history = _history(promotions(home), model)
         if len(history) < 2:
@@ -72,11 +110,25 @@ def rollback(model: str, home: Path) -> Promotion:
             raise DeploymentError(
                 f"nothing to go back to for {model!r}: {what} (models that were promoted: {', '.join(known) or 'none'})"
             )
-        leaving, earlier = history[-1], history[-2]
-        bundle_of(earlier, home)
+        leaving = history[-1]
+        earlier, passed_over = _earlier(history, home)
         changes = {"at": time.time(), "action": "rolled back", "previous": leaving.version, "figures": {}}
-        reasons = (f"{leaving.version} was taken back by hand",)
+        reasons = (f"{leaving.version} was taken back by hand", *passed_over)
         return _append(home, earlier.updated(**changes, reasons=reasons))
+
+
+def _earlier(history: list[Promotion], home: Path) -> tuple[Promotion, list[str]]:
+    """The newest before what is live whose bundle is as it was, and what is wrong with those after it."""
+    passed_over: list[str] = []
+    for line in reversed(history[:-1]):
+        if line.version == history[-1].version:
+            continue
+        try:
+            bundle_of(line, home)
+            return line, passed_over
+        except DeploymentError as error:
+            passed_over.append(str(error))
+    raise DeploymentError("; ".join(dict.fromkeys(passed_over)))
 
 
 def live_promotion(model: str, home: Path) -> Promotion | None:
@@ -86,6 +138,7 @@ def live_promotion(model: str, home: Path) -> Promotion | None:
 
 def bundle_of(promotion: Promotion, home: Path) -> Path:
     """The bundle of a line; DeploymentError where it is gone or is not the one that was promoted."""
+    assert promotion.version is not None, "what has no bundle is refused"
     folder = home / "bundles" / promotion.model / promotion.version
     manifest_of(folder)
     if _sums_of(folder) != promotion.sums:
@@ -112,6 +165,8 @@ def _history(lines: list[Promotion], model: str) -> list[Promotion]:
             live.append(line)
         elif line.model == model and line.action == "rolled back":
             live.pop()
+            while live and live[-1].version != line.version:  # was passed over: it is gone or was altered
+                live.pop()
     return live
 
 
@@ -133,25 +188,20 @@ def _locked(home: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = (path.parent / ".promotions.lock").open("a")
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with explained_write_errors(path.parent):
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _append(home: Path, promotion: Promotion) -> Promotion:
     path = promotions_path(home)
-    line = json.dumps(promotion.model_dump(mode="json"), allow_nan=False) + "\n"
-    with explained_write_errors(path.parent), path.open("ab+") as file:
-        file.truncate(_whole_bytes(path))
-        file.write(line.encode())
-        file.flush()
-        os.fsync(file.fileno())
-    disk.in_use.flush(path.parent)
+    line = json.dumps(promotion.model_dump(mode="json"), allow_nan=False)
+    with explained_write_errors(path.parent):
+        if path.exists():
+            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)  # without the half line of a killed writer
+        append_line(path, line)
+        disk.in_use.flush(path.parent)
     return promotion
-
-
-def _whole_bytes(path: Path) -> int:
-    """Up to the end of the last whole line."""
-    return path.read_bytes().rfind(b"\n") + 1
 
 
 def _sums_of(bundle: Path) -> str:

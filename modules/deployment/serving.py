@@ -37,11 +37,15 @@ def start_server(
     descriptors: Sequence[int] = (),
     quiet: bool = True,
 ) -> "subprocess.Popen[str]":
-    """The bundle's own start command, with this interpreter; it inherits the socket and `descriptors`."""
+    """The bundle's own start command, with this interpreter; it inherits the socket and `descriptors`.
+
+    It ends with this process, also where that is killed.
+    """
+    handed = {"BUNDLE_SOCKET": str(listener.fileno()), "BUNDLE_PARENT": str(os.getpid())}
     ours = {name: value for name, value in os.environ.items() if not (quiet and name.startswith("BUNDLE_"))}
     return subprocess.Popen(
         [sys.executable, str(bundle / "serve.py")],
-        env={**ours, **settings, "BUNDLE_SOCKET": str(listener.fileno()), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**ours, **settings, **handed, "PYTHONDONTWRITEBYTECODE": "1"},
         pass_fds=[listener.fileno(), *descriptors],
         start_new_session=True,  # a Ctrl-C is the parent's to handle
         stdout=subprocess.DEVNULL if quiet else None,

@@ -2,7 +2,7 @@
 
 The socket is opened here and handed down, so that it stays open whatever becomes of a server: while none accepts,
 connections wait in it. At a swap the new server is ready before the old one is told to end, and the old one closes each
-connection behind its next answer.
+connection behind its next answer; where the new one does not come up, the old one stays.
 """
 
 import os
@@ -30,6 +30,7 @@ class Supervisor:
         self._current = current
         self._say = say
         self._ends = threading.Event()
+        self._complaint = ""  # why nobody could say at the last time of asking what is to be served
         self.server: subprocess.Popen[str]
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -44,7 +45,7 @@ class Supervisor:
         self._ends.set()
 
     def run(self) -> None:
-        """Serve until `end` is called; DeploymentError where a bundle's server does not come up."""
+        """Serve until `end` is called; DeploymentError where there is no server that runs and none comes up."""
         with self.listener:
             bundle = self._current()
             self.server = self._started(bundle)
@@ -58,18 +59,41 @@ class Supervisor:
                 self.server.wait()
 
     def _keep_serving(self, bundle: Path) -> None:
+        tried = bundle  # what was wanted last: one that did not start is not tried over and over
         while not self._ends.wait(_TURN_SECONDS):
-            wanted = self._current()
             if self.server.poll() is not None:
                 code = self.server.returncode
                 self._say(f"the server of {bundle} ended with exit code {code}; it is started again")
                 self.server = self._started(bundle)
-            elif wanted != bundle:
-                leaving, self.server = self.server, self._started(wanted)
-                bundle = wanted
-                self._say(f"serving {bundle} now")
-                leaving.send_signal(signal.SIGTERM)
-                threading.Thread(target=leaving.wait, daemon=True).start()
+            wanted = self._wanted(tried)
+            if wanted not in (bundle, tried):
+                bundle = self._swapped(bundle, wanted)
+            tried = wanted
+
+    def _wanted(self, before: Path) -> Path:
+        """What is to be served; where nobody can say, what was wanted before, and why, once."""
+        try:
+            wanted = self._current()
+        except (DeploymentError, OSError) as error:
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                self._say(f"what is served stays as it is: {error}")
+            return before
+        self._complaint = ""
+        return wanted
+
+    def _swapped(self, bundle: Path, wanted: Path) -> Path:
+        """What is served from now on: what is wanted, or what was served where that does not come up."""
+        try:
+            server = self._started(wanted)
+        except (DeploymentError, OSError) as error:
+            self._say(f"still serving {bundle}: {error}")
+            return bundle
+        leaving, self.server = self.server, server
+        self._say(f"serving {wanted} now")
+        leaving.send_signal(signal.SIGTERM)
+        threading.Thread(target=leaving.wait, daemon=True).start()
+        return wanted
 
     def _started(self, bundle: Path) -> "subprocess.Popen[str]":
         """A server that listens. One that does not come up is tried some times."""
@@ -88,8 +112,10 @@ class Supervisor:
 
 
 def _reason(error: OSError) -> str:
-    """Without the address, which Python adds to the words of the system."""
-    return os.strerror(error.errno) if error.errno else str(error)
+    """Without the address, which Python adds to the words of the system; names of hosts have errors of their own."""
+    if isinstance(error, socket.gaierror) or not error.errno:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 def _says_ready(reading: int) -> bool:

@@ -1,6 +1,6 @@
 """Bundles in MLflow's registry: the ONNX model with its signature and an example, and aliases that follow what is live.
 
-`promotions.jsonl` is the truth; what is here can be written again from it.
+`promotions.jsonl` is the truth; `espalier sync` writes what is here again from it and from the bundles.
 """
 
 import tempfile

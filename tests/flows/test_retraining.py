@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flows import retraining
 from flows.experiment import load_data
 from flows.opening import opened_study
 from flows.retraining import last_judged, retrain
@@ -63,6 +64,26 @@ def test_night_after_night(tmp_path, monkeypatch):
     assert line.version in said
     assert StudyFolder(home, "third").read("settings.json")["search"]["start"] == "first"
     assert last_judged("digits", home).study == "third"
+
+    changed.write_text("identity,given,corrected\n")
+    live = live_promotion("digits", home).study
+    with pytest.raises(ConfigError, match=f"study={live} is the study that is live as digits"):
+        retrain(settings_of(live, f"data.corrections={changed}"), home, "run")
+
+
+def test_what_ends_without_a_bundle_is_not_trained_again(tmp_path, monkeypatch):
+    home, trained = tmp_path / "home", []
+
+    def end_without_a_bundle(settings: Settings, command: str) -> None:
+        trained.append(settings.study_name)
+        StudyFolder(home, settings.study_name).write("summary.json", {"bundle": None})
+
+    monkeypatch.setattr(retraining, "run_study", end_without_a_bundle)
+    assert retrain(settings_of("first"), home, "run") == (
+        "digits does not go live: study first ended without a bundle, as a check of it failed; nothing is live"
+    )
+    assert retrain(settings_of("second"), home, "run").startswith("the data has not changed since study first")
+    assert trained == ["first"]
 
 
 def test_a_study_does_not_go_on_with_other_images(tmp_path, monkeypatch):

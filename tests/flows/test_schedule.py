@@ -9,15 +9,19 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from flows import scheduled
 from flows.cli import main
+from flows.schedule import zone_of
 from flows.server import Membership
 from flows.watchdog import is_locked
-from modules.config import check_from_afar, resolve
+from modules.config import Settings, check_from_afar, resolve
 from modules.errors import ConfigError, StudyError
 from tests.integration.conftest import PATIENCE
 
@@ -32,6 +36,13 @@ LONG = ("search=none", "training.max_epochs=4000", "trainer.threads=1")
         ("+training.more=1", "no key can be added with +"),
         ("~augmentation.transforms.shift", "nothing can be taken out with ~ from afar"),
         ("data.root=${oc.env:HOME}", "cannot refer to anything"),
+        (r"study=$\{oc.env:HOME\}", "cannot refer to anything"),
+        ("study='${oc.env:HOME}'", "cannot refer to anything"),
+        (r"search.edits=[widen_layer,$\{oc.env:HOME\}]", "cannot refer to anything"),
+        (r"data={root:{$\{a\}:$\{oc.env:HOME\}}}", "cannot refer to anything"),
+        ("runner.address=tcp://10.0.0.1:8786", "runner.address cannot be chosen from afar"),
+        ("runner={kind:dask,address:'tcp://10.0.0.1:8786'}", "runner.address cannot be chosen from afar"),
+        ("tracking.uri=http://10.0.0.1:5000", "allowed is MLFLOW_TRACKING_URI in the environment"),
         ("seed=1,2", "holds several values"),
         ("no override", "cannot read the override"),
     ],
@@ -55,6 +66,8 @@ def test_a_target_cannot_be_set_from_afar_or_near():
         (["--cron", "0 2 * * *", "--name", "a", "data=cats"], "unknown choice for data"),
         (["--cron", "0 2 * * *", "--name", "a", "seed=one"], "seed must be a whole number"),
         (["--cron", "0 2 * * *"], "required: --name"),
+        (["--cron", "0 2 * * *", "--name", "a", "fresh=true"], "fresh=true would start a study over whenever"),
+        (["--cron", "0 * * * *", "--name", "a", "--retrain", "study=mine"], "--retrain needs another each time"),
     ],
 )
 def test_a_schedule_that_cannot_be_is_refused_at_once(tmp_path, monkeypatch, capsys, arguments, said):
@@ -63,6 +76,37 @@ def test_a_schedule_that_cannot_be_is_refused_at_once(tmp_path, monkeypatch, cap
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("due", "name"),
+    [
+        (datetime(2026, 10, 24, 23, 5, tzinfo=UTC), "nightly-2026-10-25T0105"),
+        (datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "nightly-2026-10-25T0230"),
+        (datetime(2026, 10, 25, 1, 30, tzinfo=UTC), "nightly-2026-10-25T0230-2"),  # summer time has ended
+    ],
+)
+def test_studies_are_named_by_the_clock_of_their_schedule(tmp_path, monkeypatch, due, name):
+    monkeypatch.setattr(scheduled, "flow_run", SimpleNamespace(scheduled_start_time=due))
+    monkeypatch.setattr(scheduled, "deployment", SimpleNamespace(name="nightly"))
+    assert scheduled.named(resolve([]), tmp_path, zone_of("Europe/Vienna")).study == name
+
+
+def test_a_study_that_is_tried_again_is_not_started_over(tmp_path, monkeypatch):
+    started_over = []
+
+    def fail_once(settings: Settings, overrides: list[str], retraining: bool) -> str:
+        started_over.append(settings.fresh)
+        if len(started_over) == 1:
+            raise OSError("the disk was away for a moment")
+        return "done"
+
+    monkeypatch.setenv("ESPALIER_HOME", str(tmp_path))
+    monkeypatch.setattr(scheduled, "_SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(scheduled, "_run", fail_once)
+    state = scheduled.scheduled_study.fn(["study=mine", "fresh=true"])
+    assert (state.is_completed(), state.message) == (True, "done")
+    assert started_over == [True, False]
 
 
 class Api:

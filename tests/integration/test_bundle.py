@@ -100,7 +100,8 @@ def test_it_runs_where_nothing_can_be_written_and_as_nobody(bundle: Path, python
         pytest.skip("becoming another user takes root")
     if any(path.stat().st_mode & 0o001 == 0 for path in Path(sys.base_prefix).parents):
         pytest.skip(f"other users cannot read the interpreter in {sys.base_prefix}")
-    copy = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    ignored = [line.removeprefix("**/") for line in (bundle / ".dockerignore").read_text().splitlines()]
+    copy = Path(shutil.copytree(bundle, tmp_path / "bundle", ignore=shutil.ignore_patterns(*ignored)))
     for path in (tmp_path, *tmp_path.parents, *copy.rglob("*"), *python.parents):
         if path.exists() and path.is_relative_to("/tmp"):
             path.chmod(path.stat().st_mode | 0o555 if path.is_dir() else path.stat().st_mode | 0o444)

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -107,9 +108,11 @@ class Service:
         body = await read_body(request.scope, request.receive, self.settings, self.held)
         files = await self._files(request, body)
         loop = asyncio.get_running_loop()
-        images = [await loop.run_in_executor(self._decoding, self._decode, name, content) for name, content in files]
-        answers = [await self.batcher.probabilities(image[None]) for image in images]
-        predictions = [self._prediction(name, answer[0]) for (name, _), answer in zip(files, answers, strict=True)]
+        images = np.empty((len(files), *self.model.image_shape), dtype=np.uint8)
+        for place, (name, content) in enumerate(files):
+            images[place] = await loop.run_in_executor(self._decoding, self._decode, name, content)
+        answers = await self.batcher.probabilities(images)
+        predictions = [self._prediction(name, answer) for (name, _), answer in zip(files, answers, strict=True)]
         return _json({"model_name": self.name, "model_version": self.version, "predictions": predictions})
 
     def _decode(self, name: str, content: bytes) -> Any:

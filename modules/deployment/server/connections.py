@@ -1,6 +1,7 @@
 """The server under the app: limits what a connection may cost before there is a request, and ends gently."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from .logs import log
 from .settings import Settings
 
 _READY = "BUNDLE_READY"  # descriptor of a pipe to write a byte to once the server listens
+_PARENT = "BUNDLE_PARENT"  # the process that started us: without it nobody would end us
 _MAX_HEAD_BYTES = 32 * 1024
 
 
@@ -93,6 +95,7 @@ class Server(uvicorn.Server):
         self._settings = settings
         self._listener = listener
         self._deadline: float | None = None
+        self._parent = int(os.environ[_PARENT]) if _PARENT in os.environ else None
 
     def serve_until_stopped(self) -> None:
         """Serve; returns when a signal has ended it."""
@@ -106,19 +109,25 @@ class Server(uvicorn.Server):
         log("ready", address=f"http://{host}:{port}")
         if _READY in os.environ:
             descriptor = int(os.environ.pop(_READY))
-            os.write(descriptor, b"1")
+            with contextlib.suppress(BrokenPipeError):  # nobody waits any more: see `on_tick`
+                os.write(descriptor, b"1")
             os.close(descriptor)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first SIGTERM drains; another signal, or a Ctrl-C, ends at once."""
         if sig == signal.SIGTERM and not self._front.is_draining:
-            self._front.is_draining = True
-            log("draining", seconds=self._settings.drain_seconds)
+            self._drain()
             return
         self.should_exit = True
 
+    def _drain(self) -> None:
+        self._front.is_draining = True
+        log("draining", seconds=self._settings.drain_seconds)
+
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second: whether to end."""
+        """Called ten times a second: whether to end. It begins to where the process that started it is gone."""
+        if self._parent not in (None, os.getppid()) and not self._front.is_draining:
+            self._drain()
         if self._front.is_draining:
             now = asyncio.get_running_loop().time()
             if self._deadline is None:

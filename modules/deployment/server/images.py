@@ -30,7 +30,7 @@ def read_image(content: bytes, image_shape: tuple[int, int, int], max_pixels: in
 
 def _fitted(image: Image.Image, size: tuple[int, int], mode: str) -> Image.Image:
     """To the bit as training reads its files: so do a model's figures hold for what is uploaded."""
-    if image.format == "JPEG":  # its decoder itself can halve what is far too large; sides may be swapped yet
+    if image.format in ("JPEG", "MPO"):  # its decoder itself can halve what is far too large; sides may be swapped yet
         image.draft(mode if image.mode != "CMYK" else None, (2 * max(size),) * 2)
     plain = _on_white(_with_eight_bits(ImageOps.exif_transpose(image)))
     if plain.mode != mode:

@@ -10,6 +10,7 @@ from .errors import RequestError
 from .model import INPUT, OUTPUT
 
 HEADER_LENGTH = "inference-header-content-length"
+_MOST_OBJECTS = 100  # in JSON; a request has six
 _EXAMPLE = f'{{"inputs": [{{"name": "{INPUT}", "shape": [1, …], "datatype": "UINT8", "data": […]}}]}}'
 
 
@@ -38,6 +39,9 @@ def read_inference(
 
 
 def _from_json(header: bytes, binary: bytes, image_shape: tuple[int, int, int], max_images: int) -> Inference:
+    objects = header.count(b"{")
+    if objects > _MOST_OBJECTS:  # before they are made: each takes twenty times its bytes
+        raise RequestError(400, f"the JSON has {objects:,} objects; allowed are {_MOST_OBJECTS}, as in {_EXAMPLE}")
     try:
         request = orjson.loads(header)
     except orjson.JSONDecodeError as error:

@@ -105,6 +105,18 @@ def test_exif_orientation_is_applied(orientation, kind):
     assert header.remarks == (() if orientation == 1 else ("Images turned as EXIF says",))
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_an_orientation_that_only_xmp_says_is_applied(kind):
+    upright = picture(6, 20, 20)
+    turned = upright.transpose(Image.Transpose.ROTATE_90)
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    content = saved(turned, kind, quality=100, xmp=xmp)
+    pixels, header = decode(content, COLOUR)
+    plain, _ = decode(saved(turned, kind, quality=100), COLOUR)
+    np.testing.assert_array_equal(pixels, np.rot90(plain, -1))
+    assert header.remarks == ("Images turned as EXIF says",)
+
+
 def test_sixteen_bits_are_scaled():
     levels = np.array([[0, 257, 128], [65535, 32768, 300]], dtype=np.uint16)
     for kind in ("PNG", "TIFF"):

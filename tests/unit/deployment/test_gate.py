@@ -3,13 +3,9 @@ import json
 import numpy as np
 import pytest
 from deployed import deploy, winner_of
-from hypothesis import given
-from hypothesis import strategies as st
 
 from modules.data.arrays import open_arrays
 from modules.deployment.bundles import manifest_of
-from modules.deployment.calibration import expected_calibration_error
-from modules.deployment.card import wilson
 from modules.deployment.gate import Seen, bootstrap, compare, gate
 from modules.errors import DeploymentError
 
@@ -70,6 +66,18 @@ def test_a_cheaper_one_that_may_be_worse_does_not_pass(manifest):
     assert "it is cheaper, but its error may be" in failings
 
 
+@pytest.mark.parametrize(("count", "passes"), [(100, False), (1000, True)])
+def test_images_on_which_both_are_right_prove_little_where_they_are_few(manifest, count, passes):
+    labels = np.zeros(count, dtype=np.int64)
+    both = Seen(np.tile(np.array([0.9, 0.05, 0.05], dtype=np.float32), (count, 1)), labels)
+    exact = manifest.updated(gate=manifest.gate.updated(margin=0.005))
+    figures = {}
+    merits, failings = compare(both, both, labels, exact, manifest.updated(flops=2 * manifest.flops), figures)
+    assert bool(merits) == passes
+    assert bool(failings) != passes
+    assert figures["error_rise"][1] == pytest.approx(1.96 / (count + 2))
+
+
 def test_one_that_errs_more_often_does_not_pass(manifest):
     _, failings, _ = compared(seen(0.3), seen(0.1, seed=1), manifest)
     assert "it errs more often than what is live (McNemar p" in failings
@@ -93,24 +101,6 @@ def test_the_bootstrap_is_the_normal_interval_where_there_are_many_images():
     error = losses.std() / np.sqrt(COUNT)
     np.testing.assert_allclose(drawn.mean(), losses.mean(), atol=4 * error / np.sqrt(2000))
     np.testing.assert_allclose(drawn.std(), error, rtol=0.1)
-
-
-def test_calibration_is_the_gap_in_each_bin():
-    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6]], dtype=np.float32)
-    found = expected_calibration_error(probabilities, np.array([0, 1, 1, 1]))
-    assert found == pytest.approx(0.5 * abs(0.5 - 0.9) + 0.5 * abs(1.0 - 0.6), abs=1e-6)
-
-
-@given(st.integers(1, 500).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count))))
-def test_wilsons_interval_holds_what_was_seen(counts):
-    wrong, count = counts
-    low, high = wilson(wrong, count)
-    assert 0 <= low <= wrong / count + 1e-12
-    assert wrong / count - 1e-12 <= high <= 1
-
-
-def test_wilson_by_hand():
-    assert wilson(10, 100) == pytest.approx((0.05522914, 0.17436566), abs=1e-6)
 
 
 def test_the_first_of_its_model_passes_within_its_limits(home, good, weak):

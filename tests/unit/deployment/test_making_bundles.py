@@ -1,15 +1,17 @@
 import ast
 import json
+import os
 import shutil
 import sys
 
 import numpy as np
 import pytest
 import yaml
-from deployed import LIMITS, deploy, winner_of
+from deployed import LIMITS, ask, deploy, winner_of
 
 from modules.deployment.bundle import Bundle, is_whole
 from modules.deployment.bundles import find_bundle, load, manifest_of
+from modules.deployment.serving import served
 from modules.energy.grids import find_grid
 from modules.energy.meter import Energy
 from modules.energy.summary import energy_summary
@@ -41,7 +43,8 @@ def test_it_holds_all_that_is_needed(good):
         "SHA256SUMS",
     }
     listed = {line.split("  ")[1] for line in (good / "SHA256SUMS").read_text().splitlines()}
-    assert names - listed == {"SHA256SUMS", "config.yaml"}
+    deploying = {"Dockerfile", ".dockerignore", "compose.yaml", "kubernetes.yaml", "README.md"}
+    assert names - listed == {"SHA256SUMS", "config.yaml", *deploying}
     assert is_whole(good)
 
 
@@ -122,6 +125,19 @@ def test_containers_have_no_rights_that_they_do_not_need(good):
     assert network["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
 
 
+def test_it_is_served_from_what_docker_copies_and_under_a_manifest_that_names_a_registry(good, tmp_path):
+    ignored = [line.removeprefix("**/") for line in (good / ".dockerignore").read_text().splitlines()]
+    image = shutil.copytree(good, tmp_path / "image", ignore=shutil.ignore_patterns(*ignored))
+    assert not (image / "kubernetes.yaml").exists()
+    edited = shutil.copytree(good, tmp_path / "edited")
+    manifest = (edited / "kubernetes.yaml").read_text()
+    (edited / "kubernetes.yaml").write_text(manifest.replace("image: ", "image: registry.example/"))
+    for bundle in (image, edited):
+        with served(bundle) as port:
+            assert ask(port, "GET", "/v2/health/ready")[0] == 200
+        assert is_whole(bundle)
+
+
 def test_the_card_says_what_it_is_good_for(good):
     card = (good / "MODEL_CARD.md").read_text()
     for words in ("| test error |", "| standing | 7 |", "Study `good`", "agree on all 20 test images", "## Limits"):
@@ -199,3 +215,22 @@ def test_a_bundle_is_found_by_what_a_person_calls_it(home, good):
         find_bundle("liar", home)
     with pytest.raises(DeploymentError, match=r"no bundle 'nothing': .*there are: tiny"):
         find_bundle("nothing", home)
+
+
+def test_a_model_is_the_bundle_that_was_made_last_whatever_was_installed_into_which_since(tmp_path):
+    def made(version, made_at, written):
+        folder = tmp_path / "bundles/tiny" / version
+        folder.mkdir(parents=True)
+        (folder / "bundle.json").write_text(json.dumps({"made_at": made_at} if made_at else {}))
+        os.utime(folder / "bundle.json", (written, written))
+        return folder
+
+    last = made("last", 2.0, written=5.0)
+    for other in (
+        made("earlier", 1.0, written=9.0),
+        made("of the same model", 2.0, written=4.0),
+        made("bad", None, 9.0),
+    ):
+        (other / ".venv").mkdir()
+        os.utime(other, (2e9, 2e9))
+    assert find_bundle("tiny", tmp_path) == last

@@ -77,6 +77,13 @@ def test_nonsense_is_refused_in_one_sentence(request_, said):
     assert "\n" not in refused.value.sentence
 
 
+def test_json_of_many_objects_is_refused_before_they_are_made():
+    body = b'{"inputs": [' + b'{"":0},' * 1000 + b"0]}"
+    with pytest.raises(RequestError, match="the JSON has 1,001 objects; allowed are 100") as refused:
+        read_inference(body, None, SHAPE, 4)
+    assert refused.value.status == 400
+
+
 @pytest.mark.parametrize(
     ("body", "length"),
     [(b"{", None), (b"", None), (b"12345", "0"), (b"", "0"), (b"{}", "9"), (b"{}", "-1"), (b"{}", "x")],

@@ -61,6 +61,17 @@ def test_json_and_files_give_what_the_model_gives(port, images, good):
             np.testing.assert_allclose(list(found["probabilities"].values()), expected.probabilities[place], atol=1e-6)
 
 
+def test_a_form_is_one_question_to_the_model(port, images):
+    def calls() -> int:
+        lines = ask(port, "GET", "/metrics")[1].decode().splitlines()
+        return int(next(line.split()[1] for line in lines if line.startswith("model_batch_images_count ")))
+
+    files, kind = form([(f"{place}.png", png(image[..., 0])) for place, image in enumerate(images)])
+    before = calls()
+    assert ask(port, "POST", "/predict", files, content_type=kind)[0] == 200
+    assert calls() == before + 1
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from modules.data.image_file import Size, decode
 from modules.deployment.server.errors import RequestError
@@ -55,6 +55,29 @@ def test_the_server_sees_what_training_saw(mode, kind, size):
     for shape in (SHAPE, (8, 6, 1)):
         expected, _ = decode(content, Size(*shape))
         np.testing.assert_array_equal(read_image(content, shape, 10_000), expected)
+
+
+@pytest.mark.parametrize("size", [(6, 8), (7, 50), (90, 31), (300, 200)])
+@pytest.mark.parametrize("kind", ["several pictures", "turned by XMP", "turned by XMP, PNG"])
+def test_the_server_sees_what_training_saw_in_files_of_phones_and_photographers(kind, size):
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    image = Image.fromarray(noise)
+    if kind == "several pictures":
+        content = encoded(image, "MPO", save_all=True, append_images=[image.rotate(180)])
+        assert Image.open(io.BytesIO(content)).format == "MPO"
+    elif kind == "turned by XMP":
+        content = encoded(image, "JPEG", xmp=b'<rdf:Description tiff:Orientation="6"/>')
+    else:
+        content = encoded(image, "PNG", pnginfo=xmp_of_png('<rdf:Description tiff:Orientation="6"/>'))
+    for shape in (SHAPE, (8, 6, 1), (size[1], size[0], 3)):
+        expected, _ = decode(content, Size(*shape))
+        np.testing.assert_array_equal(read_image(content, shape, 100_000), expected)
+
+
+def xmp_of_png(text):
+    information = PngImagePlugin.PngInfo()
+    information.add_itxt("XML:com.adobe.xmp", text)
+    return information
 
 
 def test_a_photograph_is_turned_upright():

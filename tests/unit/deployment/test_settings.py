@@ -18,12 +18,18 @@ def test_the_environment_wins_over_the_file(tmp_path):
     ("text", "environment", "said"),
     [
         ("prot: 1", {}, "unknown key prot; allowed are host, port"),
-        ("port: many", {}, "port in .* must be a whole number from 0; got 'many'"),
-        ("port: -1", {}, "a whole number from 0; got -1"),
+        ("port: many", {}, "port in .* must be a whole number from 0 to 65,535; got 'many'"),
+        ("port: -1", {}, "a whole number from 0 to 65,535; got -1"),
+        ("", {"BUNDLE_PORT": "70000"}, "BUNDLE_PORT must be a whole number from 0 to 65,535; got 70000"),
+        ("batch_images: 0", {}, "batch_images in .* must be a whole number from 1 to"),
+        ("max_connections: 1", {}, "max_connections in .* must be a whole number from 2 to"),
+        ("request_seconds: 0", {}, "request_seconds in .* must be a number from 0.1 to 86,400; got 0"),
+        ("request_seconds: .nan", {}, "must be a number from 0.1 to 86,400; got nan"),
         ("port: true", {}, "a whole number"),
         ("a: [", {}, "is no YAML"),
         ("- 1", {}, "lines of KEY: VALUE"),
         ("", {"BUNDLE_THREADS": "few"}, "BUNDLE_THREADS must be a whole number"),
+        ("", {"BUNDLE_THREADS": "["}, r"BUNDLE_THREADS must be a whole number from 0 to 1,024; got '\['"),
         ("api_key: 17", {}, "api_key in .* must be a text; got a value"),
     ],
 )
@@ -31,3 +37,15 @@ def test_nonsense_is_refused(tmp_path, text, environment, said):
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(StartError, match=said):
         read_settings(tmp_path, environment)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "config.yaml").write_bytes(b"host: \xff")
+    with pytest.raises(StartError, match="is no YAML; allowed are lines of KEY: VALUE"):
+        read_settings(tmp_path, {})
+
+
+def test_whole_seconds_are_seconds(tmp_path):
+    (tmp_path / "config.yaml").write_text("drain_seconds: 0\n")
+    found = read_settings(tmp_path, {"BUNDLE_REQUEST_SECONDS": "7"})
+    assert (found.drain_seconds, found.request_seconds) == (0.0, 7.0)
