@@ -10,7 +10,7 @@ from modules.energy.summary import energy_summary
 if TYPE_CHECKING:
     from flows.study import StudyFolder
 
-_KEPT = "energy.json"
+_KEPT, _TRIALS_WH = "energy.json", "trials_wh"
 
 
 @dataclass
@@ -22,23 +22,25 @@ class EnergyAccount:
     grid: Grid
 
     def __post_init__(self) -> None:
-        kept = self.folder.read(_KEPT)
+        kept = self.folder.read(_KEPT) or {}
+        self._trials_wh = kept.pop(_TRIALS_WH, 0.0)
         self._before = Energy.model_validate(kept) if kept else None
-        self._trials_wh = 0.0
 
     def add_trial(self, wh: float | None) -> None:
-        """A trial was trained, perhaps by a process that this one did not start."""
+        """A trial was trained, perhaps by a process that this one did not start, or in part by an earlier run."""
         self._trials_wh += wh or 0.0
 
     @property
     def used(self) -> Energy | None:
-        """So far; None where it is not known."""
+        """So far, and no less than all trials of the study say together; None where it is not known.
+
+        Trials say more where other machines trained, or workers that were there before, or where a run was killed.
+        """
         if self.meter is None:
             return None
         now = self.meter.read()
-        if now.wh < self._trials_wh:  # other machines, or workers that were there before
-            now = now.updated(wh=self._trials_wh)
-        return now if self._before is None else self._before + now
+        used = now if self._before is None else self._before + now
+        return used.at_least(self._trials_wh)
 
     def used_on(self, device: str) -> Energy | None:
         """So far, with a method that says whether the device that trained was counted."""
@@ -62,4 +64,4 @@ class EnergyAccount:
         """Write it down, so that a kill loses little of it."""
         used = self.used
         if used is not None:
-            self.folder.write(_KEPT, used.model_dump(mode="json"))
+            self.folder.write(_KEPT, {**used.model_dump(mode="json"), _TRIALS_WH: self._trials_wh})

@@ -39,6 +39,13 @@ class Energy(Record):
             measured=self.measured and other.measured,
         )
 
+    def at_least(self, wh: float) -> "Energy":
+        """No fewer watt-hours than these: what the meter did not see had the watts of what it saw."""
+        if self.wh >= wh:
+            return self
+        factor = wh / self.wh if self.wh else 0.0
+        return self.updated(wh=wh, processor_seconds=factor * self.processor_seconds)
+
     @property
     def watts(self) -> float | None:
         """Of one busy processor; None where none was busy."""

@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from modules.evaluation.calibration import BINS, bins_of, calibration_error
 from modules.evaluation.outputs import Outputs
 from modules.explanation.records import CalibrationFigures, ReliabilityBin
 
-_BINS = 15
 _SMALLEST = 1e-12  # a probability of zero has no logarithm
 _TEMPERATURES = (0.05, 20.0)
 
@@ -56,15 +56,9 @@ def cross_entropy(probabilities: Probabilities, labels: NDArray[np.int64]) -> fl
 def reliability(probabilities: Probabilities, labels: NDArray[np.int64]) -> tuple[ReliabilityBin, ...]:
     """Mean confidence and accuracy of images in bins of equal width; empty ones are left out."""
     confidences, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    places = np.minimum((confidences * _BINS).astype(int), _BINS - 1)
+    places = bins_of(confidences)
     return tuple(
         ReliabilityBin(images=int(mine.sum()), confidence=confidences[mine].mean(), accuracy=right[mine].mean())
-        for mine in (places == place for place in range(_BINS))
+        for mine in (places == place for place in range(BINS))
         if mine.any()
     )
-
-
-def calibration_error(probabilities: Probabilities, labels: NDArray[np.int64]) -> float:
-    """The expected calibration error: the mean distance of accuracy from confidence over the bins."""
-    bins = reliability(probabilities, labels)
-    return sum(each.images * abs(each.accuracy - each.confidence) for each in bins) / len(labels)

@@ -31,7 +31,7 @@ from modules.records import DataRecord, Part
 from modules.store import Store
 from modules.workers.jobs import Report, job
 
-REVISION = 3
+REVISION = 4
 
 _PAIRS, _PAIR_IMAGES = 6, 6
 _ERRORS, _NEIGHBOURS = 8, 6
@@ -72,7 +72,11 @@ def explain_winner(
     explanation = Explanation(
         methods=tuple(answer.figures for answer in answers.values()),
         examples=_examples(picks, test, record.classes, arrays.images[chosen], answers),
-        focus=tuple(find_focus(name, maps) for name, maps in _shown(answers).items()),
+        focus=tuple(
+            focus
+            for name, maps in _shown(answers).items()
+            for focus in find_focus(name, maps, predicted, record.classes)
+        ),
         classes=class_figures(test, record.classes),
         pairs=_pairs(test, record.classes, arrays.images, places),
         calibration=calibration_figures(confirm, test),
@@ -197,7 +201,7 @@ def _neighbours(
     errors = wrong[np.argsort(-confidences[wrong], kind="stable")][:_ERRORS]
     if not len(errors):
         return ()
-    train = arrays.selected(selection)
+    arrays, train = arrays.under(selection)  # with the labels that were trained under
     most = _affordable(pass_seconds, 1, _CANDIDATES)
     candidates = np.sort(train[np.argsort(words("neighbours", arrays.identities[train]), kind="stable")[:most]])
     places = arrays.indices("test")[errors]

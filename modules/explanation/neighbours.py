@@ -1,5 +1,7 @@
 """Training images that a network finds most like others, by the cosine of its last features."""
 
+from collections import Counter
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -42,4 +44,7 @@ def remark(label: str, predicted: str, nearest_labels: list[str]) -> str:
         return (
             f"{own} of the {count} nearest training images are {label}: the features know it, the last layer does not"
         )
-    return f"the nearest training images are of both classes: {same} {predicted}, {own} {label}"
+    if same + own == count:
+        return f"the nearest training images are of both classes: {same} {predicted}, {own} {label}"
+    listed = ", ".join(f"{number} {name}" for name, number in Counter(nearest_labels).most_common())
+    return f"the nearest training images are of other classes, too: {listed}"

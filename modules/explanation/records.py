@@ -31,10 +31,10 @@ class MethodFigures(Record):
 
 
 class Focus(Record):
-    """Where a method's maps point, over all images: the window of a sixteenth of the image that holds most."""
+    """Where a method's maps point: the window of a sixteenth of the image that holds most, or a suspicious corner."""
 
     method: str
-    share: float  # of all that speaks for the classes
+    share: float  # of all that speaks for the classes; of one class, in most of its images at least so much
     area: float  # of the image
     place: str
     rows: tuple[int, int]  # first and last, from 1

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from modules.evaluation.intervals import wilson_interval
+from modules.explanation.records import Explanation
 from modules.report.view import StudyView
 from modules.report.wording import champion_of, edits_of, number, plural
 
@@ -20,7 +21,7 @@ def _said(study: StudyView) -> Iterator[tuple[str, str]]:
     if len(study.ledger.final) > 1:
         yield "Validation error", "Its images also chose between the final trainings, so it may be a little too good."
     if study.explanation is not None:
-        yield "What it looks at", "; ".join(study.explanation.suspicions) or "Nothing that looks like a shortcut."
+        yield "What it looks at", _focus(study.explanation)
     if study.selection is not None and (suspects := sum(study.selection.num_suspects.values())):
         yield "Labels", f"{number(suspects)} of the images that were looked at have a label that may be wrong."
     if study.bundle is not None:
@@ -41,6 +42,12 @@ def _test(study: StudyView) -> str | None:
     return (
         f"{rests} This machine has opened the test set {openings} times: the more was chosen by it, the less it says."
     )
+
+
+def _focus(explanation: Explanation) -> str:
+    if not any(method.shown for method in explanation.methods):
+        return "It was not looked at: no method passed its checks."
+    return "; ".join(explanation.suspicions) or "Nothing that looks like a shortcut."
 
 
 def _edits(study: StudyView) -> str:

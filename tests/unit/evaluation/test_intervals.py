@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from modules.evaluation.intervals import paired_interval, unpaired_interval, wilson_interval
@@ -7,6 +9,14 @@ from modules.evaluation.intervals import paired_interval, unpaired_interval, wil
 def test_wilson_is_that_of_scipy():
     expected = stats.binomtest(7, 120).proportion_ci(0.95, method="wilson")
     assert wilson_interval(7 / 120, 120, stats.norm.ppf(0.975)) == pytest.approx(tuple(expected))
+
+
+@given(st.integers(1, 500).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count))))
+def test_wilsons_interval_holds_what_was_seen(counts):
+    wrong, count = counts
+    low, high = wilson_interval(wrong / count, count)
+    assert 0 <= low <= wrong / count + 1e-12
+    assert wrong / count - 1e-12 <= high <= 1
 
 
 def test_the_unpaired_interval_is_made_of_two_of_wilson():

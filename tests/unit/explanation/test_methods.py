@@ -52,7 +52,7 @@ def test_all_pass_their_checks_and_the_mark_is_said_to_be_suspicious():
     for name, answer in answers.items():
         assert answer.maps is not None
         assert answer.figures.verdict.startswith("passed: taking out what it points at hurts more")
-        focus = find_focus(name, answer.maps)
+        (focus,) = find_focus(name, answer.maps, found.labels, ("lying", "standing"))
         assert focus.suspicious
         assert focus.place == "its top left corner"
         assert focus.sentence.endswith("is there a mark that gives the class away?")

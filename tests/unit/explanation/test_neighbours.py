@@ -3,8 +3,14 @@ import pytest
 import torch
 from shortcut import marked_images, shortcut
 
+from modules.data.arrays import Arrays
 from modules.evaluation.observing import as_batch
+from modules.evaluation.outputs import Outputs
+from modules.explanation.jobs import _neighbours
 from modules.explanation.neighbours import features, nearest, remark
+from modules.randomness import words
+from modules.selection.kept import keeping
+from modules.store import Store
 
 
 def test_nearest_by_the_slow_obvious_way():
@@ -41,6 +47,22 @@ def test_what_is_said_of_the_labels_of_neighbours():
         "5 of the 6 nearest training images are dog, too: the label cat may be wrong"
     )
     assert "the features know it" in remark("cat", "dog", ["cat"] * 4 + ["dog"] * 2)
+    assert remark("cat", "dog", ["cat", "dog"]) == "the nearest training images are of both classes: 1 dog, 1 cat"
     assert (
-        remark("cat", "dog", ["cat", "dog", "cow"]) == "the nearest training images are of both classes: 1 dog, 1 cat"
+        remark("cat", "dog", ["cow", "dog", "cow", "cat"])
+        == "the nearest training images are of other classes, too: 2 cow, 1 dog, 1 cat"
     )
+
+
+def test_neighbours_have_the_labels_that_were_trained_under(tmp_path):
+    """All of class 0 are trained under class 1."""
+    images, labels = marked_images(30, seed=5)
+    parts = np.repeat(np.array([0, 3], dtype=np.uint8), [20, 10])
+    store, identities = Store(tmp_path / "store"), words("neighbours", np.arange(30, dtype=np.uint64))
+    selection = keeping(store, identities[:20], labels[:20], np.ones(20, dtype=np.int64))
+    said = np.eye(2, dtype=np.float32)[1 - labels[20:]]
+    test = Outputs(np.zeros(10, dtype=np.float32), said, labels[20:])
+    arrays = Arrays(images, labels, parts, identities, store)
+    found = _neighbours(shortcut().network, test, arrays, selection, ("lying", "standing"), pass_seconds=1.0)
+    assert {near.label for error in found for near in error.nearest} == {"standing"}
+    assert {error.label for error in found} == {"lying", "standing"}

@@ -27,6 +27,16 @@ def test_a_reader_learns_what_each_figure_rests_on():
     assert 'id="what-is-deployed"' in page
 
 
+def test_what_was_not_looked_at_is_not_praised():
+    explanation = made_up_explanation()
+    methods = tuple(method.updated(shown=False) for method in explanation.methods)
+    unseen = explanation.updated(methods=methods, focus=())
+    said = dict(trust(made_up_view().updated(explanation=unseen)))
+    assert said["What it looks at"] == "It was not looked at: no method passed its checks."
+    said = dict(trust(made_up_view().updated(explanation=explanation.updated(focus=()))))
+    assert said["What it looks at"] == "Nothing that looks like a shortcut."
+
+
 @pytest.mark.parametrize(
     ("confirmed", "start"), [(False, "None of the 3 kept edits is confirmed"), (None, "None of the 3 kept edits")]
 )
