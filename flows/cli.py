@@ -5,15 +5,16 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn, TextIO
 
 from flows.commands import COMMANDS, as_typed, listed_choices
 from flows.faults import report_fault, say
 from modules.errors import ConfigError, UserError
 
-_INTERRUPTED, _TERMINATED, _BROKEN_PIPE = 130, 143, 141
-_GOES_ON = "the same command goes on where this one stopped"
+_INTERRUPTED, _BROKEN_PIPE = 130, 141
+_ENDING = (signal.SIGTERM, signal.SIGHUP)  # the second where a terminal or a connection closes
 
 _EXAMPLES = """\
 examples:
@@ -32,8 +33,8 @@ examples:
   espalier serve digits                                what is live of a model, over HTTP
 
 What runs produce is written to ESPALIER_HOME, or to mlruns in the current folder.
-Exit codes: 0 done, 1 a fault of ours (says where its log is), 2 a wrong input, 3 refused by the gate, 130 and 143
-interrupted."""
+Exit codes: 0 done, 1 a fault of ours (says where its log is), 2 a wrong input, 3 refused by the gate, 129, 130 and
+143 interrupted."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -50,27 +51,31 @@ def console() -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Do what a command line says; the exit code. Every error ends here."""
-    previous = signal.signal(signal.SIGTERM, _terminate) if _in_main_thread() else None
-    try:
-        code = _dispatch(list(argv))
-        sys.stdout.flush()
-        return code
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 0
-    except KeyboardInterrupt:
-        say(f"interrupted; {_GOES_ON}")
-        return _INTERRUPTED
-    except UserError as error:
-        say(str(error))
-        return error.exit_code
-    except Exception as error:
-        if isinstance(error, BrokenPipeError) and _nobody_reads():
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
-            return _BROKEN_PIPE
-        return report_fault(error)
-    finally:
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
+    goes_on = _how_it_goes_on(argv)
+    with _terminable(goes_on):
+        try:
+            code = _dispatch(list(argv))
+            sys.stdout.flush()
+            return code
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else 0
+        except KeyboardInterrupt:
+            say(f"interrupted; {goes_on}")
+            return _INTERRUPTED
+        except UserError as error:
+            say(str(error))
+            return error.exit_code
+        except Exception as error:
+            if isinstance(error, BrokenPipeError) and _nobody_reads(sys.stdout):
+                _silence(sys.stdout)
+                return _BROKEN_PIPE
+            return report_fault(error)
+
+
+def _how_it_goes_on(argv: Sequence[str]) -> str:
+    is_fresh = any(argument.lower() == "fresh=true" for argument in argv)
+    command = "the same command without fresh=true" if is_fresh else "the same command"
+    return f"{command} goes on where this one stopped"
 
 
 def _dispatch(argv: list[str]) -> int:
@@ -118,25 +123,46 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _in_main_thread() -> bool:
+@contextmanager
+def _terminable(goes_on: str) -> Iterator[None]:
+    """Let the signals that end a program unwind it; one that is ignored, as under nohup, stays so."""
     import threading
 
-    return threading.current_thread() is threading.main_thread()
+    is_main = threading.current_thread() is threading.main_thread()
+    ours = [number for number in _ENDING if is_main and signal.getsignal(number) is not signal.SIG_IGN]
+    previous = [signal.signal(number, _terminate(goes_on)) for number in ours]
+    try:
+        yield
+    finally:
+        for number, handler in zip(ours, previous, strict=True):
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
-def _terminate(number: int, frame: object) -> NoReturn:
-    say(f"stopped by {signal.Signals(number).name}; {_GOES_ON}")
-    raise SystemExit(_TERMINATED)
+def _terminate(goes_on: str) -> Callable[[int, object], NoReturn]:
+    def terminate(number: int, frame: object) -> NoReturn:
+        signal.signal(number, signal.SIG_IGN)  # a shell that ends sends it again, into what is being written down
+        for stream in (sys.stdout, sys.stderr):
+            if _nobody_reads(stream):  # as when the terminal closed: a line to it would be a fault of its own
+                _silence(stream)
+        say(f"stopped by {signal.Signals(number).name}; {goes_on}")
+        raise SystemExit(128 + number)
+
+    return terminate
 
 
-def _nobody_reads() -> bool:
-    """Whether standard output is a pipe whose reader has gone."""
+def _nobody_reads(stream: TextIO) -> bool:
+    """Whether it is a pipe whose reader has gone, or a terminal that has."""
     try:
         poll = select.poll()
-        poll.register(sys.stdout.fileno(), 0)
+        poll.register(stream.fileno(), 0)
         return any(event & select.POLLERR for _, event in poll.poll(0))
     except (OSError, ValueError):
         return False
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what is still written to it go nowhere, or the interpreter complains at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

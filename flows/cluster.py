@@ -10,7 +10,9 @@ import importlib.util
 import json
 import logging
 import os
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ from modules.workers.jobs import Report
 from modules.workers.pool import PoolClosedError, WorkerDiedError, WorkerPool
 
 if TYPE_CHECKING:
+    from prefect.futures import PrefectFuture
     from prefect.task_runners import TaskRunner
 
 logger = logging.getLogger(__name__)
@@ -29,6 +32,16 @@ _POLL_SECONDS = 0.5
 _TRIES = 2
 _ANY_NUMBER = 1024  # at an address: as many as the cluster takes
 _PACKAGES = {"dask": "prefect_dask", "ray": "prefect_ray"}
+_opening = threading.Lock()  # a worker of a cluster may have several threads
+
+# A local cluster looks at itself up to a hundred times a second, for a tenth of a core; its trials last seconds.
+_CALM = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.worker.memory.monitor-interval": "5s",
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.tick.interval": "1s",
+    "distributed.scheduler.work-stealing": False,
+}
 
 # What Dask's nannies set for their workers: memory goes back to the system at every chance, so that a training spends
 # half of its time on getting it again.
@@ -44,6 +57,10 @@ def check_installed(kind: str) -> None:
         )
 
 
+class JobLostError(WorkerDiedError):
+    """The cluster gave no answer of the job's own, as where a machine is gone."""
+
+
 class ClusterWorkers:
     """What a WorkerPool is, with its workers on the cluster of the running flow's task runner."""
 
@@ -55,14 +72,17 @@ class ClusterWorkers:
         self._is_closed = False
 
     def call(self, job: str, arguments: dict[str, Any], report: Report = lambda progress: None) -> dict[str, Any]:
-        """Do a job somewhere, and once more where its machine or process was lost; nothing is reported on the way."""
+        """Do a job somewhere, and once more where the cluster lost it; nothing is reported on the way.
+
+        Where its process died, that machine's own pool has tried it again if that was worth it.
+        """
         for attempt in range(1, _TRIES + 1):
             try:
                 return self._result_of(job, arguments)
-            except WorkerDiedError as death:
+            except JobLostError as loss:
                 if attempt == _TRIES:
                     raise
-                logger.warning("%s; the job is tried again", death)
+                logger.warning("%s; the job is tried again", loss)
         raise AssertionError("unreachable")
 
     def _result_of(self, job: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -75,18 +95,22 @@ class ClusterWorkers:
             log_folder=str(self._log_folder),
             timeout_seconds=self._timeout_seconds,
         )
-        while True:
-            if self._is_closed:
-                raise PoolClosedError("the study ended")
-            try:
-                result: dict[str, Any] = json.loads(future.result(timeout=_POLL_SECONDS))
-                return result
-            except TimeoutError:
-                continue
-            except (UserError, WorkerError):
-                raise
-            except Exception as error:
-                raise WorkerDiedError(f"the cluster lost the job {job}: {type(error).__name__}: {error}") from error
+        try:
+            self._wait_for(future)
+            result: dict[str, Any] = json.loads(future.result())
+            return result
+        except (UserError, WorkerError):
+            raise
+        except Exception as error:
+            raise JobLostError(f"the cluster lost the job {job}: {type(error).__name__}: {error}") from error
+
+    def _wait_for(self, future: "PrefectFuture[str]") -> None:
+        """Wait until a job has ended in whatever way."""
+        while not self._is_closed:
+            with suppress(TimeoutError):  # of the wait alone: one that the job raised is returned here
+                future.result(timeout=_POLL_SECONDS, raise_on_failure=False)
+                return
+        raise PoolClosedError("the study ended")
 
     def close(self) -> None:
         """Wait for nothing any more."""
@@ -102,7 +126,8 @@ class ClusterWorkers:
 def do_job(job: str, arguments: str, threads: int, log_folder: str, timeout_seconds: float) -> str:
     """On the cluster: have this machine's own process do a job; JSON in, JSON out."""
     logging.getLogger("prefect.task_runs").setLevel(logging.CRITICAL)  # a local cluster's console is the study's
-    pool = _own_pool(threads, log_folder, timeout_seconds)
+    with _opening:
+        pool = _own_pool(threads, log_folder, timeout_seconds)
     spec = json.loads(arguments).get("spec")
     if spec is not None:
         _check_numerics(pool, json.dumps(spec["numerics"], sort_keys=True))
@@ -147,6 +172,9 @@ def _dask(workers: int, address: str | None) -> "TaskRunner[Any]":
 
     if address is not None:
         return DaskTaskRunner(address=address)
+    import dask
+
+    dask.config.set(_CALM)
     local = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL}
     return DaskTaskRunner(cluster_kwargs=local)
 

@@ -2,19 +2,20 @@
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from flows.listing import study_names
-from flows.watchdog import is_locked
+from flows.study import StudyFolder
 from modules.errors import StudyError
-from modules.garbage import Garbage, find_garbage
+from modules.garbage import Garbage, collected_alone, find_garbage, study_folders
 from modules.store import Store
 
 
 def collect(home: Path, without_asking: bool) -> None:
     """Free what can be freed; StudyError where a study is running, which may be about to need it."""
-    _check_idle(home)
-    garbage = find_garbage(home)
+    with _alone(home):
+        garbage = find_garbage(home)
     if not garbage:
         print(f"nothing under {home / 'store'} is without use")
         return
@@ -22,11 +23,12 @@ def collect(home: Path, without_asking: bool) -> None:
     if not without_asking and not _agrees(home):
         print("nothing was removed")
         return
-    _check_idle(home)
-    store = Store(home / "store")
-    for one in garbage:
-        one.remove(store)
-    print(f"freed {_megabytes(sum(one.size_bytes for one in garbage))}")
+    with _alone(home):
+        still = {one.path for one in find_garbage(home)}  # a study may have found some of it useful since
+        gone, store = [one for one in garbage if one.path in still], Store(home / "store")
+        for one in gone:
+            one.remove(store)
+    print(f"freed {_megabytes(sum(one.size_bytes for one in gone))}")
 
 
 def described(garbage: list[Garbage]) -> str:
@@ -39,10 +41,21 @@ def described(garbage: list[Garbage]) -> str:
     return "\n".join([*lines, f"{'together':12}{len(garbage):8,}  {_megabytes(sum(sizes.values())):>12}"])
 
 
-def _check_idle(home: Path) -> None:
-    running = [name for name in study_names(home) if is_locked(home / "studies" / name / ".lock")]
-    if running:
-        raise StudyError(f"study {running[0]} is running; allowed is to collect when none is")
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Keep studies from starting; not while it is asked what to do, which may take a night."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(collected_alone(home))
+        except BlockingIOError:
+            raise StudyError(f"{_user(home)}; allowed is to collect when no study is running") from None
+        yield
+
+
+def _user(home: Path) -> str:
+    names = [folder.relative_to(home / "studies").as_posix() for folder in study_folders(home)]
+    running = [name for name in names if StudyFolder(home, name).is_running]
+    return f"study {running[0]} is running" if running else "another process uses the store"
 
 
 def _agrees(home: Path) -> bool:

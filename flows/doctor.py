@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -31,6 +32,9 @@ _BREAKS = {
 _LITTLE_SPACE = 2 * 2**30  # bytes
 _SLOW_FLUSH = 0.1  # seconds
 _NAMES = {True: "WRONG", False: "ok"}
+_MOUNTS = Path("/proc/self/mountinfo")  # Linux alone has it
+# Types of file systems that other machines may see, too.
+_SHARED = re.compile(r"nfs4?|cifs|smb3|lustre|ceph|gpfs|beegfs\w*|afs|9p|ocfs2|gfs2|fuse\.(sshfs|glusterfs|ceph\S*)")
 
 
 @dataclass(frozen=True)
@@ -139,13 +143,28 @@ def _locking(home: Path) -> tuple[str, str]:
     """Two studies of one name are kept apart by flock, which some network file systems only pretend to know."""
     import fcntl
 
-    with tempfile.NamedTemporaryFile(prefix=".doctor-", dir=home) as file, open(file.name) as other:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with tempfile.NamedTemporaryFile(prefix=".doctor-", dir=home) as file, open(file.name, "ab") as other:
         try:
-            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for one in (file, other):  # NFS locks only what can be written to
+                fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return "hold", ""
+            shared = _shared_file_system(home)
+            asked = f"; {shared} may be mounted elsewhere, too: no other machine was asked" if shared else ""
+            return f"hold on this machine{asked}", ""
+        except OSError as error:
+            return f"are not to be had: {error.strerror}", "no study can run here: use a file system that knows flock"
     return "do not hold", "never run a study twice at once here, or use a file system that knows flock"
+
+
+def _shared_file_system(folder: Path) -> str | None:
+    """The type of the file system of a folder, where other machines may see it under that type."""
+    device = folder.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for mount in _MOUNTS.read_text().splitlines() if _MOUNTS.exists() else []:
+        before, _, after = mount.partition(" - ")
+        if before.split()[2] == number and _SHARED.fullmatch(after.split()[0]):
+            return after.split()[0]
+    return None
 
 
 def _servers(home: Path) -> Iterator[Finding]:

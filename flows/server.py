@@ -18,11 +18,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from flows import watchdog
 from modules.errors import InternalError, StudyError, UserError
 from modules.store import explained_write_errors, write_text
+from modules.tracking.database import file_of, make_ready
+from modules.tracking.sink import default_uri, without_password
 
 START_SECONDS = 120.0  # on a slow disk a new database takes most of it
 _WATCHDOG = Path(watchdog.__file__)
@@ -171,41 +173,57 @@ def serve_prefect(home: Path, port: int) -> None:
     print(f"export PREFECT_API_URL={url}   # for Prefect's own command line")
     print("Ctrl-C ends it.", flush=True)
     try:
-        while watchdog.is_locked(membership.folder / "watchdog.lock"):
-            time.sleep(_WATCH_SECONDS)
-        raise InternalError(f"Prefect's server has ended; its log is {membership.folder / 'server.log'}")
+        _wait_for_its_end(membership)
     except KeyboardInterrupt:
         print()
 
 
+def _wait_for_its_end(membership: Membership) -> NoReturn:
+    while watchdog.is_locked(membership.folder / "watchdog.lock"):
+        time.sleep(_WATCH_SECONDS)
+    raise InternalError(f"Prefect's server has ended; its log is {membership.folder / 'server.log'}")
+
+
 def serve_ui(home: Path) -> None:
-    """Show the UIs of Prefect and MLflow until a Ctrl-C."""
+    """Show the UIs of Prefect and MLflow until a Ctrl-C; of a server that was there before, say where they are."""
     home = home.resolve()
-    membership = join(home)
-    port = _free_port(_MLFLOW_PORT)
-    with _mlflow_ui(home, port) as process:
-        try:
-            _wait_for_mlflow(process, port, home / "mlflow_ui.log")
-            print(f"MLflow   http://127.0.0.1:{port}  every study and trial: parameters, curves, figures, reports")
-            _mark_crashed_runs(membership)
-            print(f"Prefect  {membership.url.removesuffix('/api')}  the flows: what ran when, and how it ended")
-            print("Ctrl-C ends both.", flush=True)
+    uri, membership = default_uri(home), join(home)
+    try:
+        if uri.startswith(("http://", "https://")):
+            _say_pages(without_password(uri), membership)
+            if "PREFECT_API_URL" not in os.environ:
+                print("Ctrl-C ends Prefect's.", flush=True)
+                _wait_for_its_end(membership)
+            return
+        with _mlflow_ui(home, uri) as (process, address):
+            _say_pages(address, membership)
+            print("Ctrl-C ends what was started here.", flush=True)
             process.wait()
             raise InternalError(f"MLflow's server has ended; its log is {home / 'mlflow_ui.log'}")
-        except KeyboardInterrupt:
-            print()
+    except KeyboardInterrupt:
+        print()
+
+
+def _say_pages(mlflow: str, membership: Membership) -> None:
+    print(f"MLflow   {mlflow}  every study and trial: parameters, curves, figures, reports")
+    _mark_crashed_runs(membership)
+    print(f"Prefect  {membership.url.removesuffix('/api')}  the flows: what ran when, and how it ended")
 
 
 @contextmanager
-def _mlflow_ui(home: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+def _mlflow_ui(home: Path, uri: str) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
+    """A server of MLflow's for a database, as soon as it answers, and its address."""
+    database, port = file_of(uri), _free_port(_MLFLOW_PORT)
+    if database is not None:
+        make_ready(database)  # whole or not at all, which a server does not see to
     environment = {
         **os.environ,
         **without_proxy(),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_BACKEND_STORE_URI": uri,  # it may hold a password, which is not for the list of processes
     }
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", f"{port}", "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"]
     command += ["--default-artifact-root", str(home / "artifacts")]
     with (home / "mlflow_ui.log").open("wb") as log:
         process = subprocess.Popen(
@@ -217,7 +235,8 @@ def _mlflow_ui(home: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
             stderr=log,
         )
     try:
-        yield process
+        _wait_for_mlflow(process, port, home / "mlflow_ui.log")
+        yield process, f"http://127.0.0.1:{port}"
     finally:
         assert process.stdin is not None
         process.stdin.close()

@@ -18,8 +18,10 @@ from flows.energy_account import EnergyAccount
 from flows.progress import Progress
 from flows.side_by_side import side_by_side
 from flows.translation import configured_laboratory
+from flows.watchdog import is_locked
 from modules.config import Settings
 from modules.errors import StudyError
+from modules.garbage import in_use, named_in, study_folders
 from modules.recipe import Recipe
 from modules.records import CurvePoint, DataRecord, TrialResult
 from modules.search.augmentation import FoundPolicy
@@ -39,6 +41,7 @@ S = TypeVar("S")
 _KEY = re.compile(r"[0-9a-f]{32}")
 _TRIALS = "trials.jsonl"
 _SECONDS_BETWEEN_ACCOUNTS = 1.0  # so much of its time a killed study may forget
+_TURNS, _SECONDS_BETWEEN_TURNS = 10, 0.02  # since who asks whether a study is running holds it for a moment, too
 _WRITTEN = (
     "*.json",
     _TRIALS,
@@ -66,19 +69,26 @@ class StudyFolder:
         """Where it is."""
         return self.home / "studies" / self.name
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a process holds it."""
+        return is_locked(self.path / ".lock")
+
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the study for this process; StudyError where another one runs it."""
+        """Hold the study for this process, and the store with others; StudyError where another one runs it."""
         with explained_write_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             lock = (self.path / ".lock").open("a+")
         with lock:
             self._take(lock)
-            yield
+            with in_use(self.home):
+                yield
 
     def _take(self, lock: IO[str]) -> None:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with explained_write_errors(self.path):
+                _lock_soon(lock)
         except BlockingIOError:
             lock.seek(0)
             owner = lock.read().strip() or "another process"
@@ -99,9 +109,11 @@ class StudyFolder:
         return (self.path / "plan.json").exists() or (bool(self.trials) and self.read("settings.json") == content)
 
     def start_over(self, store: Store) -> None:
-        """Forget what the study decided, trained and wrote: all of it will be made again."""
+        """Forget what the study decided, trained and wrote: all of it will be made again, but what others need."""
+        shared = self._named_elsewhere() if self.trials else set()
         for key in self.trials:
-            store.remove("trials", key)
+            if key not in shared:
+                store.remove("trials", key)
         with explained_write_errors(self.path):
             for name in ("plan.json", "settings.json"):  # first: a run after a kill has to start over, too
                 (self.path / name).unlink(missing_ok=True)
@@ -109,21 +121,28 @@ class StudyFolder:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.__dict__.pop("trials", None)  # they are read again
 
+    def _named_elsewhere(self) -> set[str]:
+        """What other studies found in the store or went on from; variants in this one's folder start over with it."""
+        others = [folder for folder in study_folders(self.home) if not folder.is_relative_to(self.path)]
+        return {key for folder in others for key in named_in(folder)}
+
     def note_trial(self, key: str, **place: Any) -> None:
         """Remember that a trial belongs to this study, and where in it."""
         if self.trials.get(key) != place:
             append_line(self.path / _TRIALS, json.dumps({"key": key, **place}))
+            self.trials.pop(key, None)  # the place that was noted last is the last one
             self.trials[key] = place
 
     @cached_property
     def trials(self) -> dict[str, dict[str, Any]]:
-        """The places of the trials that belong to this study, by their keys, in the order in which they were noted."""
+        """The places of the trials that belong to this study, by their keys, in the order of their last notes."""
         path = self.path / _TRIALS
         noted: dict[str, dict[str, Any]] = {}
         for line in path.read_text().splitlines() if path.exists() else []:
             with suppress(ValueError, KeyError, TypeError):  # half a line of a killed writer
                 place = json.loads(line)
                 if _KEY.fullmatch(key := place.pop("key")):
+                    noted.pop(key, None)
                     noted[key] = place
         return noted
 
@@ -143,6 +162,16 @@ class StudyFolder:
     def write(self, name: str, value: dict[str, Any]) -> None:
         """Replace one of the study's JSON files as a whole."""
         write_text(self.path / name, json.dumps(value, indent=1) + "\n")
+
+
+def _lock_soon(lock: IO[str]) -> None:
+    """Lock a file for this process alone; BlockingIOError where another one keeps it."""
+    for _ in range(_TURNS):
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_SECONDS_BETWEEN_TURNS)
+    raise BlockingIOError
 
 
 @dataclass

@@ -6,7 +6,7 @@ EspalierError
 │   ├── DataError     what was found where the images should be
 │   ├── StudyError    a study that is unknown, badly named or already running
 │   ├── TrainingError a training that came to nothing: its loss exploded
-│   ├── HomeError     ESPALIER_HOME cannot be written
+│   ├── HomeError     ESPALIER_HOME cannot be read or written
 │   └── DeploymentError  a bundle that cannot be made, found, served or promoted
 └── InternalError     exit 1, says where its log is
     ├── EditError     an edit broke its own promise
@@ -41,7 +41,7 @@ class TrainingError(UserError):
 
 
 class HomeError(UserError):
-    """ESPALIER_HOME that cannot be written to."""
+    """ESPALIER_HOME that cannot be read or written to."""
 
 
 class DeploymentError(UserError):

@@ -1,20 +1,25 @@
 """What the store holds that nothing needs any more: no study's ledger, no study under way, no curve of MLflow.
 
-What is live is served from its bundle, and trained on from what its study's ledger names: neither is ever garbage.
+What is live is served from its bundle, and trained on from what its study's ledger names: neither is ever garbage. Nor
+is the data of a bundle, without which the gate could not say whether the bundle has seen its images.
 
 Small records (what was measured, decided and opened) are never garbage: they are what a study is remembered by.
+
+Whoever may find an old entry holds the store meanwhile, together with others; whoever removes garbage holds it alone.
 """
 
+import fcntl
 import json
 import re
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modules.store import Store
+from modules.store import Store, explained_write_errors
 
 _LARGE = ("trials", "edits", "checkpoints", "data", "heads", "features", "copies", "decoded")
 _NEEDED_TO_GO_ON = ("checkpoints", "features", "copies", "decoded")  # a study that has ended makes them again at need
@@ -39,6 +44,28 @@ class Garbage:
             store.remove(self.kind, self.path.name)
 
 
+def in_use(home: Path) -> AbstractContextManager[None]:
+    """Nothing is collected meanwhile; where garbage is being collected, wait until that is done."""
+    return _locked(home, fcntl.LOCK_SH)
+
+
+def collected_alone(home: Path) -> AbstractContextManager[None]:
+    """Nobody else uses the store meanwhile; BlockingIOError where somebody does."""
+    return _locked(home, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def _locked(home: Path, how: int) -> Iterator[None]:
+    root = home / "store"
+    with explained_write_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+        lock = (root / ".lock").open("a+")
+    with lock:
+        with explained_write_errors(root):
+            fcntl.flock(lock, how)
+        yield
+
+
 def find_garbage(home: Path, now: float | None = None) -> list[Garbage]:
     """In the order of the store: entries that nobody needs, damaged ones that were made again, unpacked archives."""
     store, needed = Store(home / "store"), _needed(home)
@@ -60,7 +87,7 @@ def find_garbage(home: Path, now: float | None = None) -> list[Garbage]:
 
 
 class _Needed:
-    """The keys that studies name, whatever they name them for."""
+    """The keys that studies and bundles name, whatever they name them for."""
 
     def __init__(self, keys: set[str], unfinished: set[str], keeps_all_data: bool) -> None:
         self.keys = keys
@@ -81,16 +108,24 @@ def _needed(home: Path) -> _Needed:
     keys: set[str] = set()
     unfinished: set[str] = set()
     keeps_all_data = False
-    for folder in sorted(path for path in (home / "studies").glob("*") if path.is_dir()):
-        named = set(_named_in(folder))
+    for folder in study_folders(home):
+        named = set(named_in(folder))
         keys |= named
         if not _has_ended(folder):
             unfinished |= named or {folder.name}
         keeps_all_data |= not (folder / "study_run.json").exists()
+    for manifest in (home / "bundles").glob("*/*/bundle.json"):  # its study may be gone
+        keys |= set(_KEY.findall(manifest.read_text()))
     return _Needed(keys, unfinished, keeps_all_data)
 
 
-def _named_in(folder: Path) -> Iterator[str]:
+def study_folders(home: Path) -> list[Path]:
+    """Those of studies, and within them those of the variants that `espalier credit` runs, which are studies, too."""
+    patterns = ("*", "*/credit/*")
+    return sorted(path for pattern in patterns for path in (home / "studies").glob(pattern) if path.is_dir())
+
+
+def named_in(folder: Path) -> Iterator[str]:
     """Everything in a study's own records that looks like a key; a text that only looks like one does no harm."""
     for name in ("ledger.json", "decisions.json", "trials.jsonl", "study_run.json", "summary.json"):
         path = folder / name
@@ -99,6 +134,8 @@ def _named_in(folder: Path) -> Iterator[str]:
 
 
 def _has_ended(folder: Path) -> bool:
+    if (folder / "ended.json").exists():  # as a variant does
+        return True
     try:
         summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
     except (OSError, ValueError):

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,11 +54,15 @@ class Store:
         return self.root / kind / key[:2] / key
 
     def find(self, kind: str, key: str) -> Entry | None:
-        """The entry, or None where there is none; one that fails its digests is put aside, and said so."""
+        """The entry, or None where there is none; one that fails its digests is put aside, and said so.
+
+        HomeError where it cannot be read: then nothing is known of it, and it stays where it is.
+        """
         folder = self.folder(kind, key)
-        if not folder.is_dir():
-            return None
-        found = _record_of(folder)
+        with _explained_read_errors(folder):
+            if not folder.is_dir():
+                return None
+            found = _record_of(folder)
         if not isinstance(found, str):
             return Entry(folder, found)
         if folder.is_dir():  # else another process removed it meanwhile
@@ -81,7 +86,8 @@ class Store:
         folder = self.folder(kind, key)
         with explained_write_errors(self.root):
             folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=_WRITING, dir=folder.parent))
+            temporary = folder.with_name(f"{_WRITING}{uuid.uuid4().hex}")
+            temporary.mkdir()  # as the umask says; what mkdtemp makes is for its maker alone
             try:
                 if fill is not None:
                     fill(temporary)
@@ -137,7 +143,7 @@ class Store:
 
 
 def _record_of(folder: Path) -> dict[str, Any] | str:
-    """The record of a whole entry, or what is wrong with it."""
+    """The record of a whole entry, or what is wrong with it; an OSError where that cannot be said."""
     try:
         body = json.loads((folder / _RECORD).read_text())
         if digest_of(body["record"]) != body["record_digest"]:
@@ -147,8 +153,20 @@ def _record_of(folder: Path) -> dict[str, Any] | str:
                 return f"{name} was altered"
         record: dict[str, Any] = body["record"]
         return record
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
         return f"{type(error).__name__}: {error}"
+
+
+@contextmanager
+def _explained_read_errors(folder: Path) -> Iterator[None]:
+    """Turn a missing right, a failing disk or too many open files into one sentence about what was to be read."""
+    try:
+        yield
+    except OSError as error:
+        raise HomeError(
+            f"cannot read {error.filename or folder}: {error.strerror or error}; it stays as it is: run again once it "
+            "can be read, or point ESPALIER_HOME to another folder"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -198,6 +216,7 @@ def _ends_with_a_line(path: Path) -> bool:
 
 _FREE_SPACE = "free some space or point ESPALIER_HOME to another disk"
 _ELSEWHERE = "point ESPALIER_HOME to a folder that can be written to"
+_NO_LOCKS = ("its file system knows no locks (flock)", "point ESPALIER_HOME to one that does")
 _WRITE_FAULTS = {
     errno.ENOSPC: ("there is no space left", _FREE_SPACE),
     errno.EDQUOT: ("the disk quota is used up", _FREE_SPACE),
@@ -206,12 +225,15 @@ _WRITE_FAULTS = {
     errno.EROFS: ("the file system is read-only", _ELSEWHERE),
     errno.ENOTDIR: ("a part of the path is a file", _ELSEWHERE),
     errno.EEXIST: ("a part of the path is a file", _ELSEWHERE),
+    errno.ENOLCK: _NO_LOCKS,  # NFS without its lock daemon
+    errno.EOPNOTSUPP: _NO_LOCKS,
+    errno.ENOSYS: _NO_LOCKS,  # Lustre mounted without flock
 }
 
 
 @contextmanager
 def explained_write_errors(folder: Path) -> Iterator[None]:
-    """Turn a full disk or a missing right into one sentence about the folder; other errors pass."""
+    """Turn a full disk, a missing right or missing locks into one sentence about the folder; other errors pass."""
     try:
         yield
     except OSError as error:

@@ -19,6 +19,11 @@ _EDITS = "edit"  # all of its yamls are there at once: search.edits chooses
 _SPACES = "space"  # search.space chooses
 _BACKBONES = "backbone"  # pretrained chooses
 UNCHOSEN = (_EDITS, _SPACES, _BACKBONES)
+# Whom a study talks to is for the machine that runs it to say: with a scheduler of Dask's it exchanges pickles.
+_ADDRESSES = {
+    "runner.address": "a cluster of that machine's own: runner=dask or ray without an address",
+    "tracking.uri": "MLFLOW_TRACKING_URI in the environment of what serves the schedule",
+}
 
 
 @dataclass(frozen=True)
@@ -104,10 +109,13 @@ def check_from_afar(texts: Iterable[str]) -> None:
         _check_key(one)
         if one.parsed.is_delete():
             raise ConfigError(f"{one.text}: nothing can be taken out with ~ from afar; allowed is key=value")
-        if "${" in one.text:
-            raise ConfigError(f"{one.text}: a value from afar cannot refer to anything with ${{…}}; allowed is a value")
         if one.parsed.is_sweep_override():
             raise ConfigError(f"{one.text} holds several values; allowed from afar is one study: key=value")
+        if any("${" in text for text in _texts_within(one.value)):  # not in what was typed, where it may be escaped
+            raise ConfigError(f"{one.text}: a value from afar cannot refer to anything with ${{…}}; allowed is a value")
+        for key, instead in _ADDRESSES.items():
+            if key in _paths(one.key, one.value):
+                raise ConfigError(f"{one.text}: {key} cannot be chosen from afar; allowed is {instead}")
 
 
 def _check_key(one: Typed) -> None:
@@ -122,7 +130,7 @@ def _check_key(one: Typed) -> None:
         raise ConfigError(f"{one.text}: a package (@) cannot be chosen; allowed is {one.key}=value")
     if one.parsed.is_add() or one.parsed.is_force_add():
         raise ConfigError(f"{one.text}: no key can be added with +; allowed is to change one that is there: key=value")
-    if one.parsed.is_delete() and not one.key.startswith("augmentation.transforms."):
+    if one.parsed.is_delete() and not re.fullmatch(r"augmentation\.transforms\.[^.]+", one.key):
         raise ConfigError(
             f"{one.text}: only a transform can be taken out with ~; allowed: ~augmentation.transforms.NAME"
         )
@@ -144,6 +152,14 @@ def _keys_within(value: Any) -> list[str]:
     if isinstance(value, list):
         return list(itertools.chain.from_iterable(_keys_within(inner) for inner in value))
     return []
+
+
+def _texts_within(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return _texts_within([*value, *value.values()])
+    if isinstance(value, list):
+        return list(itertools.chain.from_iterable(_texts_within(inner) for inner in value))
+    return [value] if isinstance(value, str) else []
 
 
 def _check_choice(one: Typed, choices: list[str]) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from modules.tracking.quiet import quiet
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -28,10 +30,10 @@ def make_ready(path: Path) -> None:
 
 def _make(path: Path) -> None:
     """A new database, whole or not at all: MLflow cannot go on with one that it was stopped in the middle of making."""
-    from mlflow import MlflowClient
-
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder, quiet():
+        from mlflow import MlflowClient
+
         made = Path(folder) / path.name
         client = MlflowClient(tracking_uri=f"sqlite:///{made}")
         client.search_experiments(max_results=1)  # makes the tables

@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from modules.records import DataRecord
 from modules.tracking import database, registry
 from modules.tracking.flattening import LONGEST_VALUE, cut
 from modules.tracking.measures import Measure, curve_measures, final_figures, final_measures
+from modules.tracking.quiet import quiet
 from modules.tracking.records import StudyEnd, StudyRun, StudyState, TrialRun
 
 if TYPE_CHECKING:
@@ -44,14 +45,6 @@ _COLUMNS = (
     *(f"metrics.`{name}`" for name in ("model/params", "study/seconds", "study/energy_wh")),
     "tags.`espalier.edit`",
 )
-# Read by MLflow when it is imported or at each request; what the user has set wins.
-_ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-}
-_TALKATIVE = ("mlflow", "mlflow.store.db.utils", "alembic", "urllib3.connectionpool")
 
 _STUDY, _TRIAL = "espalier.study", "espalier.trial"
 _CONTENT = "espalier.content"  # written last: the run is whole, and of this record
@@ -103,9 +96,12 @@ class MlflowSink:
         """Make or complete the trial's run under its study's (which `write_study` has written before)."""
         self._guarded(self._write_trial, study, trial)
 
-    def finish_study(self, end: StudyEnd) -> None:
-        """Give the study's run its end, its champion's figures and its artifacts."""
-        self._guarded(self._finish_study, end)
+    def finish_study(self, end: StudyEnd, trials: AbstractSet[str] | None = None) -> None:
+        """Give the study's run its end, its champion's figures and its artifacts.
+
+        `trials` are the keys of all that belong to it: runs of others, as from before it was started over, go.
+        """
+        self._guarded(self._finish_study, end, trials)
 
     def register_bundle(self, study: str, bundle: registry.RegisteredBundle) -> None:
         """Put a study's bundle into the registry, under the study's run."""
@@ -136,7 +132,7 @@ class MlflowSink:
                 return
             try:
                 self._open()
-                with _quiet():
+                with quiet():
                     _retrying_while_locked(write, *arguments)
             except Exception as fault:  # whatever breaks in showing must not break what is shown
                 self._is_on = False
@@ -150,11 +146,9 @@ class MlflowSink:
     def _open(self) -> None:
         if self._client is not None:
             return
-        for name, value in _ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
-        from mlflow import MlflowClient
+        with quiet():
+            from mlflow import MlflowClient
 
-        with _quiet():
             path = database.file_of(self.uri)
             if path is not None:
                 database.make_ready(path)
@@ -228,8 +222,10 @@ class MlflowSink:
         self._mlflow.set_terminated(run.info.run_id, end_time=_milliseconds(result.finished_at))
         return run
 
-    def _finish_study(self, end: StudyEnd) -> None:
+    def _finish_study(self, end: StudyEnd, trials: AbstractSet[str] | None = None) -> None:
         known = self._known(end.name)
+        if trials is not None:
+            self._drop_others(known, trials)
         run = self._mlflow.get_run(known.run)
         figures = {"study/seconds": end.seconds, "study/trials": float(len(known.trials))}
         figures |= final_figures(end.champion) if end.champion else {}
@@ -238,7 +234,8 @@ class MlflowSink:
         measures = [measure for measure in measures if run.data.metrics.get(measure.name) != measure.value]
         for folder, files in end.artifacts.items():
             for file in files:
-                self._mlflow.log_artifact(known.run, str(self.home / file), folder or None)
+                if (self.home / file).exists():  # not every study has each
+                    self._mlflow.log_artifact(known.run, str(self.home / file), folder or None)
         tags = dict(end.tags) | {"espalier.state": end.state}
         tags |= {"espalier.champion": end.champion.result.key} if end.champion else {}
         tags |= {"mlflow.note.content": end.description} if end.description else {}
@@ -255,11 +252,15 @@ class MlflowSink:
         self._write_study(study)
         for trial in trials:
             self._write_trial(study.name, trial)
-        known = self._known(study.name)
-        gone = known.trials.keys() - {trial.result.key for trial in trials}
-        self._delete([known.trials.pop(key) for key in sorted(gone)])
+        self._drop_others(self._known(study.name), {trial.result.key for trial in trials})
         if end is not None:
             self._finish_study(end)
+
+    def _drop_others(self, known: _KnownStudy, trials: AbstractSet[str]) -> None:
+        for key in sorted(known.trials.keys() - trials):
+            self._delete([known.trials[key]])
+            del known.trials[key]
+            known.contents.pop(key, None)
 
     def _known(self, study: str) -> _KnownStudy:
         if study not in self._studies:
@@ -402,20 +403,6 @@ def _milliseconds(unix_seconds: float) -> int:
 def _first_line(fault: Exception) -> str:
     lines = str(fault).strip().splitlines()
     return cut(lines[0], 200) if lines else type(fault).__name__
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep MLflow's and its libraries' remarks off the console: what matters comes as an exception."""
-    loggers = [logging.getLogger(name) for name in _TALKATIVE]
-    levels = [talker.level for talker in loggers]
-    for talker in loggers:
-        talker.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        for talker, level in zip(loggers, levels, strict=True):
-            talker.setLevel(level)
 
 
 def _retrying_while_locked(write: Callable[..., None], *arguments: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from modules.errors import UserError
 from modules.workers.jobs import find_job
+from modules.workers.memory import ran_out
 
 
 def main() -> None:
@@ -52,7 +53,8 @@ def _answer(request: dict[str, Any], answers: TextIO) -> None:
         send("user_error", {"kind": type(error).__name__, "message": str(error)})
     except Exception as error:
         traceback.print_exc()
-        send("error", {"kind": type(error).__name__, "message": str(error), "traceback": traceback.format_exc()})
+        said = {"kind": type(error).__name__, "message": str(error), "traceback": traceback.format_exc()}
+        send("out_of_memory" if ran_out(error) else "error", said)
 
 
 if __name__ == "__main__":

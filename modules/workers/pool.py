@@ -31,7 +31,7 @@ class WorkerDiedError(WorkerError):
 
 
 class WorkerKilledError(WorkerDiedError):
-    """The process was killed from outside, as happens when memory runs out."""
+    """Memory ran out; or the process was killed from outside, as happens then."""
 
 
 class JobTimedOutError(WorkerDiedError):
@@ -122,6 +122,8 @@ class Worker:
             if kind == "progress":
                 report(value)
                 continue
+            if kind == "out_of_memory":  # as if it had been killed: what it holds goes with it
+                raise WorkerKilledError(f"the worker process ran out of memory; its log is {self.log}")
             self.owes_answer = False
             if kind == "result":
                 return value

@@ -26,7 +26,7 @@ def run_study(settings, command):
 stand_in.run_study = run_study
 sys.modules["flows.experiment"] = stand_in
 from flows.cli import console
-sys.argv = ["espalier", "run"]
+sys.argv = ["espalier", "run", *sys.argv[1:]]
 sys.exit(console())
 """
 
@@ -136,6 +136,9 @@ def test_help_of_sweep_says_what_a_space_is(capsys):
         (["predict"], "BUNDLE, FILE"),
         (["predict", "mine", str(ROOT / "README.md")], "no bundle 'mine'"),
         (["serve", "mine"], "no bundle 'mine'"),
+        (["serve", "mine", "--port", "70000"], "--port: 70000 is no port; allowed are whole numbers from 0 to 65535"),
+        (["serve", "mine", "--port", "-1"], "--port: -1 is no port"),
+        (["server", "--port", "many"], "--port: many is no port"),
         (["promote", "mine"], "no bundle 'mine'"),
         (["rollback", "mine"], "nothing to go back to for 'mine'"),
         (["report", "mine"], "unknown study 'mine'"),
@@ -309,17 +312,52 @@ def test_an_image_is_explained_on_a_page(capsys, home, tmp_path, monkeypatch):
     assert "missing.png: there is no such file" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_end_a_run_with_their_code_and_one_sentence(number, code):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [((), "the same command goes on"), (("fresh=true",), "the same command without fresh=true goes on")],
+)
+def test_signals_end_a_run_with_their_code_and_one_sentence(number, code, arguments, said):
     script = STAND_IN.format(body="time.sleep(60)")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, **pipes) as process:
+    with subprocess.Popen([sys.executable, "-c", script, *arguments], cwd=ROOT, **pipes) as process:
         assert process.stdout.readline() == "running\n"
         process.send_signal(number)
         _, errors = process.communicate(timeout=20)
     assert process.returncode == code
     assert errors.count("\n") == 1
-    assert "the same command goes on" in errors
+    assert said in errors
+
+
+def test_under_nohup_a_run_outlives_its_terminal():
+    script = STAND_IN.format(body="import os, signal; os.kill(os.getpid(), signal.SIGHUP)")
+    ignored = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{script}"  # as nohup leaves it
+    done = subprocess.run([sys.executable, "-c", ignored], cwd=ROOT, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "running\n", "")
+
+
+def test_a_terminal_that_closes_ends_a_run_as_an_interrupt_does(tmp_path):
+    """What it still says goes nowhere, and is no fault."""
+    body = f"""
+    try:
+        print("asleep", flush=True)
+        time.sleep(60)
+    except BaseException as error:
+        print("to nobody", flush=True)
+        open({str(tmp_path / "raised")!r}, "w").write(repr(error))
+        raise"""
+    its_own = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+    ours, theirs = os.openpty()
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+    command = [sys.executable, "-c", f"{its_own}\n{STAND_IN.format(body=body)}"]
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True, **streams) as process:
+        os.close(theirs)
+        said = b""
+        while b"asleep" not in said:
+            said += os.read(ours, 100)
+        os.close(ours)
+        assert process.wait(timeout=20) == 129
+    assert (tmp_path / "raised").read_text() == "SystemExit(129)"
 
 
 def test_a_broken_pipe_is_quiet():

@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from flows.cli import main
 from flows.study import StudyFolder
+from modules.garbage import collected_alone
 from modules.store import Store
 
 KEY = "0" * 32
@@ -54,8 +56,37 @@ def test_where_nobody_can_be_asked_it_wants_to_be_told(home, monkeypatch, capsys
     assert "is without use" in capsys.readouterr().out
 
 
-def test_while_a_study_runs_it_waits_for_another_time(home, capsys):
-    with StudyFolder(home, "mine").locked():
+@pytest.mark.parametrize("name", ["mine", "mine/credit/without-schedule-0"])
+def test_while_a_study_runs_it_waits_for_another_time(home, capsys, name):
+    with StudyFolder(home, name).locked():
         assert main(["gc", "--yes"]) == 2
-    assert "study mine is running" in capsys.readouterr().err
+    assert f"study {name} is running" in capsys.readouterr().err
     assert is_there(home)
+
+
+def test_what_a_study_found_useful_while_it_was_asked_stays(home, monkeypatch, capsys):
+    def agree(question):
+        with StudyFolder(home, "mine").locked():
+            StudyFolder(home, "mine").note_trial(KEY)
+        return "y"
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("builtins.input", agree)
+    assert main(["gc"]) == 0
+    assert "freed 0.0 MiB" in capsys.readouterr().out
+    assert is_there(home)
+
+
+def test_a_study_that_starts_while_garbage_goes_waits_for_that(home):
+    begun = threading.Event()
+
+    def start():
+        with StudyFolder(home, "mine").locked():
+            begun.set()
+
+    with collected_alone(home):
+        starting = threading.Thread(target=start)
+        starting.start()
+        assert not begun.wait(0.3)
+    starting.join(20)
+    assert begun.is_set()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import opening, reporting
+from flows import experiment, opening, reporting
 from flows.opening import opened_study
 from flows.study import Clock
 from modules.config import Settings, resolve
@@ -90,6 +90,21 @@ def test_fresh_forgets_an_earlier_end(settings, tmp_path):
         assert (folder / "view.json").exists()
     with opened_study(settings.updated(fresh=True), tmp_path, "run", tracked=False):
         assert {path.name for path in folder.iterdir()} == {".lock", "overrides.json", "settings.json"}
+
+
+def test_a_plan_with_fresh_leaves_what_a_study_has_done(settings, tmp_path, monkeypatch):
+    folder = tmp_path / "studies" / "mine"
+    folder.mkdir(parents=True)
+    for name in ("plan.json", "summary.json"):
+        (folder / name).write_text("{}")
+
+    def stop(study):
+        raise DataError("no images")
+
+    monkeypatch.setattr(experiment, "load_data", stop)
+    with pytest.raises(DataError):
+        experiment.plan_study(settings.updated(fresh=True), tmp_path)
+    assert (folder / "summary.json").exists()
 
 
 def test_prefects_log_on_a_full_disk_is_silent(capsys, tmp_path):

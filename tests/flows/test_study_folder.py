@@ -1,6 +1,8 @@
 """What a study keeps between its runs."""
 
 import errno
+import fcntl
+import os
 import threading
 import time
 from pathlib import Path
@@ -8,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from flows.server import Membership
 from flows.study import Clock, Study, StudyFolder
 from modules.errors import HomeError, StudyError
 from modules.store import Store
@@ -29,10 +32,32 @@ def test_a_study_is_held_by_one_at_a_time(folder):
         pass
 
 
+def test_a_study_starts_although_somebody_asks_whether_it_is_running(folder):
+    assert not folder.is_running
+    with (folder.path / ".lock").open("w") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        threading.Timer(0.05, fcntl.flock, (asking, fcntl.LOCK_UN)).start()
+        with folder.locked():
+            assert folder.is_running
+
+
 def test_a_home_that_is_a_file_is_said(tmp_path):
     (tmp_path / "studies").write_text("")
     with pytest.raises(HomeError, match="a part of the path is a file"), StudyFolder(tmp_path, "a").locked():
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_that_knows_no_locks_is_said(folder, tmp_path, monkeypatch, number):
+    def refuse(*_arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    sentence = r"cannot write under .*: its file system knows no locks \(flock\); point ESPALIER_HOME to one that does"
+    with pytest.raises(HomeError, match=sentence), folder.locked():
+        pass
+    with pytest.raises(HomeError, match=sentence):
+        Membership(tmp_path, "http://127.0.0.1:9/api")
 
 
 def test_trials_are_noted_once_and_forgotten_when_it_starts_over(folder, tmp_path):
@@ -46,6 +71,29 @@ def test_trials_are_noted_once_and_forgotten_when_it_starts_over(folder, tmp_pat
     assert store.find("trials", KEY) is None
     assert store.find("trials", "1" * 32) is not None  # another study's
     assert folder.read("plan.json") is None
+
+
+@pytest.mark.parametrize("other", ["b", "b/credit/without-schedule-0"])
+def test_a_study_that_starts_over_leaves_the_trials_that_others_share(folder, tmp_path, other):
+    store = Store(tmp_path / "store")
+    own, shared, started_from = KEY, "1" * 32, "2" * 32
+    for key in (own, shared, started_from):
+        store.put("trials", key, {})
+        folder.note_trial(key)
+    StudyFolder(tmp_path, other).note_trial(shared)
+    StudyFolder(tmp_path, other).write("decisions.json", {"start": {"start": {"key": started_from}}})
+    StudyFolder(tmp_path, f"{folder.name}/credit/with-all-0").note_trial(own)  # which starts over with it
+    folder.start_over(store)
+    assert list(store.keys("trials")) == [shared, started_from]
+
+
+def test_a_variant_that_starts_over_leaves_the_trials_of_its_study(folder, tmp_path):
+    store, variant = Store(tmp_path / "store"), StudyFolder(tmp_path, f"{folder.name}/credit/with-all-0")
+    store.put("trials", KEY, {})
+    for each in (folder, variant):
+        each.note_trial(KEY)
+    variant.start_over(store)
+    assert list(store.keys("trials")) == [KEY]
 
 
 def test_a_study_goes_on_from_its_plan_or_from_trials_with_the_same_settings(folder):

@@ -1,16 +1,25 @@
 """`espalier sync` makes MLflow's runs from what the store and the studies hold, once."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
+from flows import registering, syncing
 from flows.cli import main
+from flows.reporting import write_interrupted
 from flows.study import StudyFolder
 from flows.syncing import kept_trials
+from modules.deployment.promotions import Promotion, promotions_path
+from modules.errors import DeploymentError
 from modules.records import DataRecord, TrialResult
-from modules.store import Store
-from modules.tracking.records import StudyRun
+from modules.store import Store, write_text
+from modules.tracking.records import StudyEnd, StudyRun
+from modules.tracking.registry import RegisteredBundle
+from modules.tracking.sink import MlflowSink, default_uri
 
 DATA = DataRecord(
     name="digits",
@@ -72,10 +81,56 @@ def put(store: Store, trial: TrialResult) -> None:
     store.put("trials", trial.key, {"key": trial.key}, fill)
 
 
-def names(home: Path) -> list[str]:
+def runs(home: Path) -> dict[str, Run]:
     client = MlflowClient(tracking_uri=f"sqlite:///{home}/mlflow.db")
     experiment = client.get_experiment_by_name("digits")
-    return sorted(run.info.run_name for run in client.search_runs([experiment.experiment_id]))
+    return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+
+
+def names(home: Path) -> list[str]:
+    return sorted(runs(home))
+
+
+class Written:
+    """What would be written into MLflow."""
+
+    is_on = True
+
+    def __init__(self) -> None:
+        self.rebuilt: list[str] = []
+        self.bundles: list[tuple[str, RegisteredBundle]] = []
+        self.aliases: list[tuple[str, str, str]] = []
+
+    def rebuild(self, study: StudyRun, trials: object, end: object) -> None:
+        self.rebuilt.append(study.name)
+
+    def register_bundle(self, study: str, bundle: RegisteredBundle) -> None:
+        self.bundles.append((study, bundle))
+
+    def point_alias(self, model: str, version: str, alias: str) -> None:
+        self.aliases.append((model, version, alias))
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Written:
+    found = Written()
+    monkeypatch.setattr(syncing, "MlflowSink", lambda *_: found)
+    return found
+
+
+def deploy(home: Path, study: str, version: str) -> None:
+    bundle = home / "bundles" / "digits" / version
+    write_text(bundle / "MODEL_CARD.md", "a card")
+    StudyFolder(home, study).write("summary.json", {"state": "completed", "bundle": f"bundles/digits/{version}"})
+
+
+def manifest_of(bundle: Path) -> Any:
+    if bundle.name == "altered":
+        raise DeploymentError("the bundle was altered")
+    return SimpleNamespace(model=bundle.parent.name, version=bundle.name, image_shape=(8, 8, 1), classes=("0", "1"))
 
 
 def test_runs_come_back_without_doubles_and_a_lost_trial_goes(home, capsys):
@@ -101,14 +156,86 @@ def test_of_a_try_its_last_trial_is_shown_with_where_it_lies_in_its_space(home):
         place = {"role": "sweep", "generation": None, "edit": "try 0"}
         folder.note_trial(result(number).key, **place, parameters={"training.learning_rate": "0.01"})
     trials = kept_trials(folder, Store(home / "store"))
-    assert [(trial.role, trial.result.seed) for trial in trials] == [("sweep", 1), ("edit", 2)]
-    assert trials[0].parameters["training.learning_rate"] == trials[0].parameters["learning_rate"] == "0.01"
+    assert [(trial.role, trial.result.seed) for trial in trials] == [("edit", 2), ("sweep", 1)]
+    assert trials[1].parameters["training.learning_rate"] == trials[1].parameters["learning_rate"] == "0.01"
+
+
+def test_the_last_trial_of_a_try_is_that_which_was_noted_last(home):
+    folder, parameters = StudyFolder(home, "mine"), {"training.learning_rate": "0.01"}
+    for number, name in ((0, "try 3"), (1, "try 5"), (0, "try 5")):  # its space has changed in between
+        folder.note_trial(result(number).key, role="sweep", generation=None, edit=name, parameters=parameters)
+    for read in (folder, StudyFolder(home, "mine")):
+        trials = kept_trials(read, Store(home / "store"))
+        assert [(trial.role, trial.result.seed) for trial in trials] == [("edit", 2), ("sweep", 0)]
 
 
 def test_a_study_that_is_running_writes_itself(home, capsys):
     with StudyFolder(home, "mine").locked():
         assert main(["sync", "mine"]) == 0
     assert capsys.readouterr().out == "mine: is running, and writes itself\n"
+
+
+def test_a_study_cannot_start_while_it_is_written(home, written, monkeypatch):
+    held = []
+    monkeypatch.setattr(syncing, "kept_trials", lambda folder, store: held.append(folder.is_running) or [])
+    assert main(["sync", "mine"]) == 0
+    assert (held, written.rebuilt) == ([True], ["mine"])
+
+
+def test_a_study_that_was_killed_is_not_shown_as_running(home):
+    assert main(["sync", "mine"]) == 0
+    run = runs(home)["mine"]
+    assert (run.info.status, run.info.end_time) == ("KILLED", result(2).finished_at * 1000)  # its last sign of life
+    StudyFolder(home, "mine").write("clock.json", {"started_at": 1_700_000_000.0, "seconds": 60.0})
+    assert main(["sync", "mine"]) == 0
+    run = runs(home)["mine"]
+    assert (run.info.status, run.info.end_time) == ("KILLED", 1_700_000_060_000)
+    assert run.data.metrics["study/seconds"] == 60
+
+
+def test_a_study_that_had_ended_is_shown_so_after_its_command_was_interrupted(home):
+    folder = StudyFolder(home, "mine")
+    end = StudyEnd(name="mine", state="completed", finished_at=1_700_000_060.0, seconds=60.0)
+    folder.write("summary.json", {"state": "completed"})
+    folder.write("study_end.json", end.model_dump(mode="json"))
+    sink = MlflowSink(default_uri(home), home / "artifacts", home)
+    sink.write_study(StudyRun.model_validate(folder.read("study_run.json")))
+    assert runs(home)["mine"].info.status == "RUNNING"
+    study = SimpleNamespace(folder=folder, sink=sink, is_open=True, is_tracked=False)
+    write_interrupted(study, KeyboardInterrupt())  # before it was shown again
+    assert runs(home)["mine"].info.status == "RUNNING"
+    study.is_tracked = True
+    write_interrupted(study, KeyboardInterrupt())
+    assert sink.is_on
+    sink.close()
+    assert (runs(home)["mine"].info.status, runs(home)["mine"].info.end_time) == ("FINISHED", 1_700_000_060_000)
+
+
+def test_bundles_and_aliases_of_the_registry_come_back(home, written, monkeypatch, capsys):
+    monkeypatch.setattr(registering, "manifest_of", manifest_of)
+    StudyFolder(home, "later").write("study_run.json", StudyFolder(home, "mine").read("study_run.json"))
+    deploy(home, "mine", "aaa")
+    deploy(home, "later", "bbb")
+    promoted = Promotion(
+        at=1.0,
+        action="promoted",
+        model="digits",
+        version="aaa",
+        previous=None,
+        sums="",
+        study="mine",
+        reasons=("first",),
+    )
+    write_text(promotions_path(home), promoted.model_dump_json() + "\n")
+    assert main(["sync", "mine"]) == 0
+    ((study, bundle),) = written.bundles
+    assert (study, bundle.model, bundle.version, bundle.num_classes) == ("mine", "digits", "aaa", 2)
+    assert (bundle.model_file.name, bundle.description) == ("model.onnx", "a card")
+    assert written.aliases == [("digits", "bbb", "challenger"), ("digits", "aaa", "champion")]
+    capsys.readouterr()
+    deploy(home, "later", "altered")
+    assert main(["sync", "later"]) == 0
+    assert capsys.readouterr().out == "later: 0 trials, without its bundle: the bundle was altered\n"
 
 
 def test_a_server_that_is_not_there_and_a_study_that_is_not(home, capsys, monkeypatch, caplog):

@@ -10,7 +10,7 @@ import pytest
 from modules.garbage import find_garbage
 from modules.store import Store, write_text
 
-LEDGER, WINNER, ALONE, CHILD, DATA, OLD_DATA, STARTED_FROM = [digit * 32 for digit in "0123456"]
+LEDGER, WINNER, ALONE, CHILD, DATA, OLD_DATA, STARTED_FROM, VARIANT = [digit * 32 for digit in "01234567"]
 LATER = 2 * 3600.0
 
 
@@ -63,6 +63,23 @@ def test_what_is_young_stays(home):
 def test_a_study_that_is_to_go_on_keeps_the_states_between_its_trainings(home):
     write_study(home, "killed", "interrupted")
     assert garbage_of(home) == {("trials", ALONE), ("data", OLD_DATA)}
+
+
+def test_a_variant_that_credit_trains_is_a_study_too(home):
+    Store(home / "store").put("trials", VARIANT, {}, fill)
+    before = garbage_of(home)
+    folder = home / "studies" / "done" / "credit" / "without-schedule-0"
+    write_text(folder / "trials.jsonl", json.dumps({"key": VARIANT}) + "\n")
+    write_text(folder / "study_run.json", json.dumps({"data": {"folder": f"store/data/44/{DATA}"}}))
+    assert ("trials", VARIANT) in before
+    assert garbage_of(home) == {("trials", ALONE), ("data", OLD_DATA)}  # it is to go on
+    write_text(folder / "ended.json", "{}")
+    assert garbage_of(home) == before - {("trials", VARIANT)}
+
+
+def test_data_of_a_bundle_stays_though_its_study_is_gone(home):
+    write_text(home / "bundles" / "digits" / "v1" / "bundle.json", json.dumps({"data": {"folder": OLD_DATA}}))
+    assert ("data", OLD_DATA) not in garbage_of(home)
 
 
 def test_data_stays_where_a_study_does_not_say_which_it_uses(home):

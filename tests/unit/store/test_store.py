@@ -42,6 +42,17 @@ def test_what_was_put_is_found(store):
     assert list(store.keys("trials")) == [KEY]
 
 
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_an_entry_may_be_read_by_whom_the_umask_allows(store, umask):
+    before = os.umask(umask)
+    try:
+        put = store.put("trials", KEY, {"loss": 0.5}, fill)
+    finally:
+        os.umask(before)
+    assert put.folder.stat().st_mode & 0o777 == 0o777 & ~umask
+    assert {path.stat().st_mode & 0o777 for path in put.folder.iterdir()} == {0o666 & ~umask}
+
+
 def test_nothing_is_found_where_nothing_was_put(store):
     assert store.find("trials", KEY) is None
     assert list(store.keys("trials")) == []
@@ -325,9 +336,9 @@ def raising(number):
 
 
 @pytest.mark.parametrize("number", FAULTS)
-@pytest.mark.parametrize("call", ["mkdtemp", "write_bytes", "fsync", "replace"])
+@pytest.mark.parametrize("call", ["mkdir", "write_bytes", "fsync", "replace"])
 def test_a_disk_that_cannot_be_written_is_said_in_one_sentence(store, monkeypatch, number, call):
-    owner = {"mkdtemp": store_module.tempfile, "fsync": os, "replace": os}.get(call, Path)
+    owner = os if call in ("fsync", "replace") else Path
     with monkeypatch.context() as patched:
         patched.setattr(owner, call, raising(number))
         with pytest.raises(HomeError) as raised:
@@ -341,6 +352,19 @@ def test_a_disk_that_cannot_be_written_is_said_in_one_sentence(store, monkeypatc
     assert "ESPALIER_HOME" in sentence
     assert "\n" not in sentence
     assert everything_under(store.root) == []
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.EACCES])
+@pytest.mark.parametrize("call", ["is_dir", "read_text", "sha256_of_file"])
+def test_an_entry_that_cannot_be_read_is_not_damaged_for_that(store, monkeypatch, caplog, number, call):
+    put = store.put("trials", KEY, {"loss": 0.5}, fill)
+    with monkeypatch.context() as patched:
+        patched.setattr(store_module if call == "sha256_of_file" else Path, call, raising(number))
+        with pytest.raises(HomeError, match=f"cannot read .*{KEY}.*: {os.strerror(number)}; it stays as it is"):
+            store.find("trials", KEY)
+    assert caplog.messages == []
+    assert not (store.root / "damaged").exists()
+    assert store.find("trials", KEY) == put
 
 
 def test_other_faults_of_the_system_pass(store, monkeypatch):

@@ -210,6 +210,23 @@ def test_a_rebuild_drops_trials_that_the_study_no_longer_has(home: Path, sink: M
     assert len(runs_in(home)[1]) == 2
 
 
+def test_a_study_that_was_started_over_ends_without_the_trials_of_before(home: Path, sink: MlflowSink) -> None:
+    sink.rebuild(STUDY, trials(2), end(trial(1)))
+    sink.write_study(STUDY)
+    sink.write_trial(STUDY.name, trial(3))
+    sink.finish_study(end(trial(3), finished_at=STARTED_AT + 7200), {trial(3).result.key})
+    assert sink.is_on
+    parent, children = runs_in(home)
+    assert [child.data.tags["espalier.trial"] for child in children] == [trial(3).result.key]
+    assert parent.data.metrics["study/trials"] == 1
+
+
+def test_an_artifact_that_is_not_there_keeps_no_study_from_its_end(home: Path, sink: MlflowSink) -> None:
+    sink.rebuild(STUDY, [], end(None, artifacts={"": ("studies/gone.json",)}))
+    assert sink.is_on
+    assert runs_in(home)[0].info.status == "FINISHED"
+
+
 def test_a_study_of_the_same_name_with_another_configuration_starts_over(home: Path, sink: MlflowSink) -> None:
     sink.rebuild(STUDY, trials(3), None)
     sink.write_study(STUDY.updated(parameters=STUDY.parameters | {"seed": "1"}))

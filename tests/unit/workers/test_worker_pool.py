@@ -1,6 +1,8 @@
 """Real worker processes. The jobs are the program's own: light ones, or heavy ones that are stopped from outside."""
 
 import contextlib
+import io
+import json
 import os
 import signal
 import subprocess
@@ -12,8 +14,16 @@ from pathlib import Path
 import pytest
 
 from modules.errors import ConfigError, DataError, InternalError, StudyError, TrainingError, UserError, WorkerError
+from modules.workers import main
 from modules.workers import pool as pool_module
-from modules.workers.pool import JobTimedOutError, PoolClosedError, Worker, WorkerDiedError, WorkerPool
+from modules.workers.pool import (
+    JobTimedOutError,
+    PoolClosedError,
+    Worker,
+    WorkerDiedError,
+    WorkerKilledError,
+    WorkerPool,
+)
 
 NUMERICS = "modules.training.numerics.describe_numerics"
 ON_CPU = {"accelerator": "cpu", "devices": 1, "strategy": "auto"}
@@ -163,6 +173,30 @@ def test_a_job_that_kills_its_worker_twice_gets_one_sentence(scripted):
         assert "worker-0.log" in sentence
         assert "\n" not in sentence
         assert run(pool, {"result": {"after": 1}}) == {"after": 1}
+
+
+def test_a_worker_whose_memory_ran_out_is_replaced_as_if_it_had_been_killed(scripted, caplog):
+    with scripted() as pool:
+        first = only_worker(pool)
+        with pytest.raises(WorkerKilledError, match=r"ran out of memory; its log is .*worker-0\.log"):
+            run(pool, {"out_of_memory": {"kind": "OutOfMemoryError", "message": "CUDA out of memory."}})
+        assert first.process.returncode == -signal.SIGKILL
+        assert run(pool, {"result": {"after": 1}}) == {"after": 1}
+    (message,) = caplog.messages
+    assert message.endswith("; the job is tried again")
+
+
+@pytest.mark.parametrize(("error", "kind"), [("CUDA out of memory. Tried", "out_of_memory"), ("a fault", "error")])
+def test_a_worker_says_whether_memory_ran_out(monkeypatch, error, kind, capsys):
+    def fail(report):
+        raise RuntimeError(error)
+
+    monkeypatch.setattr(main, "find_job", lambda name: fail)
+    said = io.StringIO()
+    main._answer({"job": "modules.job", "arguments": {}}, said)
+    ((found, value),) = json.loads(said.getvalue()).items()
+    assert (found, value["message"]) == (kind, error)
+    assert error in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("steps", "words"), [(("exit",), "exit code 3"), (("half", "die"), "signal 9")])
