@@ -20,8 +20,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.rows import Row, print_rows
 from benchmarks.stopwatch import Stopwatch
-from flows.translation import configured_data, configured_recipe
-from modules.config import resolve
+from benchmarks.trainings import trial_of
 from modules.records import TrialResult
 from modules.store import Store
 from modules.training.callbacks import checkpoints
@@ -55,21 +54,13 @@ def main() -> None:
     kills = _FULL_KILLS if arguments.full else _QUICK_KILLS
     with tempfile.TemporaryDirectory(prefix="espalier-benchmark-") as folder:
         home = Path(folder)
-        spec = _spec(arguments.overrides, samples, home)
+        spec = trial_of(arguments.overrides, Slice(samples=samples, evaluate_every=samples // 4), home)
         shares = _shares(spec, home, 5 if arguments.full else 3)
         first, whole = _timed_start(spec, home)
         gone_on = [_killed(spec, home, samples * (number + 1) // (kills + 1)) for number in range(kills)]
     if {whole.state_sha256} != {each.state_sha256 for each in gone_on}:
         sys.exit("a training that was gone on with ended with other bits")
     print_rows([_share_row(spec, shares), _kill_row(spec, whole, first, gone_on)])
-
-
-def _spec(overrides: Sequence[str], samples: int, home: Path) -> TrialSpec:
-    settings = resolve(overrides)
-    data = configured_data(settings, Store(home / "store"))
-    recipe = configured_recipe(settings, data).updated(augmentation=settings.augmentation.transforms)
-    piece = Slice(samples=samples, evaluate_every=samples // 4)
-    return TrialSpec(recipe=recipe, slice=piece, seed=0, data=data, numerics=numerics_of_this_process())
 
 
 def _shares(spec: TrialSpec, home: Path, repetitions: int) -> list[float]:

@@ -15,12 +15,9 @@ from pathlib import Path
 
 from benchmarks.rows import Row, print_rows
 from benchmarks.stopwatch import Stopwatch
-from flows.translation import configured_data, configured_recipe
-from modules.config import resolve
+from benchmarks.trainings import trial_of
 from modules.energy import meter as metering
-from modules.store import Store
-from modules.training.numerics import numerics_of_this_process
-from modules.training.spec import Slice, TrialSpec
+from modules.training.spec import Slice
 from modules.training.trial import run_trial
 
 _SAMPLES = 8_000
@@ -33,18 +30,15 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="fifteen trials instead of three")
     arguments = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory(prefix="espalier-benchmark-") as folder:
-        settings, home, stopwatch = resolve(arguments.overrides), Path(folder), Stopwatch()
+        home, stopwatch = Path(folder), Stopwatch()
         for kind in (metering.Estimate, metering.Counters):
             stopwatch.watch(kind, "read", "close")
         stopwatch.watch(metering, "open_meter")
-        data = configured_data(settings, Store(home / "store"))
-        recipe = configured_recipe(settings, data).updated(augmentation=settings.augmentation.transforms)
-        numerics, piece = numerics_of_this_process(), Slice(samples=_SAMPLES, evaluate_every=_SAMPLES)
+        trial = trial_of(arguments.overrides, Slice(samples=_SAMPLES, evaluate_every=_SAMPLES), home)
         shares = []
         for seed in range(15 if arguments.full else 3):
             stopwatch.seconds = 0.0
-            spec = TrialSpec(recipe=recipe, slice=piece, seed=seed, data=data, numerics=numerics)
-            result = run_trial(spec, home, lambda progress: None)
+            result = run_trial(trial.updated(seed=seed), home, lambda progress: None)
             shares.append(stopwatch.seconds / result.seconds)
     print_rows([_row(shares, str(result.energy_method))])
 

@@ -127,6 +127,14 @@ def bench_of(name: str, overrides: tuple[str, ...], home: Path, pool: WorkerPool
     return Bench(name, configured_laboratory(settings, home, pool, data), overrides)
 
 
+def trial_of(overrides: Sequence[str], piece: Slice, home: Path) -> TrialSpec:
+    """The first trial under these overrides, for those who have it trained with this process's own numerics."""
+    settings = resolve(overrides)
+    data = configured_data(settings, Store(home / "store"))
+    recipe = configured_recipe(settings, data).updated(augmentation=settings.augmentation.transforms)
+    return TrialSpec(recipe=recipe, slice=piece, seed=0, data=data, numerics=numerics_of_this_process())
+
+
 @contextmanager
 def opened_home(keep: Path | None) -> Iterator[Path]:
     """`keep`, or a temporary folder."""

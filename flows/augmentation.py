@@ -17,7 +17,6 @@ from modules.search.finding import Finder
 def augmented(study: Study, recipe: Recipe) -> Recipe:
     """The recipe with the configuration's transforms, or with those that are found among its candidates."""
     settings = study.settings.augmentation
-    transforms = settings.transforms
     if settings.candidates:
         found, kept = find_policy(study, recipe, settings.candidates), reporting.kept_policy(study)
         if kept is not None:
@@ -25,10 +24,14 @@ def augmented(study: Study, recipe: Recipe) -> Recipe:
         study.policy = found
         reporting.keep_policy(study, found)
         publish_table(f"augmentation-{study.name}", policy_markdown(found, study.laboratory.data.classes))
-        transforms = found.transforms
-    transforms = strengthened(transforms, settings.strength)
+    transforms = strengthened(own_transforms(study), settings.strength)
     reporting.say_idle_transforms(study, transforms)
     return recipe.updated(augmentation=transforms, augmentation_mode=settings.mode, augmentation_copies=settings.copies)
+
+
+def own_transforms(study: Study) -> Sequence[Part]:
+    """Those that a study's strength is of: configured, or found."""
+    return study.settings.augmentation.transforms if study.policy is None else study.policy.transforms
 
 
 def find_policy(study: Study, recipe: Recipe, candidates: Sequence[Part]) -> FoundPolicy:

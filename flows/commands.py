@@ -12,6 +12,7 @@ from flows.faults import report_fault, say
 from modules.errors import ConfigError, DataError, StudyError, UserError
 
 _REFUSED = 3
+_MOST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,14 @@ def _declare_serve(parser: argparse.ArgumentParser) -> None:
         "bundle", metavar="BUNDLE", help="its folder, MODEL/VERSION, a study, or a model: whatever is live of it"
     )
     parser.add_argument("--host", help="the address to listen on; config.yaml says which otherwise")
-    parser.add_argument("--port", type=int, help="the port to listen on; 0: any that is free")
+    parser.add_argument("--port", type=_port, help="the port to listen on; 0: any that is free")
+
+
+def _port(text: str) -> int:
+    """A port, of --port."""
+    if not (text.isascii() and text.isdigit() and int(text) <= _MOST_PORT):
+        raise argparse.ArgumentTypeError(f"{text} is no port; allowed are whole numbers from 0 to {_MOST_PORT}")
+    return int(text)
 
 
 def _declare_promote(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +79,9 @@ def _declare_rollback(parser: argparse.ArgumentParser) -> None:
 
 
 def _declare_tracking(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--tracking-uri", help="MLflow's address, where it is not the database of ESPALIER_HOME")
+    parser.add_argument(
+        "--tracking-uri", help="MLflow's address (default: MLFLOW_TRACKING_URI, or mlflow.db under ESPALIER_HOME)"
+    )
 
 
 def _declare_explain(parser: argparse.ArgumentParser) -> None:
@@ -207,7 +217,7 @@ def _ui(arguments: argparse.Namespace) -> int:
 
 
 def _declare_server(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, default=4200, help="where it listens (0: anywhere; default 4200)")
+    parser.add_argument("--port", type=_port, default=4200, help="where it listens (0: anywhere; default 4200)")
 
 
 def _server(arguments: argparse.Namespace) -> int:
@@ -232,9 +242,10 @@ def _schedule(arguments: argparse.Namespace) -> int:
     from modules.config import check_from_afar, resolve
 
     check_from_afar(arguments.overrides)
-    resolve(arguments.overrides)
-    from flows.schedule import Schedule, serve_schedule
+    settings = resolve(arguments.overrides)
+    from flows.schedule import Schedule, check_can_recur, serve_schedule
 
+    check_can_recur(settings, arguments.retrain)
     schedule = Schedule(
         arguments.name, arguments.cron, arguments.timezone, tuple(arguments.overrides), arguments.retrain
     )
@@ -244,7 +255,9 @@ def _schedule(arguments: argparse.Namespace) -> int:
 
 def _declare_sync(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("studies", nargs="*", metavar="STUDY", help="which (default: all)")
-    parser.add_argument("--uri", help="of an MLflow server (default: mlflow.db under ESPALIER_HOME)")
+    parser.add_argument(
+        "--uri", help="MLflow's address (default: MLFLOW_TRACKING_URI, or mlflow.db under ESPALIER_HOME)"
+    )
 
 
 def _sync(arguments: argparse.Namespace) -> int:

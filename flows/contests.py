@@ -8,7 +8,9 @@ from typing import Literal
 from flows import reporting
 from flows.evidence import confirmation_of, trained_of
 from flows.orchestration import task
+from flows.rates import found_rate, range_test_samples
 from flows.study import Study
+from flows.trials import attempt_edit, attempted
 from flows.tuning import Search, whole_tries, within_clock
 from modules.config import OptimizerChoice
 from modules.errors import TrainingError
@@ -17,13 +19,13 @@ from modules.records import TrialResult
 from modules.search.climbing import Climbed, Ground, Leg, climb, start_of
 from modules.search.contest import Contender, change, settled, survivors, trunk_after
 from modules.search.generation import Child, Comparison, Trunk, record_generation
-from modules.search.laboratory import Inherited
-from modules.search.plan import CONTROL_SEEDS, RACE_RUNGS, Plan
+from modules.search.laboratory import Inherited, Refused
+from modules.search.plan import CONTROL_SEEDS, RACE_RUNGS, Plan, Wishes
 from modules.search.prior import Lesson
 from modules.search.proposal import Proposal
 from modules.search.rungs import Rung, constant, cost, rungs_of
+from modules.search.stopping import slowdown_of
 from modules.training.spec import Slice, Start
-from modules.workers.pool import WorkerDiedError
 
 _RACE = "optimisers"
 _HYPERPARAMETERS = "hyper-parameters"
@@ -54,10 +56,11 @@ class Contest:
         return Ground(start_of(self.trunk.trained.first), self.trunk.position)
 
     def inherit(self, proposal: Proposal) -> Inherited:
-        """The trunk's weights for another recipe."""
+        """The trunk's weights for another recipe; TrainingError where that comes to nothing."""
         study, parent = self.study, self.trunk.trained.first
-        inherited = study.laboratory.inherit(proposal.edit, self.recipe, parent, study.seed(0))
-        assert isinstance(inherited, Inherited), inherited  # a recipe that was checked fits any network
+        inherited = attempt_edit(study, proposal.edit, self.recipe, parent, study.seed(0))
+        if isinstance(inherited, Refused):
+            raise TrainingError(inherited.reason)
         return inherited
 
     def ground_of(self, recipe: Recipe) -> Ground:
@@ -68,14 +71,17 @@ class Contest:
         return Ground(self.inherit(change(self.recipe, only, "", "")).start, self.trunk.position)
 
     def climbing(self, recipe: Recipe, replicate: int, name: str) -> Iterator[Climbed]:
-        """The way of a recipe over the rungs."""
-        study = self.study
+        """The way of a recipe over the rungs; TrainingError where it leads no further."""
+        study, role = self.study, "edit" if name != "control" else name
 
         def train(recipe: Recipe, piece: Slice, start: Start | None) -> Leg:
             spec = study.laboratory.spec(recipe, piece, study.seed(replicate), start)
-            return spec, study.trial(spec, "edit" if name != "control" else name, self.number, name)
+            came = attempted(study, f"to train {spec.key}", partial(study.trial, spec, role, self.number, name))
+            if isinstance(came, str):
+                raise TrainingError(came)
+            return spec, came
 
-        return climb(recipe, self.rungs, self.ground_of(recipe), train, study.settings.training.max_retreats)
+        yield from climb(recipe, self.rungs, self.ground_of(recipe), train, study.settings.training.max_retreats)
 
 
 def race_optimizers(study: Study, plan: Plan, trunk: Trunk) -> Trunk:
@@ -104,16 +110,23 @@ def entrants_of(study: Study, recipe: Recipe) -> list[OptimizerChoice | Lesson]:
     return entrants
 
 
+def race_wishes(study: Study, wishes: Wishes, recipe: Recipe) -> Wishes:
+    """What the plan is asked for, with the entrants that the race will have and the range tests of some of them."""
+    if not wishes.races:
+        return wishes
+    entrants = entrants_of(study, recipe)
+    tested = sum(isinstance(each, OptimizerChoice) for each in entrants)
+    return wishes.updated(races=len(entrants), range_test_samples=range_test_samples(study, recipe, tested))
+
+
 @task("find the rate of {choice.name}")
 def with_optimizer(study: Study, recipe: Recipe, choice: OptimizerChoice | Lesson) -> Recipe:
     """The recipe with another optimiser and the rate that is found for it, or that another study ended with."""
     if isinstance(choice, Lesson):
         return recipe.updated(optimizer=choice.optimizer, learning_rate=choice.learning_rate)
     changed = recipe.updated(optimizer=choice.part, learning_rate=choice.learning_rate)
-    if not study.settings.training.find_rate:
-        return changed
-    found = study.laboratory.find_rate(changed, study.settings.seed)
-    return changed.updated(learning_rate=found.picked)
+    found = found_rate(study, changed)
+    return changed if found is None else changed.updated(learning_rate=found.picked)
 
 
 def tune_hyperparameters(study: Study, plan: Plan, trunk: Trunk, when: Literal["before", "after"]) -> Trunk:
@@ -125,8 +138,10 @@ def tune_hyperparameters(study: Study, plan: Plan, trunk: Trunk, when: Literal["
     study.progress.say(f"generation {contest.number}: hyper-parameters in the space {space.name}", "bold")
     search = Search(study, when, space, contest.recipe, contest.rungs, contest.ground_of, contest.number)
     left = samples - (CONTROL_SEEDS + 1) * cost(contest.rungs)
+    slowdown = slowdown_of(plan, trunk.trained.first.samples, trunk.trained.first.seconds)
     control, tuning = study.both(
-        partial(climb_control, contest), partial(search.run, partial(_tries_of_contest, study, plan, left))
+        partial(climb_control, contest),
+        partial(search.run, partial(_tries_of_contest, study, plan, left, slowdown=slowdown)),
     )
     reporting.keep_tuning(study, tuning)
     complete = [one for one in tuning.tries if one.state == "complete"]
@@ -134,26 +149,44 @@ def tune_hyperparameters(study: Study, plan: Plan, trunk: Trunk, when: Literal["
     others = [pair for pair in zip(complete, recipes, strict=True) if pair[1] != contest.recipe]
     children = study.each([partial(_entered, contest, "tune", recipe) for _, recipe in others])
     contenders = [
-        finished(contest, child, search.climbed[one.number]) for (one, _), child in zip(others, children, strict=True)
+        finished(contest, child, search.climbed[one.number]) if child.refused is None else Contender(child, None)
+        for (one, _), child in zip(others, children, strict=True)
     ]
     return settle(contest, control, contenders)
 
 
-def _tries_of_contest(study: Study, plan: Plan, samples: int, search: Search) -> int:
+def _tries_of_contest(study: Study, plan: Plan, samples: int, search: Search, slowdown: float = 1.0) -> int:
     """How many more may begin, of all that have `samples` to share."""
     count = min(study.settings.search.tries_at_once, whole_tries(search.rungs, samples - search.samples))
-    return within_clock(study, plan, search, count, cost(search.rungs))
+    return within_clock(study, plan, search, count, cost(search.rungs), slowdown)
 
 
-def climb_control(contest: Contest) -> list[Climbed]:
-    """The trunk's own recipe over all rungs, with each of the control's seeds."""
+def climb_control(contest: Contest) -> list[Climbed] | str:
+    """The trunk's own recipe over all rungs, with each of the control's seeds; why, where one comes to nothing."""
     ways = [contest.climbing(contest.recipe, replicate, "control") for replicate in range(CONTROL_SEEDS)]
-    return [climbed[-1] for climbed in contest.study.each([partial(list[Climbed], way) for way in ways])]
+    ends = contest.study.each([partial(_to_the_last_rung, contest, way) for way in ways])
+    if failed := [reason for _, reason in ends if reason is not None]:
+        return failed[0]
+    return [climbed for climbed, _ in ends if climbed is not None]
+
+
+def _to_the_last_rung(contest: Contest, way: Iterator[Climbed]) -> tuple[Climbed | None, str | None]:
+    """How far a way leads, and why no further where it ends before."""
+    climbed: Climbed | None = None
+    for _ in contest.rungs:
+        outcome = _next_rung(way)
+        if isinstance(outcome, str):
+            return climbed, outcome
+        climbed = outcome
+    return climbed, None
 
 
 def _entered(contest: Contest, name: str, recipe: Recipe) -> Child:
     proposal = change(contest.recipe, recipe, name.partition(" ")[0], f"a contest of {contest.title}")
-    inherited = contest.inherit(proposal)
+    try:
+        inherited = contest.inherit(proposal)
+    except TrainingError as error:
+        return Child(proposal, proposal.name, refused=str(error))
     return Child(proposal, inherited.description, certificate=inherited.certificate)
 
 
@@ -163,9 +196,9 @@ def halve(contest: Contest, entrants: Sequence[tuple[str, Recipe]]) -> list[Cont
     children = study.each([partial(_entered, contest, name, recipe) for name, recipe in entrants])
     ways = study.each([partial(contest.climbing, recipe, 0, name) for name, recipe in entrants])
     climbed: list[Climbed | None] = [None] * len(entrants)
-    alive = list(range(len(entrants)))
+    alive = [index for index, child in enumerate(children) if child.refused is None]
     for rung in contest.rungs:
-        outcomes = study.each([partial(_next_rung, study, ways[index]) for index in alive])
+        outcomes = study.each([partial(_next_rung, ways[index]) for index in alive])
         for index, outcome in zip(alive, outcomes, strict=True):
             if isinstance(outcome, Climbed):
                 climbed[index] = outcome
@@ -185,12 +218,11 @@ def halve(contest: Contest, entrants: Sequence[tuple[str, Recipe]]) -> list[Cont
     ]
 
 
-def _next_rung(study: Study, way: Iterator[Climbed]) -> Climbed | str:
+def _next_rung(way: Iterator[Climbed]) -> Climbed | str:
     """How far a contender has come, or why it did not."""
     try:
         return next(way)
-    except (TrainingError, WorkerDiedError) as error:
-        study.count_failure()
+    except TrainingError as error:
         return str(error)
 
 
@@ -215,9 +247,16 @@ def finished(contest: Contest, child: Child, climbed: Climbed) -> Contender:
 
 
 @task("judge contest of {contest.title}, generation {contest.number}")
-def settle(contest: Contest, control: list[Climbed], contenders: list[Contender]) -> Trunk:
-    """Train the most promising with a second seed, judge on *steer*, open *confirm* for what is kept."""
+def settle(contest: Contest, control: list[Climbed] | str, contenders: list[Contender]) -> Trunk:
+    """Train the most promising with a second seed, judge on *steer*, open *confirm* for what is kept.
+
+    The trunk as it was, where the control came to nothing.
+    """
     study, trunk = contest.study, contest.trunk
+    if isinstance(control, str):
+        said = f"the contest of {contest.title} is not judged, as its control came to nothing: {control}"
+        study.progress.say(said, "yellow")
+        return trunk
     trained = replace(
         trained_of(study, contest.recipe, *(each.result for each in control)),
         spent=tuple(trial for each in control for trial in each.others),
@@ -244,14 +283,11 @@ def settle(contest: Contest, control: list[Climbed], contenders: list[Contender]
 def _again(contest: Contest, child: Child) -> Child:
     """The same recipe with a second seed: its images come in another order. Given up where that fails."""
     assert child.trained is not None
-    recipe, first, climbed = child.trained.recipe, child.trained.first, None
-    way = contest.climbing(recipe, 1, child.proposal.name)
-    for _ in contest.rungs:
-        outcome = _next_rung(contest.study, way)
-        if isinstance(outcome, str):
-            child = replace(child, spent=(*child.spent, *_all_of(climbed)))
-            return child.given_up(f"with a second seed: {outcome}")
-        climbed = outcome
+    recipe, first = child.trained.recipe, child.trained.first
+    climbed, failure = _to_the_last_rung(contest, contest.climbing(recipe, 1, child.proposal.name))
+    if failure is not None:
+        child = replace(child, spent=(*child.spent, *_all_of(climbed)))
+        return child.given_up(f"with a second seed: {failure}")
     assert climbed is not None
     trained = trained_of(contest.study, recipe, first, climbed.result)
     return replace(child, trained=trained, spent=(*child.spent, *climbed.others))

@@ -11,7 +11,7 @@ from flows.experiment import find_winner
 from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, run_flow
 from flows.study import Study, StudyFolder
-from modules.config import Settings, resolve
+from modules.config import Settings, resolve, resolved_config
 from modules.errors import ConfigError, StudyError
 from modules.report.credit import credit_figure
 from modules.report.report import on_white
@@ -105,7 +105,10 @@ def _start_of(folder: StudyFolder) -> list[str]:
 
 
 def without(overrides: Sequence[str], automation: Automation | None, seed: int) -> list[str]:
-    """The overrides of a variant: what belongs to the automation goes, what leaves it out comes."""
+    """The overrides of a variant: what belongs to the automation goes, what leaves it out comes.
+
+    ConfigError where they contradict each other.
+    """
     ours = [
         "budget.minutes=null",
         "budget.wh=null",
@@ -117,7 +120,11 @@ def without(overrides: Sequence[str], automation: Automation | None, seed: int) 
     ours += automation.overrides if automation else ()
     keys = {each.partition("=")[0] for each in ours} | {"study"}
     kept = [each for each in overrides if not any(_is_of(each, key) for key in keys)]
-    return [*kept, *ours]
+    variant = [*kept, *ours]
+    if automation is not None and automation.name == "augmentation":
+        beside = resolved_config(variant)["augmentation"]["transforms"]  # a preset may add some to those of the group
+        variant += [f"~augmentation.transforms.{name}" for name in beside]
+    return variant
 
 
 def _is_of(override: str, key: str) -> bool:
@@ -134,7 +141,7 @@ def plan_without(plan: Plan, automation: Automation | None) -> Plan:
     if automation.name == "structure":
         plan = plan.updated(generations=0)
     elif automation.name == "optimiser":
-        plan = plan.updated(race_samples=0)
+        plan = plan.updated(race_samples=0, range_test_samples=0)
     elif automation.name == "hyper-parameters":
         plan = plan.updated(tuning_before_samples=0, tuning_after_samples=0)
     elif automation.name == "prior":
@@ -174,9 +181,11 @@ def _variant(
         settings = resolve(without(overrides, automation, seed))
     except ConfigError as error:
         raise StudyError(f"study {folder.name!r} {label} is none: {error}") from error
+    plan = plan_without(plan, automation)
+    assert automation is None or not automation.is_used(settings, plan), f"{name} does not leave it out"
     prepare(settings.orchestrator, folder.home)
     with opened_study(settings, folder.home, f"espalier credit {folder.name}", tracked=False, name=name) as study:
-        _give_start(folder, inner, plan_without(plan, automation))
+        _give_start(folder, inner, plan)
         run_flow(
             partial(_ablation_flow, study),
             orchestrator=settings.orchestrator,

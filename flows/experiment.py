@@ -18,17 +18,18 @@ from pathlib import Path
 from flows import deploying, reporting
 from flows.allowance import wishes_of
 from flows.augmentation import augmented
-from flows.contests import entrants_of, race_optimizers, tune_hyperparameters
+from flows.contests import race_optimizers, race_wishes, tune_hyperparameters
 from flows.deploying import Deployed
 from flows.evidence import trained_of
 from flows.explaining import explain_winner
 from flows.finals import confirm_final, train_final
-from flows.first_network import find_earlier_winner, size_network
+from flows.first_network import find_earlier_winner, first_start, size_network
 from flows.gears import thaw
 from flows.generations import run_generation
 from flows.limits import check_limits, say_limits
 from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
+from flows.rates import found_rate
 from flows.selection import check_selection, find_selection, say_cost, say_imbalance
 from flows.shrinking import begin_to_shrink
 from flows.study import Study
@@ -44,16 +45,18 @@ from modules.recipe import Recipe
 from modules.records import DataRecord
 from modules.report.table import study_markdown
 from modules.search.final import Final
-from modules.search.first_recipe import batch_limit, range_test_fits
+from modules.search.first_recipe import batch_limit
 from modules.search.front import Member
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
 from modules.search.plan import make_plan as new_plan
 from modules.search.prior import Prior, take_prior
 from modules.search.rungs import warm
-from modules.search.stopping import why_stop
+from modules.search.stopping import slowdown_of, why_stop
 from modules.store import Store
 from modules.training.spec import Start
+
+_BATCH_SIZE = "measured batch size"  # a decision that `espalier credit` hands on, as measuring anew might change it
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,9 @@ def plan_study(settings: Settings, home: Path) -> None:
     """Say what a study would train and with what it would start; all that is trained is what a plan rests on.
 
     The study goes by that plan, unless a selection has to be found: then the plan said is that of one on all images.
+    Whoever asks for a plan does not mean to lose the study, so that fresh=true is left to the run.
     """
-    here = settings.updated(runner=RunnerSettings(kind="serial", workers=1, address=None))
+    here = settings.updated(fresh=False, runner=RunnerSettings(kind="serial", workers=1, address=None))
     with opened_study(here, home, "espalier plan", tracked=False) as study:
         data, is_kept = load_data(study), not finds_selection(study.settings)
         remember_studies(study)
@@ -132,7 +136,7 @@ def find_winner(study: Study) -> Found:
     plan = make_plan(study, recipe)
     if plan.try_samples:
         return sweep_space(study, plan, recipe)
-    trunk = train_baseline(study, recipe, plan, earlier.start if earlier else None)
+    trunk = train_baseline(study, recipe, plan, first_start(study, recipe, earlier))
     trunk = race_optimizers(study, plan, trunk)
     trunk = tune_hyperparameters(study, plan, trunk, "before")
     trunk, front = run_generations(study, plan, trunk)
@@ -158,7 +162,10 @@ def run_generations(study: Study, plan: Plan, trunk: Trunk) -> tuple[Trunk, tupl
     for number in range(contests + 1, contests + plan.generations + 1):
         if stop_reason(study, plan, trunk, number) is not None:
             break
-        trunk, front = run_generation(study, plan, trunk, front, number)
+        judged = run_generation(study, plan, trunk, front, number)
+        if judged is None:
+            break
+        trunk, front = judged
     say_limits(study, trunk)
     return trunk, front
 
@@ -208,14 +215,13 @@ def augment_data(study: Study, recipe: Recipe) -> Recipe:
 def tune_recipe(study: Study, recipe: Recipe) -> Recipe:
     """The recipe with the batch size that is fastest here, if asked for, and the rate that a range test speaks for."""
     training = study.settings.training
-    num_train = study.laboratory.num_selected(recipe)
     if training.batch_size == "measured":
-        largest = batch_limit(num_train)
-        recipe = recipe.updated(batch_size=study.laboratory.measure_batch_size(recipe, largest))
+        largest = batch_limit(study.laboratory.num_selected(recipe))
+        measured = study.decided(_BATCH_SIZE, partial(study.laboratory.measure_batch_size, recipe, largest))
+        recipe = recipe.updated(batch_size=measured)
         study.progress.say(f"batches of {recipe.batch_size}: no larger one is much faster on this machine")
-    fits = range_test_fits(recipe.batch_size, num_train)
-    if training.learning_rate is None and training.find_rate and fits:
-        found = study.laboratory.find_rate(recipe, study.settings.seed)
+    found = found_rate(study, recipe) if training.learning_rate is None else None
+    if found is not None:
         recipe = recipe.updated(learning_rate=found.picked)
         reporting.keep_rate(study, found)
     reporting.track_start(study, recipe)
@@ -229,9 +235,7 @@ def make_plan(study: Study, recipe: Recipe, is_kept: bool = True) -> Plan:
 
 
 def _new_plan(study: Study, recipe: Recipe) -> Plan:
-    wishes = wishes_of(study)
-    if wishes.races:
-        wishes = wishes.updated(races=len(entrants_of(study, recipe)))
+    wishes = race_wishes(study, wishes_of(study), recipe)
     calibration = study.laboratory.calibrate(recipe) if wishes.needs_calibration else None
     num_train = study.laboratory.num_selected(recipe)
     plan = new_plan(wishes, num_train, calibration, study.clock.seconds, study.energy.wh)
@@ -259,6 +263,7 @@ def sweep_space(study: Study, plan: Plan, recipe: Recipe) -> Found:
 
 def stop_reason(study: Study, plan: Plan, trunk: Trunk, number: int) -> str | None:
     """Why the study should stop before generation `number`: decided once, since it may depend on the clock."""
+    latest = trunk.trained.first
     reason: str | None = study.decided(
         f"stop before generation {number}",
         lambda: why_stop(
@@ -269,6 +274,7 @@ def stop_reason(study: Study, plan: Plan, trunk: Trunk, number: int) -> str | No
             trunk.generations_in_vain,
             study.settings.search.patience,
             study.energy.wh,
+            slowdown_of(plan, latest.samples, latest.seconds),
         ),
     )
     if reason:

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from statistics import fmean
 
+from flows.limits import within_limits
 from flows.orchestration import task
 from flows.study import Study
 from flows.trials import first_step, next_step, out_of_energy, piece_of, train_trial
@@ -28,14 +30,15 @@ def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member],
     recipe, trial = trunk.trained.recipe, trunk.trained.first
     anew = recipe.updated(schedule=first.schedule)
     if study.settings.objective.is_pareto and plan.continued_samples:
-        return train_front(study, plan, trunk, front)
+        return train_front(study, plan, trunk, within_limits(study, front))
     if not plan.continued_samples:
         only = FinalTraining(recipe, trial, recipe.content_digest, trunk.lineage)
         return confirm_final(study, trunk, {"baseline": only})
     if plan.scratch_samples and _is_timed(study, plan) and anew.content_digest == first.content_digest:
         study.progress.say("no edit was kept, so that the time for training from scratch goes to training on")
         plan = plan.without_scratch()
-    samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
+    samples = study.decided("final samples", lambda: _affordable(study, plan, [trunk]))
+    _say_samples(study, plan, samples, "the final training is one")
     ways: dict[str, Callable[[], FinalTraining | None]] = {
         "continued": partial(_cool_down, study, plan, trunk, samples, "final: continued")
     }
@@ -52,19 +55,32 @@ def _trained_each(study: Study, ways: dict[str, Callable[[], FinalTraining | Non
 
 def train_front(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member]) -> Final:
     """Some members of the front, spread over their costs, cooled down; *confirm* says which of them stay on it."""
-    samples = study.decided("final samples", lambda: _affordable(study, plan, trunk))
-    members = spaced(front, study.settings.objective.front_size)
-    each = max(plan.slice_samples, (samples + bool(plan.scratch_samples) * samples) // len(members))
-    ways: dict[str, Callable[[], FinalTraining | None]] = {
-        f"front {number}": partial(_cool_down_member, study, plan, member, each, number)
-        for number, member in enumerate(members, start=1)
-    }
+    count, samples = study.decided("final samples of the front", lambda: _shared(study, plan, front))
+    what = f"{count} of the front's {len(front)} networks share a final training"
+    _say_samples(study, plan, samples, what, always=count < min(plan.num_finals, len(front)))
+    numbered = enumerate(spaced(front, count), start=1)
+    ways: dict[str, Callable[[], FinalTraining | None]] = {}
+    for number, member in sorted(numbered, key=lambda each: each[1].trained.evidence.loss):
+        is_best, name = not ways, f"front {number}"
+        ways[name] = partial(_cool_down_member, study, plan, member, samples // count, name, is_best)
     return confirm_final(study, trunk, _trained_each(study, ways))
 
 
-def _cool_down_member(study: Study, plan: Plan, member: Member, samples: int, number: int) -> FinalTraining | None:
-    name = f"front {number}"
-    if number > 1 and out_of_energy(study, plan, f"final training of {name}") is not None:
+def _shared(study: Study, plan: Plan, front: Sequence[Member]) -> tuple[int, int]:
+    """How many members are trained to the end, for how many samples in all: fewer where each would get no slice."""
+    count = min(plan.num_finals, len(front))
+    samples = _affordable(study, plan, spaced(front, count))
+    while count > 1 and samples // count < plan.slice_samples:
+        count -= 1
+        samples = _affordable(study, plan, spaced(front, count))
+    return count, samples
+
+
+def _cool_down_member(
+    study: Study, plan: Plan, member: Member, samples: int, name: str, is_best: bool
+) -> FinalTraining | None:
+    """The member with the lowest loss is trained in any case, the others while there is energy."""
+    if not is_best and out_of_energy(study, plan, f"final training of {name}") is not None:
         return None
     return _cool_down(study, plan, member, samples, f"final: {name}")
 
@@ -112,13 +128,12 @@ def _is_timed(study: Study, plan: Plan) -> bool:
     return plan.seconds is not None and settings.budget.samples is None and not wished
 
 
-def _affordable(study: Study, plan: Plan, trunk: Trunk) -> int:
-    """Under a clock, all the time that is left, as fast as the winner was trained: the plan could only guess both."""
-    latest = trunk.trained.first
-    pace = latest.seconds / latest.samples
-    samples = final_samples(plan, study.clock.seconds, pace, may_grow=_is_timed(study, plan), wh=study.energy.wh)
-    if abs(samples - plan.continued_samples) > _WORTH_SAYING * plan.continued_samples:
-        study.progress.say(
-            f"the final training is one of {samples:,} samples, as that is what the budget that is left pays for"
-        )
-    return samples
+def _affordable(study: Study, plan: Plan, starts: Sequence[Trunk | Member]) -> int:
+    """Under a clock, all the time that is left, as fast as these were trained: the plan could only guess both."""
+    pace = fmean(start.trained.first.seconds / start.trained.first.samples for start in starts)
+    return final_samples(plan, study.clock.seconds, pace, may_grow=_is_timed(study, plan), wh=study.energy.wh)
+
+
+def _say_samples(study: Study, plan: Plan, samples: int, what: str, always: bool = False) -> None:
+    if always or abs(samples - plan.continued_samples) > _WORTH_SAYING * plan.continued_samples:
+        study.progress.say(f"{what} of {samples:,} samples, as that is what the budget that is left pays for")

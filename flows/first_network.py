@@ -8,13 +8,22 @@ from flows.orchestration import task
 from flows.study import Study
 from flows.translation import configured_limits, configured_wishes
 from modules.recipe import Recipe
+from modules.search.contest import change
 from modules.search.earlier import EarlierWinner, read_earlier_winner
 from modules.search.first_recipe import leaves_width_open, model_of
+from modules.search.laboratory import Inherited
 from modules.search.limits import Limits
 from modules.search.plan import training_seconds
 from modules.search.sizing import affordable_flops, fitting_width
+from modules.training.spec import Start
 
 _WIDTH = "width of the first network"  # a decision that `espalier credit` hands on to studies without a clock
+
+
+def decided_width(study: Study) -> float | None:
+    """Of the first network, where limits or a clock decided it."""
+    width: float | None = study.decided(_WIDTH, lambda: None) if study.has_decided(_WIDTH) else None
+    return width
 
 
 @task("find the earlier winner")
@@ -23,11 +32,26 @@ def find_earlier_winner(study: Study) -> EarlierWinner | None:
     name = study.settings.search.start
     if name is None:
         return None
-    found = study.decided("start", lambda: read_earlier_winner(study.home, name).model_dump(mode="json"))
-    earlier = EarlierWinner.model_validate(found)
-    earlier.check_suits(study.laboratory.data)
+    found = study.decided("start", lambda: _checked_winner(study, name).model_dump(mode="json"))
     study.progress.say(f"goes on from the winner of study {name}")
+    return EarlierWinner.model_validate(found)
+
+
+def _checked_winner(study: Study, name: str) -> EarlierWinner:
+    earlier, data = read_earlier_winner(study.home, name), study.laboratory.data
+    earlier.check_suits(data)
+    earlier.check_unseen(data, study.home)
     return earlier
+
+
+def first_start(study: Study, recipe: Recipe, earlier: EarlierWinner | None) -> Start | None:
+    """The state that the first training goes on from, without the moments of another optimiser; None: new weights."""
+    if earlier is None or earlier.optimizer is None or earlier.optimizer.target == recipe.optimizer.target:
+        return earlier.start if earlier else None
+    before = recipe.updated(optimizer=earlier.optimizer)
+    inherited = study.laboratory.inherit(change(before, recipe, "", "").edit, before, earlier.start, study.seed(0))
+    assert isinstance(inherited, Inherited), inherited  # a recipe that was checked fits any network
+    return inherited.start
 
 
 @task("size the first network")

@@ -11,8 +11,7 @@ from flows.evidence import confirmation_of, trained_of
 from flows.orchestration import task
 from flows.study import Study
 from flows.transfer import Planted, gear_rates, num_folds
-from flows.trials import piece_of, train_trial
-from modules.errors import TrainingError
+from flows.trials import attempt_edit, attempt_trial, piece_of
 from modules.recipe import Recipe
 from modules.records import TrialResult
 from modules.search.contest import change
@@ -26,12 +25,11 @@ from modules.search.generation import (
     next_trunk,
     record_generation,
 )
-from modules.search.laboratory import Inherited, evidence_of
+from modules.search.laboratory import Inherited, Refused, evidence_of
 from modules.search.plan import Plan
 from modules.search.proposal import Proposal
 from modules.search.transfer import Gear, Gears, TriedRate, geared
 from modules.training.spec import Slice, Start
-from modules.workers.pool import WorkerDiedError
 
 _TITLE = "gears"
 
@@ -117,15 +115,13 @@ def _train(
     study: Study, head: _Head, proposal: Proposal, piece: Slice, number: int, replicate: int = 0, where: str = ""
 ) -> _Came | str:
     """A gear trained from a head; a sentence where that comes to nothing."""
-    try:
-        seed = study.seed(replicate)
-        inherited = study.laboratory.inherit(proposal.edit, head.recipe, head.trial, seed)
-        assert isinstance(inherited, Inherited), inherited  # a recipe that was checked fits any network
-        spec = study.laboratory.spec(inherited.recipe, piece, seed, inherited.start)
-        return _Came(inherited, train_trial(study, spec, "edit", number, f"{proposal.name}{where}"))
-    except (TrainingError, WorkerDiedError) as error:
-        study.count_failure()
-        return str(error)
+    seed = study.seed(replicate)
+    inherited = attempt_edit(study, proposal.edit, head.recipe, head.trial, seed)
+    if isinstance(inherited, Refused):
+        return inherited.reason
+    spec = study.laboratory.spec(inherited.recipe, piece, seed, inherited.start)
+    trial = attempt_trial(study, spec, "edit", number, f"{proposal.name}{where}")
+    return trial if isinstance(trial, str) else _Came(inherited, trial)
 
 
 def _again(study: Study, head: _Head, child: Child, piece: Slice, number: int) -> Child:
@@ -141,7 +137,11 @@ def _judge_by_folds(study: Study, plan: Plan, trunk: Trunk, planted: Planted, nu
     """A rate for each gear on the first fold; head and gears compared on the others; what is kept, on all images."""
     head, rates = trunk.trained.recipe, gear_rates(study)
     folds = split_folds(study.laboratory, head.selection, num_folds(study, planted.first), study.settings.seed)
-    heads = study.each([partial(_head_of_fold, study, plan, planted, head, fold, number) for fold in folds])
+    came = study.each([partial(_head_of_fold, study, plan, planted, head, fold, number) for fold in folds])
+    if failed := [each for each in came if isinstance(each, str)]:
+        study.progress.say(f"gears are not judged, as the head of a fold came to nothing: {failed[0]}", "yellow")
+        return trunk
+    heads = [each for each in came if isinstance(each, _Head)]
     compared = heads[1:] if len(rates) > 1 else heads
     control = _over_folds(study, head, [(each.recipe, each.trial) for each in compared])
     asked = control.evidence.losses.shape[1]
@@ -160,8 +160,8 @@ def _judge_by_folds(study: Study, plan: Plan, trunk: Trunk, planted: Planted, nu
 
 
 @task("head of fold {fold.number}")
-def _head_of_fold(study: Study, plan: Plan, planted: Planted, head: Recipe, fold: Fold, number: int) -> _Head:
-    """What the study's head is of all images, of those that the fold leaves."""
+def _head_of_fold(study: Study, plan: Plan, planted: Planted, head: Recipe, fold: Fold, number: int) -> _Head | str:
+    """What the study's head is of all images, of those that the fold leaves; why, where its training fails."""
     fitted = study.fit_head(
         f"head of fold {fold.number}",
         planted.head.updated(selection=fold.selection),
@@ -173,7 +173,8 @@ def _head_of_fold(study: Study, plan: Plan, planted: Planted, head: Recipe, fold
     start = Start(kind="heads", key=fitted.key, state_sha256=fitted.record["state_sha256"])
     samples = fold.samples(plan.baseline_samples, head.batch_size)
     spec = study.laboratory.spec(recipe, piece_of(study, samples, samples), study.seed(fold.replicate), start)
-    return _Head(recipe, train_trial(study, spec, "control", number, f"head, fold {fold.number},"), fold)
+    trial = attempt_trial(study, spec, "control", number, f"head, fold {fold.number},")
+    return trial if isinstance(trial, str) else _Head(recipe, trial, fold)
 
 
 def _over_folds(study: Study, recipe: Recipe, trained: Sequence[tuple[Recipe, TrialResult]]) -> Trained:

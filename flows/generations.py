@@ -10,8 +10,7 @@ from flows.limits import demanded_by_limits
 from flows.orchestration import task
 from flows.study import Study
 from flows.translation import configured_limits
-from flows.trials import out_of_energy, slice_of, train_trial
-from modules.errors import TrainingError
+from flows.trials import attempt_edit, attempt_trial, attempted, out_of_energy, slice_of
 from modules.recipe import Recipe
 from modules.records import CurvePoint, TrialResult
 from modules.search.climbing import start_of
@@ -31,7 +30,6 @@ from modules.search.plan import CONTROL_SEEDS, Plan
 from modules.search.proposal import Knowledge, Proposal, propose
 from modules.search.rungs import constant
 from modules.training.spec import TrialSpec
-from modules.workers.pool import WorkerDiedError
 
 Fitting = tuple[Proposal, Inherited]
 
@@ -40,19 +38,24 @@ _PROPOSED = 4  # times as many edits as a generation tries, since some may not f
 
 def run_generation(
     study: Study, plan: Plan, trunk: Trunk, front: tuple[Member, ...], number: int
-) -> tuple[Trunk, tuple[Member, ...]]:
+) -> tuple[Trunk, tuple[Member, ...]] | None:
     """A control and a few edits, trained for one slice from the same parent; the control wins unless one earns it.
 
-    Under objective=pareto the parent is a member of the front, and all that were trained may join it.
+    Under objective=pareto the parent is a member of the front, and all that were trained may join it. None where the
+    control came to nothing, so that nothing can be judged.
     """
     if study.settings.objective.is_pareto:
         trunk = trunk_at(trunk, next_parent(front))
     diagnosis = evaluate(study, trunk, number)
     proposals = propose_edits(study, plan, trunk, diagnosis, number)
-    control, (children, others) = study.both(
+    fitting, others = choose_edits(study, plan, trunk, proposals, number)
+    control, children = study.both(
         partial(train_control, study, plan, trunk, number),
-        partial(train_children, study, plan, trunk, proposals, number),
+        partial(train_children, study, plan, trunk, fitting, number),
     )
+    if isinstance(control, str):
+        say_no_control(study, number, control)
+        return None
     demanded = demanded_by_limits(study, plan, trunk, children)
     comparison = Comparison(control, trunk, study.settings.objective.margin)
     chosen = comparison.favourite(children, demanded)
@@ -88,27 +91,44 @@ def propose_edits(study: Study, plan: Plan, trunk: Trunk, diagnosis: Diagnosis, 
     return propose(search.edits, trunk.trained.recipe, knowledge, count, study.settings.seed, number)
 
 
-def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trained:
-    """The parent, trained on without an edit, with each of the control's seeds."""
-    recipe = trunk.trained.recipe.updated(schedule=constant())
-    start = start_of(trunk.trained.first)
-    piece = slice_of(study, plan, trunk)
-    seeds = [study.seed(replicate) for replicate in range(CONTROL_SEEDS)]
-    specs = [study.laboratory.spec(recipe, piece, seed, start) for seed in seeds]
-    trials = study.each([partial(train_trial, study, spec, "control", number) for spec in specs])
-    return trained_of(study, recipe, *trials)
-
-
-def train_children(
+def choose_edits(
     study: Study, plan: Plan, trunk: Trunk, proposals: Sequence[Proposal], number: int
-) -> tuple[list[Child], list[Child]]:
-    """As many of the proposals as a generation tries, trained; and those that were refused or given up on the way."""
+) -> tuple[list[Fitting], list[Child]]:
+    """As many of the proposals as a generation trains; and those that were refused or given up on the way.
+
+    Before the control is trained: a latency that was measured beside a training would be that training's, too.
+    """
     fitting, others = fit_edits(study, trunk, proposals, plan.begun_per_generation, number)
     if plan.halving:
         fitting, given_up = halve_edits(study, plan, trunk, fitting, number)
         others += given_up
-    children = study.each([partial(train_child, study, plan, trunk, *fit, number) for fit in fitting])
-    return children, others
+    return fitting, others
+
+
+def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trained | str:
+    """The parent, trained on without an edit, with each of the control's seeds; why, where one comes to nothing."""
+    specs = [_control_spec(study, plan, trunk, replicate) for replicate in range(CONTROL_SEEDS)]
+    came = study.each([partial(attempt_trial, study, spec, "control", number) for spec in specs])
+    if failed := [each for each in came if isinstance(each, str)]:
+        return failed[0]
+    return trained_of(study, specs[0].recipe, *(each for each in came if isinstance(each, TrialResult)))
+
+
+def _control_spec(study: Study, plan: Plan, trunk: Trunk, replicate: int) -> TrialSpec:
+    recipe, start = trunk.trained.recipe.updated(schedule=constant()), start_of(trunk.trained.first)
+    return study.laboratory.spec(recipe, slice_of(study, plan, trunk), study.seed(replicate), start)
+
+
+def say_no_control(study: Study, number: int, reason: str) -> None:
+    """The end of a search, in which nothing was wrong with what it has come to: why is kept for the report."""
+    why = f"the control of generation {number} came to nothing: {reason}"
+    study.decided(f"stop before generation {number} is judged", lambda: why)
+    study.progress.say(f"the search stops in generation {number}: {why}", "yellow")
+
+
+def train_children(study: Study, plan: Plan, trunk: Trunk, fitting: Sequence[Fitting], number: int) -> list[Child]:
+    """The edits that fit, trained side by side."""
+    return study.each([partial(train_child, study, plan, trunk, *fit, number) for fit in fitting])
 
 
 def fit_edits(
@@ -145,25 +165,35 @@ def halve_edits(
     study: Study, plan: Plan, trunk: Trunk, fitting: Sequence[Fitting], number: int
 ) -> tuple[list[Fitting], list[Child]]:
     """Those that promise most after half a slice, and the others, given up there or failed on the way."""
-    looks = study.each([partial(begin_child, study, plan, trunk, *fit, number) for fit in fitting])
+    control, looks = study.both(
+        partial(begin_control, study, plan, trunk, number),
+        partial(study.each, [partial(begin_child, study, plan, trunk, *fit, number) for fit in fitting]),
+    )
     begun = [(fit, look) for fit, look in zip(fitting, looks, strict=True) if isinstance(look, CurvePoint)]
     others = [look for look in looks if isinstance(look, Child)]
     margin, parent = study.settings.objective.margin, trunk.trained
     seen = [(inherited.recipe, look.steer_loss) for (_, inherited), look in begun]
-    chosen = survivors(seen, parent.evidence.loss, parent.recipe, margin)
+    reached = control.steer_loss if isinstance(control, CurvePoint) else parent.evidence.loss
+    chosen = survivors(seen, reached, parent.recipe, margin)
     others += [_given_up(*fit, look) for index, (fit, look) in enumerate(begun) if index not in chosen]
     return [begun[index][0] for index in chosen], others
+
+
+def begin_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> CurvePoint | str:
+    """What the parent comes to with as much training; why, where that fails, as the whole of it then may, too."""
+    spec = _control_spec(study, plan, trunk, 0)
+    return attempted(study, f"to begin {spec.key}", partial(begin_trial, study, spec, number, "control"))
 
 
 def begin_child(
     study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, number: int
 ) -> CurvePoint | Child:
     """The edited network after half a slice; a Child with a reason where that fails."""
-    try:
-        return begin_trial(study, _edited_spec(study, plan, trunk, inherited, 0), number, proposal.name)
-    except (TrainingError, WorkerDiedError) as error:
-        study.count_failure()
-        return Child(proposal, inherited.description, None, inherited.certificate, str(error))
+    spec = _edited_spec(study, plan, trunk, inherited, 0)
+    look = attempted(study, f"to begin {spec.key}", partial(begin_trial, study, spec, number, proposal.name))
+    if isinstance(look, CurvePoint):
+        return look
+    return Child(proposal, inherited.description, None, inherited.certificate, look)
 
 
 @task("begin {edit}, seed {spec.seed}")
@@ -183,11 +213,9 @@ def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inhe
     no_more = out_of_energy(study, plan, f"{proposal.name} {inherited.description} of generation {number}")
     if no_more is not None:
         return replace(child, refused=no_more)
-    try:
-        trial = _train_edited(study, plan, trunk, proposal, inherited, 0, number)
-    except (TrainingError, WorkerDiedError) as error:
-        study.count_failure()
-        return replace(child, refused=str(error))
+    trial = _train_edited(study, plan, trunk, proposal, inherited, 0, number)
+    if isinstance(trial, str):
+        return replace(child, refused=trial)
     return replace(child, trained=trained_of(study, inherited.recipe.updated(schedule=constant()), trial))
 
 
@@ -200,18 +228,16 @@ def train_again(study: Study, plan: Plan, trunk: Trunk, child: Child, number: in
     inherited = apply_edit(study, child.proposal, trunk.trained.recipe, trunk.trained.first, study.seed(1), number)
     if not isinstance(inherited, Inherited):
         return child.given_up(f"with a second seed: {inherited.reason}")
-    try:
-        trial = _train_edited(study, plan, trunk, child.proposal, inherited, 1, number)
-    except (TrainingError, WorkerDiedError) as error:
-        study.count_failure()
-        return child.given_up(f"with a second seed: {error}")
+    trial = _train_edited(study, plan, trunk, child.proposal, inherited, 1, number)
+    if isinstance(trial, str):
+        return child.given_up(f"with a second seed: {trial}")
     return replace(child, trained=trained_of(study, child.trained.recipe, *child.trained.trials, trial))
 
 
 def _train_edited(
     study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, replicate: int, number: int
-) -> TrialResult:
-    return train_trial(study, _edited_spec(study, plan, trunk, inherited, replicate), "edit", number, proposal.name)
+) -> TrialResult | str:
+    return attempt_trial(study, _edited_spec(study, plan, trunk, inherited, replicate), "edit", number, proposal.name)
 
 
 def _edited_spec(study: Study, plan: Plan, trunk: Trunk, inherited: Inherited, replicate: int) -> TrialSpec:
@@ -224,7 +250,7 @@ def apply_edit(
     study: Study, proposal: Proposal, recipe: Recipe, parent: TrialResult, seed: int, number: int
 ) -> Inherited | Refused:
     """The edit on the parent's recipe and weights, certified before any training."""
-    return study.laboratory.inherit(proposal.edit, recipe, parent, seed)
+    return attempt_edit(study, proposal.edit, recipe, parent, seed)
 
 
 @task("judge generation {number}")

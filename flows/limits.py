@@ -6,6 +6,7 @@ from flows.study import Study
 from flows.translation import configured_limits
 from modules.architecture.description import Architecture
 from modules.errors import ConfigError
+from modules.search.front import Member
 from modules.search.generation import Child, Trunk
 from modules.search.plan import Plan
 
@@ -17,11 +18,11 @@ def excess_of(study: Study, architecture: Architecture) -> str | None:
 
 
 def check_limits(study: Study, architecture: Architecture) -> None:
-    """A first network beyond the limits can only be shrunk, so where nothing is searched it is refused."""
+    """A first network beyond the limits can only be shrunk, so where no edit does that it is refused."""
     objection = excess_of(study, architecture)
     if objection is None:
         return
-    if study.settings.search.kind == "none":
+    if study.settings.search.kind in ("none", "sweep"):
         raise ConfigError(f"{objection}: allowed is search=edits, which can shrink it, model=auto or another width")
     study.progress.say(f"{objection}: it has to shrink first", "yellow")
 
@@ -36,6 +37,18 @@ def demanded_by_limits(study: Study, plan: Plan, trunk: Trunk, children: Sequenc
     ]
     left = plan.generations - sum(record.contest is None for record in trunk.generations)
     return limits.demanded(limits.cost_of(trunk.trained.recipe.architecture, latency_of), after, left)
+
+
+def within_limits(study: Study, front: Sequence[Member]) -> Sequence[Member]:
+    """The members of a front that exceed no limit; all, with a warning, where the generations led to none."""
+    objections = [excess_of(study, member.trained.recipe.architecture) for member in front]
+    within = [member for member, objection in zip(front, objections, strict=True) if objection is None]
+    if not within:
+        study.progress.say(f"{objections[0]}: the generations were too few to shrink it so far", "yellow")
+    elif len(within) < len(front):
+        beyond = len(front) - len(within)
+        study.progress.say(f"{beyond} of {len(front)} networks of the front exceed a limit and are left out", "yellow")
+    return within or front
 
 
 def say_limits(study: Study, trunk: Trunk) -> None:

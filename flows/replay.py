@@ -34,7 +34,7 @@ def replay_study(study: str, home: Path, progress: Progress) -> TrialResult:
     summary = folder.read("summary.json")
     if summary is None or summary["state"] != "completed":
         raise StudyError(f"study {study!r} has not ended yet, so there is no winner to rebuild; run it first")
-    ledger, settings = read_ledger(folder.path / "ledger.json"), kept_settings(folder)
+    ledger, settings = Ledger.read(folder.path / "ledger.json"), kept_settings(folder)
     with tempfile.TemporaryDirectory(prefix="espalier-replay-") as scratch, open_workers(settings, home) as pool:
         data = configured_data(settings, Store(Path(scratch) / "store"))
         if data.digest != summary["data"]["digest"]:
@@ -54,20 +54,6 @@ def replay_study(study: str, home: Path, progress: Progress) -> TrialResult:
             f"{expected[:16]}: summary.json was changed, or belongs to another ledger"
         )
     return result
-
-
-def read_ledger(path: Path) -> Ledger:
-    """The ledger of a finished study; StudyError where it was changed by hand."""
-    try:
-        ledger = Ledger.model_validate_json(path.read_text())
-    except ValueError as error:
-        raise StudyError(f"{path} is no ledger that this program wrote: {str(error).splitlines()[0]}") from None
-    if ledger.seal != ledger.expected_seal:
-        raise StudyError(
-            f"{path} was changed after the study wrote it: its content has the digest {ledger.expected_seal}, its seal "
-            f"says {ledger.seal or 'nothing'}; run the study's command again, which writes it anew"
-        )
-    return ledger
 
 
 def kept_settings(folder: StudyFolder) -> Settings:
@@ -107,15 +93,20 @@ def _take(
     recipe = recipe.updated(schedule=step.schedule)
     spec = laboratory.spec(recipe, Slice.model_validate(step.slice), step.seed, start).in_pieces_of(step.trial)
     label = f"step {number}" + (f", {step.edit.name}" if step.edit else "")
+    _check_key(label, spec.key, step)
     with progress.trial(label) as report:
         result = laboratory.train(spec, report)
-    if result.key != step.trial:
-        raise StudyError(
-            f"{label} leads to trial {result.key[:16]} here, the ledger says {step.trial[:16]}: this machine, its "
-            "torch or this version of the program computes otherwise than those of the study"
-        )
+    _check_key(label, result.key, step)  # another one where memory ran out here
     progress.say(f"{label}: trial {result.key[:16]}, as in the ledger ({result.seconds:.1f} s)")
     return result, recipe
+
+
+def _check_key(label: str, key: str, step: Step) -> None:
+    if key != step.trial:
+        raise StudyError(
+            f"{label} leads to trial {key[:16]} here, the ledger says {step.trial[:16]}: this machine, its torch or "
+            "this version of the program computes otherwise than those of the study"
+        )
 
 
 def _bring_selection(recipe: Recipe, home: Path, laboratory: Laboratory) -> None:
@@ -134,6 +125,6 @@ def _brought(step: Step, home: Path, laboratory: Laboratory) -> Start:
     start = Start.model_validate(step.start)
     source = Store(home / "store").folder(start.kind, start.key)
     if not source.exists():
-        raise StudyError(f"the study began with trial {start.key[:16]}, which the store no longer has")
+        raise StudyError(f"the study began with {start.kind}/{start.key[:16]}, which the store no longer has")
     shutil.copytree(source, laboratory.store.folder(start.kind, start.key))
     return start

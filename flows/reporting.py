@@ -1,6 +1,7 @@
 """What a study says and leaves behind: lines on the console, its ledger, summary and report, its page in MLflow."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -8,11 +9,11 @@ import numpy as np
 
 from flows.bundle_reporting import bundle_view
 from flows.deploying import Deployed, keep_model, versions
+from flows.registering import registered
 from flows.selection_reporting import selection_view
 from flows.study import Study
 from modules.config import Settings
 from modules.data.look import look_at
-from modules.deployment.bundles import manifest_of
 from modules.errors import StudyError
 from modules.evaluation.outputs import Outputs
 from modules.explanation.records import Explanation
@@ -35,7 +36,6 @@ from modules.search.tries import Tuning
 from modules.store import explained_write_errors, write_text
 from modules.tracking.flattening import flattened
 from modules.tracking.records import StudyEnd, StudyRun
-from modules.tracking.registry import RegisteredBundle
 from modules.tracking.sink import without_password
 
 R = TypeVar("R", bound=Record)
@@ -159,7 +159,7 @@ def track_start(study: Study, recipe: Recipe) -> None:
 
 
 def write_ledger(study: Study, trunk: Trunk, final: Final | None = None) -> Ledger:
-    """The ledger as far as it goes."""
+    """The ledger as far as it goes; one that goes to the end stays, as a study that is run again comes to the same."""
     ledger = Ledger(
         study=study.name,
         baseline=trunk.lineage[0].trial,
@@ -167,9 +167,16 @@ def write_ledger(study: Study, trunk: Trunk, final: Final | None = None) -> Ledg
         final=final.rows if final else (),
         lineage=final.winner.lineage if final else trunk.lineage,
     )
-    ledger = ledger.with_co2(study.energy.grid.grams).sealed()
-    write_text(study.folder.path / "ledger.json", ledger.model_dump_json(indent=1))
+    ledger, path = ledger.with_co2(study.energy.grid.grams).sealed(), study.folder.path / "ledger.json"
+    if final is not None or not _has_ended(path):
+        write_text(path, ledger.model_dump_json(indent=1))
     return ledger
+
+
+def _has_ended(ledger: Path) -> bool:
+    with suppress(OSError, StudyError):
+        return bool(Ledger.read(ledger).final)
+    return False
 
 
 def write_study(
@@ -204,27 +211,39 @@ def _write_study(
     figures = write_figures(folder / "figures", view, drawings)
     write_html(folder / "report.html", view, drawings)
     write_text(folder / "view.json", view.model_dump_json(indent=1))
+    end = _completed(study, final, test, (*figures, folder / "data" / SHEET), view)
+    _keep_end(study, end)  # before the summary: what that calls completed has to be so in MLflow, too
     study.folder.write("summary.json", summary)
-    _track_end(study, final, test, (*figures, folder / "data" / SHEET), view)
+    _show_end(study, end)
     _track_bundle(study, deployed)
     study.progress.console.print(study_table(view))
     return view
 
 
 def write_interrupted(study: Study, error: BaseException) -> None:
-    """A summary of a study that did not end, unless it had ended before; MLflow shows it as killed or failed."""
+    """A summary of a study that did not end, unless it had ended before; MLflow shows it as killed, failed or ended."""
+    if not study.is_open:
+        return
     before = study.folder.read("summary.json")
-    if not study.is_open or (before is not None and before["state"] == "completed"):
+    if before is not None and before["state"] == "completed":
+        end = _kept(study, "study_end.json", StudyEnd)
+        if end is not None:
+            _show_end(study, end)
         return
     state: Literal["interrupted", "failed"] = "interrupted" if not isinstance(error, Exception) else "failed"
+    end = StudyEnd(name=study.name, state=state, finished_at=study.clock.now, seconds=study.clock.seconds)
+    _keep_end(study, end)
     study.folder.write("summary.json", _summary(study, state, None))
-    _end(study, StudyEnd(name=study.name, state=state, finished_at=study.clock.now, seconds=study.clock.seconds))
+    _show_end(study, end)
 
 
-def _end(study: Study, end: StudyEnd) -> None:
+def _keep_end(study: Study, end: StudyEnd) -> None:
     study.folder.write("study_end.json", end.model_dump(mode="json"))
-    if study.sink is not None:
-        study.sink.finish_study(end)
+
+
+def _show_end(study: Study, end: StudyEnd) -> None:
+    if study.sink is not None and study.is_tracked:
+        study.sink.finish_study(end, set(study.folder.trials))
 
 
 def _keep_front(study: Study, final: Final) -> tuple[FrontModel, ...]:
@@ -372,7 +391,8 @@ def _stop_reason(study: Study, plan: Plan) -> str:
     if reasons:
         return str(reasons[0])
     if plan.try_samples:
-        return f"all tries of the plan were made ({plan.note})"
+        swept = _kept(study, "tuning-sweep.json", Tuning)
+        return swept.ended_by if swept and swept.ended_by else f"all tries of the plan were made ({plan.note})"
     if not plan.generations:
         return "nothing was to be searched"
     return f"all generations of the plan were run ({plan.generations})"
@@ -394,15 +414,15 @@ def _layers(recipe: Recipe) -> tuple[LayerView, ...]:
     )
 
 
-def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, ...], view: StudyView) -> None:
+def _completed(study: Study, final: Final, test: Outputs, figures: tuple[Path, ...], view: StudyView) -> StudyEnd:
     winner = final.winner
     champion = study.runs[winner.trial.key].updated(
         confirm_loss=winner.seen.loss, confirm_error=winner.seen.error, test_loss=test.loss, test_error=test.error
     )
     folder = study.folder.path
-    names = ("report.html", "ledger.json", "summary.json", "plan.json", "augmentation.json")
-    top = [folder / name for name in names if (folder / name).exists()]
-    end = StudyEnd(
+    names = ("report.html", "ledger.json", "summary.json", "plan.json", "augmentation.json")  # if they are there
+    top = [folder / name for name in names]
+    return StudyEnd(
         name=study.name,
         state="completed",
         finished_at=study.clock.now,
@@ -412,25 +432,11 @@ def _track_end(study: Study, final: Final, test: Outputs, figures: tuple[Path, .
         description=f"{headline(view)}\n\nThe whole of it is `report.html` under *Artifacts*.",
         artifacts={"": _relative(study, top), "figures": _relative(study, figures)},
     )
-    _end(study, end)
 
 
 def _track_bundle(study: Study, deployed: Deployed) -> None:
-    if study.sink is None or deployed.bundle is None:
-        return
-    folder = study.home / deployed.bundle
-    manifest = manifest_of(folder)
-    study.sink.register_bundle(
-        study.name,
-        RegisteredBundle(
-            model=manifest.model,
-            version=manifest.version,
-            model_file=folder / "model.onnx",
-            image_shape=manifest.image_shape,
-            num_classes=len(manifest.classes),
-            description=(folder / "MODEL_CARD.md").read_text(),
-        ),
-    )
+    if study.sink is not None and deployed.bundle is not None:
+        study.sink.register_bundle(study.name, registered(study.home / deployed.bundle))
 
 
 def _energy_metrics(summary: dict[str, Any]) -> dict[str, float]:
@@ -447,13 +453,24 @@ def say_plan(study: Study, plan: Plan) -> None:
     """What the plan comes to, in samples and, where it was calibrated, in minutes."""
     num_train = study.laboratory.data.num_images["train"]
     say = study.progress.console.print
-    trials = (
-        1 + plan.generations * plan.trials_per_generation + bool(plan.continued_samples) + bool(plan.scratch_samples)
-    )
-    say(f"at most {trials} trials, {plan.total_samples:,} samples ({plan.total_samples / num_train:.0f} epochs)")
+    say(f"{_most_trials(plan)}, {plan.total_samples:,} samples ({plan.total_samples / num_train:.0f} epochs)")
     if plan.calibration is not None:
         rate = plan.calibration.samples_per_second
         say(f"about {plan.total_samples / rate / 60:.1f} minutes of training at {rate:,.0f} samples a second")
+
+
+def _most_trials(plan: Plan) -> str:
+    """As far as a plan says so: how many a race and a search in a space train is left to their samples."""
+    if plan.try_samples:
+        return f"at most {plan.tries} tries" if plan.tries else "as many tries as there is room for"
+    apart = {
+        "the race": plan.race_samples,
+        "thawing": plan.thaw_samples,
+        "hyper-parameters": plan.tuning_before_samples + plan.tuning_after_samples,
+    }
+    besides = " and ".join(name for name, samples in apart.items() if samples)
+    trials = 1 + plan.generations * plan.trials_per_generation + plan.num_finals
+    return f"at most {trials} trials" + (f" besides those of {besides}" if besides else "")
 
 
 def rewrite_report(study: str, home: Path) -> Path:

@@ -1,6 +1,6 @@
 """From the configuration to the plain arguments that the modules take: past this file nobody sees settings."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ from modules.data.load import load_data
 from modules.energy.meter import MeterChoice
 from modules.pretrained.backbone import Backbone
 from modules.recipe import Recipe
-from modules.records import DataRecord, Numerics
-from modules.search.first_recipe import averaging_of, batch_size_of, first_recipe, model_of
+from modules.records import DataRecord, Numerics, Part
+from modules.search.first_recipe import averaging_of, batch_size_of, first_recipe, leaves_width_open, model_of
 from modules.search.laboratory import Laboratory
 from modules.search.limits import Limits
 from modules.search.plan import Wishes
@@ -76,14 +76,25 @@ def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
     )
 
 
-def varied_recipe(recipe: Recipe, settings: Settings, keys: Collection[str], data: DataRecord) -> Recipe:
-    """The recipe with what `settings` say about these keys; all else stays, also what a search has changed before."""
+def varied_recipe(
+    recipe: Recipe,
+    settings: Settings,
+    keys: Collection[str],
+    data: DataRecord,
+    transforms: Sequence[Part],
+    width: float | None = None,
+) -> Recipe:
+    """The recipe with what `settings` say about these keys; all else stays, also what a search has changed before.
+
+    A strength is times that of `transforms`, which the study began with; `width` is that of a model without its own.
+    """
     num_train, training = data.num_images["train"], settings.training
     changes: dict[str, Any] = {}
     for key in (key for key in keys if key != _STRENGTH):
         group, _, name = key.partition(".")
         if group == "model":
-            changes["architecture"] = model_of(settings.model, data)
+            open_width = width if leaves_width_open(settings.model) else None
+            changes["architecture"] = model_of(settings.model, data, open_width)
         elif group == "augmentation":
             settled = settings.augmentation
             changes |= {
@@ -101,8 +112,8 @@ def varied_recipe(recipe: Recipe, settings: Settings, keys: Collection[str], dat
             changes[group] = getattr(settings, group)
     if changes.get("dropout") == changes.get("architecture", recipe.architecture).dropout:
         changes["dropout"] = None  # as the network has it
-    if _STRENGTH in keys:  # times what is there, which a search may have found
-        transforms = changes.get("augmentation", recipe.augmentation)
+    if _STRENGTH in keys:
+        transforms = changes.get("augmentation", transforms)
         changes["augmentation"] = strengthened(transforms, settings.augmentation.strength)
     return recipe.updated(**changes)
 
@@ -133,4 +144,5 @@ def configured_wishes(settings: Settings) -> Wishes:
         tries=search.tries,
         races=len(search.optimizers),
         space_share=search.space_share if search.space is not None else 0.0,
+        front_size=settings.objective.front_size if settings.objective.is_pareto else 0,
     )

@@ -1,12 +1,23 @@
 """Trainings, as all stages of a study share them: one trial, the part of a training it is, its step in a lineage."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
 from flows.orchestration import task
 from flows.study import Study
-from modules.records import Step, TrialResult
+from modules.digests import digest_of
+from modules.errors import TrainingError
+from modules.recipe import Recipe
+from modules.records import Part, Step, TrialResult
 from modules.search.generation import Trunk
+from modules.search.laboratory import Inherited, Refused
 from modules.search.plan import Plan
 from modules.search.stopping import used_up
 from modules.training.spec import Slice, TrialSpec
+from modules.workers.pool import WorkerDiedError
+
+R = TypeVar("R")
 
 
 def train_trial(
@@ -23,6 +34,37 @@ def run_trial(
 ) -> TrialResult:
     """One trial under the name that Prefect's page shows."""
     return study.trial(spec, role, generation, edit)
+
+
+def attempted(study: Study, what: str, do: Callable[[], R]) -> R | str:
+    """What comes of work that may fail without ending the study, or why nothing does.
+
+    The reason is kept: what was killed, or took too long, might come to its end once the study goes on, which would
+    then judge otherwise.
+    """
+    question, reason = f"failed {what}", ""
+    if not study.has_decided(question):
+        try:
+            return do()
+        except (TrainingError, WorkerDiedError) as error:
+            reason = str(error)
+    study.count_failure()
+    return str(study.decided(question, lambda: reason))
+
+
+def attempt_trial(
+    study: Study, spec: TrialSpec, role: str, generation: int | None = None, edit: str | None = None
+) -> TrialResult | str:
+    """As `train_trial`, for a training that the study can do without; why it came to nothing, if it did."""
+    return attempted(study, f"to train {spec.key}", partial(train_trial, study, spec, role, generation, edit))
+
+
+def attempt_edit(study: Study, edit: Part, recipe: Recipe, parent: TrialResult, seed: int) -> Inherited | Refused:
+    """An edit on a parent's weights; what a worker dies of is refused like what does not fit."""
+    key = digest_of([edit.model_dump(mode="json"), recipe.content_digest, parent.state_sha256, seed])
+    inherit = partial(study.laboratory.inherit, edit, recipe, parent, seed)
+    came = attempted(study, f"to apply {edit.name} {key}", inherit)
+    return Refused(came) if isinstance(came, str) else came
 
 
 def out_of_energy(study: Study, plan: Plan, training: str) -> str | None:

@@ -1,34 +1,42 @@
 """The search for hyper-parameters: of whole trainings (`espalier sweep`), and around the trunk of a study."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from flows.augmentation import own_transforms
+from flows.first_network import decided_width
+from flows.limits import excess_of
 from flows.orchestration import task
+from flows.rates import found_rate
 from flows.study import Study
 from flows.translation import varied_recipe
-from modules.config import Variations
+from flows.trials import attempted
+from modules.augmentation.strength import strength_between
+from modules.config import Settings, Variations
+from modules.digests import digest_of
 from modules.errors import TrainingError
 from modules.recipe import Recipe
 from modules.records import Part, Step, TrialResult
 from modules.search.climbing import Climbed, Ground, Leg, climb, climb_anew
 from modules.search.final import FinalTraining
+from modules.search.first_recipe import leaves_width_open
 from modules.search.plan import SWEEP_RUNGS, Plan
-from modules.search.prior import Lesson
+from modules.search.prior import Lesson, value_of
 from modules.search.rungs import Rung, cost, rungs_of
 from modules.search.sampler import Asked, Sampler, conditional_importances, importances
-from modules.search.stopping import budget_allows
+from modules.search.stopping import budget_allows, slowdown_of
 from modules.search.tries import State, Try, Tuning
-from modules.space import Choice, Scalar, Space, Values
+from modules.space import Scalar, Space, Values
 from modules.tracking.flattening import flattened
 from modules.training.spec import Slice, Start, TrialSpec
-from modules.workers.pool import WorkerDiedError
 
+R = TypeVar("R")
 When = Literal["sweep", "before", "after"]
 _OWN = "the configuration"
 _KEPT = "this study, before its space changed"
+_NOT_THERE = "the store does not hold it"
 
 
 @dataclass
@@ -44,6 +52,7 @@ class Search:
     generation: int | None = None
     tries: list[Try] = field(default_factory=list)
     climbed: dict[int, Climbed] = field(default_factory=dict)  # by number; the complete ones
+    ended_by: str = ""  # why no more were tried, where that is not the plan
 
     def __post_init__(self) -> None:
         self.variations = Variations(self.study.settings.overrides)
@@ -52,14 +61,26 @@ class Search:
         self.figures = ("loss", "params", "flops") if is_front else ("loss",)
 
     @property
+    def paid(self) -> list[Try]:
+        """The tries that the plan pays for: not those that were trained before the space changed."""
+        return [one for one in self.tries if one.origin != _KEPT]
+
+    @property
     def samples(self) -> int:
         """What its tries have cost, a first rung at least each, so that a space in which all fail comes to an end."""
         least = cost(self.rungs[:1])
-        return sum(max(one.samples, least) for one in self.tries)
+        return sum(max(one.samples, least) for one in self.paid)
+
+    def slowdown(self, plan: Plan) -> float:
+        """How many times as long as was calibrated its tries took: a space may hold slower networks."""
+        samples, seconds = (sum(getattr(one, name) for one in self.tries) for name in ("samples", "seconds"))
+        return slowdown_of(plan, samples, seconds, sum(len(one.trials) for one in self.tries))
 
     def sampler(self, space: Space, first: Sequence[Values]) -> Sampler:
-        """Of this search, at its start."""
-        return Sampler(space, self.study.settings.seed, len(self.rungs), len(self.figures), first)
+        """Of this search, at its start; a second search of a study does not ask what the first one asked."""
+        seed = self.study.settings.seed
+        seed = seed if self.when == "sweep" else int(digest_of([seed, self.when])[:16], 16)
+        return Sampler(space, seed, len(self.rungs), len(self.figures), first)
 
     def run(self, how_many: "HowMany") -> Tuning:
         """Try points, so many side by side as may begin, until none may."""
@@ -80,13 +101,18 @@ class Search:
     ) -> Iterator[Sequence[Try]]:
         """Batch after batch. What is asked follows from how many may begin, and not from who is done first."""
         sampler = self.sampler(self.space, [point for points in first.values() for point in points])
-        while count := how_many(self):
+        while count := self._num_kept_next(first) or how_many(self):
             ways = [Way(self, sampler.ask()) for _ in range(count)]
             _climb_up(ways, sampler, climb)
             tries = [way.account(first_of(first, way.asked)) for way in ways]
             self.climbed |= {way.asked.number: way.climbed for way in ways if way.climbed and way.state == "complete"}
             self.tries += tries
             yield tries
+
+    def _num_kept_next(self, first: dict[str, list[Values]]) -> int:
+        """How many of the points that were kept come next together: they are the last of the first ones."""
+        ahead = max(0, sum(map(len, first.values())) - len(self.tries))
+        return min(ahead, self.study.settings.search.tries_at_once) if ahead <= len(first.get(_KEPT, [])) else 0
 
     def account(self) -> Tuning:
         """Of what was tried so far."""
@@ -96,21 +122,33 @@ class Search:
             figures=self.figures,
             rungs=tuple(rung.samples for rung in self.rungs),
             tries=tuple(self.tries),
+            ended_by=self.ended_by,
             importances=importances(self.space, self.tries),
             conditional_importances=conditional_importances(self.space, self.tries),
         )
 
     def recipe_at(self, values: Values) -> Recipe:
-        """The recipe at a point; the rate comes from a range test where an optimiser comes without one."""
-        settings = self.variations.settings(values)
-        recipe = varied_recipe(self.recipe, settings, values, self.study.laboratory.data)
-        if recipe.optimizer.target != self.recipe.optimizer.target and "training.learning_rate" not in values:
-            if settings.training.learning_rate is None:
-                recipe = recipe.updated(learning_rate=settings.training.default_learning_rate)
-            if settings.training.learning_rate is None and settings.training.find_rate:
-                found = self.study.laboratory.find_rate(recipe, self.study.settings.seed)
-                recipe = recipe.updated(learning_rate=found.picked)
-        return recipe
+        """The recipe at a point, its rate from a range test where another optimiser comes without one.
+
+        TrainingError where its network is beyond a limit.
+        """
+        settings, recipe = self._varied(values)
+        if recipe.architecture != self.recipe.architecture:
+            objection = excess_of(self.study, recipe.architecture)
+            if objection is not None:
+                raise TrainingError(objection)
+        has_rate = "training.learning_rate" in values or settings.training.learning_rate is not None
+        if has_rate or _are_alike(recipe.optimizer, self.recipe.optimizer):
+            return recipe
+        recipe = recipe.updated(learning_rate=settings.training.default_learning_rate)
+        found = found_rate(self.study, recipe)
+        return recipe if found is None else recipe.updated(learning_rate=found.picked)
+
+    def _varied(self, values: Values) -> tuple[Settings, Recipe]:
+        """The settings at a point, and the recipe with what they say of it."""
+        settings, study = self.variations.settings(values), self.study
+        data, width = study.laboratory.data, decided_width(study)
+        return settings, varied_recipe(self.recipe, settings, values, data, own_transforms(study), width)
 
     def climbing(self, recipe: Recipe, train: Callable[[TrialSpec], TrialResult]) -> Iterator[Climbed]:
         """The way of a recipe over the rungs."""
@@ -131,11 +169,12 @@ class Search:
         """
         name = f"space-{self.when}.json"
         kept = self.study.folder.read(name)
-        if kept is not None and Space.model_validate(kept["space"]) == self.space:
+        if kept is not None and Space.model_validate(kept["space"]).parameters == self.space.parameters:
             return dict(kept["first"])
         first = {origin: points for origin, points in self._starting_points().items() if points}
         if kept is not None:
-            first[_KEPT] = self._still_within(Space.model_validate(kept["space"]), kept["first"], how_many)
+            known = [point for points in first.values() for point in points]
+            first[_KEPT] = self._still_within(Space.model_validate(kept["space"]), kept["first"], how_many, known)
         self.study.folder.write(name, {"space": self.space.model_dump(mode="json"), "first": first})
         return first
 
@@ -163,44 +202,60 @@ class Search:
         for parameter in self.space.parameters:
             if parameter.condition is not None and not parameter.condition.holds(values):
                 continue
-            key = parameter.key
-            value = lesson.value_of(key)
-            if value is None and isinstance(parameter, Choice) and hasattr(self.study.settings, key):
-                value = next((one for one in parameter.values if self._is_same(lesson, key, one)), None)
+            key, value = parameter.key, self._said_by(lesson.recipe, parameter.key)
             value = own.get(key) if value is None else value
             if not parameter.contains(value):
                 return None
             values[key] = value
         return values
 
-    def _is_same(self, lesson: Lesson, group: str, name: Scalar) -> bool:
-        """Whether a study ended with a part of this name: with its class and arguments of the same names."""
-        ours, theirs = getattr(self.variations.settings({group: name}), group), lesson.recipe.get(group)
-        if not isinstance(ours, Part) or not isinstance(theirs, dict):
-            return False
-        return ours.target == theirs["target"] and set(ours.arguments) == set(theirs["arguments"])
+    def _said_by(self, recipe: Mapping[str, Any], key: str) -> Any:
+        """What a recipe, as JSON, says of a key, of a group the name of its choice; None where it says nothing."""
+        value = value_of(recipe, key)
+        if value is None and key in recipe:  # a group
+            names = [one for parameter in self.space.parameters if parameter.key == key for one in parameter.extremes]
+            value = next((name for name in names if self._is_same(recipe[key], key, name)), None)
+        return value
+
+    def _is_same(self, theirs: Any, group: str, name: Scalar) -> bool:
+        """Whether what a recipe has of a group is the part of this name."""
+        ours = getattr(self.variations.settings({group: name}), group)
+        if ours is None or theirs is None:
+            return ours is theirs
+        is_part = isinstance(ours, Part) and isinstance(theirs, dict)
+        return is_part and _are_alike(ours, Part.model_validate(theirs))
 
     def _own_point(self) -> Values | None:
-        recipe = self.recipe
-        dropout = recipe.architecture.dropout if recipe.dropout is None else recipe.dropout
-        known = {
-            "training.learning_rate": recipe.learning_rate,
-            "training.batch_size": recipe.batch_size,
-            "training.dropout": dropout,
-        }
-        return self.variations.point(self.space, known)
+        """Where the recipe that is varied lies itself, which a search before may have changed; None: outside."""
+        recipe = self.recipe.model_dump(mode="json", exclude={"architecture"})
+        said = {key: self._said_by(recipe, key) for key in self.space.keys}
+        known = {key: value for key, value in said.items() if value is not None or isinstance(recipe.get(key), dict)}
+        point = self.variations.point(self.space, {**known, **self._known_apart()})
+        return point if point is not None and self._varied(point)[1] == self.recipe else None
 
-    def _still_within(self, old: Space, first: dict[str, list[Values]], how_many: "HowMany") -> list[Values]:
+    def _known_apart(self) -> Values:
+        """What the recipe says in other words than the configuration."""
+        recipe, known = self.recipe, dict[str, Any]()
+        known["training.dropout"] = recipe.architecture.dropout if recipe.dropout is None else recipe.dropout
+        transforms = own_transforms(self.study)
+        if transforms:
+            known["augmentation.strength"] = strength_between(transforms, recipe.augmentation)
+        if leaves_width_open(self.study.settings.model):
+            known["model.width"] = decided_width(self.study) or 1.0
+        return known
+
+    def _still_within(
+        self, old: Space, first: dict[str, list[Values]], how_many: "HowMany", known: Sequence[Values]
+    ) -> list[Values]:
         """Asks the old space's sampler again, for as long as the store holds what it asked for."""
         for difference in self.space.differences(old):
             self.study.progress.say(f"the space has changed: {difference}", "yellow")
         before, found = Search(self.study, self.when, old, self.recipe, self.rungs, self.begin), list[Values]()
-        own = self._own_point()
-        with suppress(LookupError):
-            for tries in before._batches(first, how_many, _find_all):
-                for one in tries:
-                    if self.space.contains(one.values) and one.values not in found and one.values != own:
-                        found.append(one.values)
+        for tries in before._batches(first, how_many, _find_all):
+            there = [one.values for one in tries if one.reason != _NOT_THERE]
+            found += [point for point in there if self.space.contains(point) and point not in [*found, *known]]
+            if len(there) < len(tries):
+                break
         self.study.progress.say(f"{len(found)} points that were tried before lie within the new space")
         return found
 
@@ -236,18 +291,25 @@ class Way:
     _climbing: Iterator[Climbed] | None = None
 
     def go_on(self, train: Callable[[TrialSpec], TrialResult]) -> None:
-        """Train to the next rung."""
+        """Train to the next rung. What has failed once has failed, so that the same is asked again after it."""
+        search, values = self.search, self.asked.values
+
+        def attempt(what: str, do: Callable[[], R]) -> R:
+            came = attempted(search.study, what, do)
+            if isinstance(came, str):
+                raise TrainingError(came)
+            return came
 
         def counted(spec: TrialSpec) -> TrialResult:
-            self.done.append(train(spec))
+            self.done.append(attempt(f"to train {spec.key}", partial(train, spec)))
             return self.done[-1]
 
         try:
             if self._climbing is None:
-                self._climbing = self.search.climbing(self.search.recipe_at(self.asked.values), counted)
+                begun = f"to begin try {digest_of([search.when, values])}"
+                self._climbing = search.climbing(attempt(begun, partial(search.recipe_at, values)), counted)
             self.climbed = next(self._climbing)
-        except (TrainingError, WorkerDiedError) as error:
-            self.search.study.count_failure()
+        except TrainingError as error:
             self.state, self.reason = "failed", str(error)
 
     @property
@@ -281,12 +343,16 @@ ClimbAll = Callable[[Sequence[Way], int], object]  # has each of some ways come 
 
 
 def _climb_up(ways: Sequence[Way], sampler: Sampler, climb: ClimbAll) -> None:
-    """Rung after rung until each try has ended. Who falls behind is decided once all are there, in their order."""
+    """Rung after rung until each try has ended.
+
+    Who falls behind is decided once all are there, the best first: nobody goes on for being asked before a better one.
+    """
     for rung in range(len(ways[0].search.rungs)):
         going = [way for way in ways if way.state is None]
         climb(going, rung)
-        for way in going:
-            if way.state is None and way.climbed and sampler.should_stop(way.asked, rung, way.climbed.losses[-1]):
+        came = [(way.climbed.losses[-1], way) for way in going if way.state is None and way.climbed]
+        for loss, way in sorted(came, key=lambda pair: pair[0]):
+            if sampler.should_stop(way.asked, rung, loss):
                 way.state = "stopped"
     for way in ways:
         way.state = way.state or "complete"
@@ -306,9 +372,12 @@ def climb_to_rung(study: Study, way: Way, when: When, rung: int) -> None:
 
 
 def _find_all(ways: Sequence[Way], rung: int) -> None:
-    """As `_climb_side_by_side`, with what the store holds alone; LookupError where it does not."""
+    """As `_climb_side_by_side`, with what the store holds alone."""
     for way in ways:
-        way.go_on(partial(_find, way.search.study))
+        try:
+            way.go_on(partial(_find, way.search.study))
+        except LookupError:
+            way.state, way.reason = "failed", _NOT_THERE
 
 
 def _find(study: Study, spec: TrialSpec) -> TrialResult:
@@ -316,6 +385,11 @@ def _find(study: Study, spec: TrialSpec) -> TrialResult:
     if found is None:
         raise LookupError(spec.key)
     return found
+
+
+def _are_alike(one: Part, other: Part) -> bool:
+    """Whether parts are of one class with arguments of the same names: sgd and nesterov are of one class."""
+    return one.target == other.target and set(one.arguments) == set(other.arguments)
 
 
 def _short(value: Any) -> str:
@@ -328,6 +402,8 @@ def sweep(study: Study, plan: Plan, recipe: Recipe) -> tuple[Tuning, dict[str, C
     assert space is not None
     search = Search(study, "sweep", space, recipe, rungs_of(plan.try_samples, SWEEP_RUNGS))
     tuning = search.run(partial(_tries_of_sweep, study, plan))
+    if tuning.ended_by:
+        study.progress.say(f"the sweep stops after {len(tuning.tries)} tries: {tuning.ended_by}", "yellow")
     if tuning.best is None:
         reasons = [one.reason for one in tuning.tries if one.reason]
         raise TrainingError(
@@ -336,8 +412,9 @@ def sweep(study: Study, plan: Plan, recipe: Recipe) -> tuple[Tuning, dict[str, C
         )
     if len(tuning.figures) == 1:
         return tuning, {f"try {tuning.best.number}": search.climbed[tuning.best.number]}
-    members = tuning.spaced(study.settings.objective.front_size)
-    return tuning, {f"front {place}": search.climbed[one.number] for place, one in enumerate(members, start=1)}
+    numbered = enumerate(tuning.spaced(study.settings.objective.front_size), start=1)
+    best_first = sorted(numbered, key=lambda each: each[1].losses[-1])
+    return tuning, {f"front {place}": search.climbed[one.number] for place, one in best_first}
 
 
 def swept(first: Recipe, climbed: Climbed) -> FinalTraining:
@@ -353,23 +430,38 @@ def swept(first: Recipe, climbed: Climbed) -> FinalTraining:
 
 def _tries_of_sweep(study: Study, plan: Plan, search: Search) -> int:
     """How many more may begin: settled by samples and a number of tries, but a first one has to come to its end."""
+    search.ended_by = _target_reached(study, search)
+    if search.ended_by:
+        return 0
     is_first, left = not search.tries, plan.sweep_samples - search.samples
     count = max(int(is_first), min(study.settings.search.tries_at_once, whole_tries(search.rungs, left)))
     if plan.tries is not None:
-        count = min(count, plan.tries - len(search.tries))
-    return count if is_first else within_clock(study, plan, search, count, plan.try_samples)
+        count = min(count, plan.tries - len(search.paid))
+    return count if is_first else within_clock(study, plan, search, count, plan.try_samples, search.slowdown(plan))
 
 
-def within_clock(study: Study, plan: Plan, search: Search, count: int, samples: int) -> int:
+def _target_reached(study: Study, search: Search) -> str:
+    """A sentence where a try has come to the error that was asked for."""
+    target, done = study.settings.budget.target_error, [one.error for one in search.tries if one.state == "complete"]
+    lowest = min((error for error in done if error is not None), default=None)
+    if target is None or lowest is None or lowest > target:
+        return ""
+    return f"the target was reached: {lowest:.2%} error on steer, asked for {target:.2%}"
+
+
+def within_clock(study: Study, plan: Plan, search: Search, count: int, samples: int, slowdown: float = 1.0) -> int:
     """Of so many tries those that a clock which runs ahead of the plan has time for: asked once, the answer kept."""
     if plan.calibration is None or not count:
         return count
 
     def allowed() -> int:
         seconds, wh = study.clock.seconds, study.energy.wh
-        return sum(budget_allows(plan, seconds, wh, number * samples) for number in range(1, count + 1))
+        return sum(budget_allows(plan, seconds, wh, number * samples, slowdown) for number in range(1, count + 1))
 
-    return int(study.decided(f"tries of {search.when} that begin after {len(search.tries)}", allowed))
+    may_begin = int(study.decided(f"tries of {search.when} that begin after {len(search.tries)}", allowed))
+    if not may_begin:
+        search.ended_by = "the budget's clock or watt-hours left no room for another try"
+    return may_begin
 
 
 def whole_tries(rungs: tuple[Rung, ...], samples: int) -> int:

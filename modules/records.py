@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from modules.digests import digest_of
+from modules.errors import StudyError
 
 
 class Record(BaseModel):
@@ -240,6 +241,20 @@ class Ledger(Record):
     final: tuple[LedgerRow, ...] = ()
     lineage: tuple[Step, ...] = ()
     seal: str = ""  # digest of all else: a ledger that was changed by hand is known by it
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The ledger of a finished study; StudyError where it was changed by hand, or another version wrote it."""
+        try:
+            ledger = cls.model_validate_json(path.read_text())
+        except ValueError as error:
+            raise StudyError(f"{path} is no ledger that this program wrote: {str(error).splitlines()[0]}") from None
+        if ledger.seal != ledger.expected_seal:
+            raise StudyError(
+                f"{path} was changed after the study wrote it: its content has the digest {ledger.expected_seal}, its "
+                f"seal says {ledger.seal or 'nothing'}; run the study's command again, which writes it anew"
+            )
+        return ledger
 
     @property
     def expected_seal(self) -> str:

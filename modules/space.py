@@ -103,6 +103,12 @@ class Space(Record):
 
     name: str
     parameters: tuple[Parameter, ...]
+    path: str | None = None  # of a yaml of one's own; None: one of conf/space
+
+    @property
+    def identity(self) -> str:
+        """By which a study knows it, whatever is in it."""
+        return self.path or self.name
 
     @property
     def keys(self) -> tuple[str, ...]:

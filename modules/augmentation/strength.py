@@ -41,6 +41,22 @@ def _moved(value: float, entry: dict[str, Any], factor: float, whole: bool) -> f
     return float(round(moved)) if whole else float(f"{moved:.4g}")
 
 
+def strength_between(first: Sequence[Part], transforms: Sequence[Part]) -> float | None:
+    """The factor that leads from some transforms to others; None where none does."""
+    factors = [1.0, 0.0, *(factor for pair in zip(first, transforms, strict=False) for factor in _factors(*pair))]
+    return next((factor for factor in factors if strengthened(first, factor) == tuple(transforms)), None)
+
+
+def _factors(before: Part, after: Part) -> list[float]:
+    """By how much each strength has grown, to as many digits as a strength has."""
+    schema, strengths = argument_schema(before.target), strengths_of(after)
+    return [
+        float(f"{(strengths[name] - neutral) / (value - neutral):.4g}")
+        for name, value in strengths_of(before).items()
+        if name in strengths and value != (neutral := schema[name]["neutral"])
+    ]
+
+
 def strengths_of(part: Part) -> dict[str, float]:
     """The arguments that say how strong a transform is."""
     schema = argument_schema(part.target)

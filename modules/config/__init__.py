@@ -2,6 +2,7 @@
 
 from modules.config.compose import config_text, group_choices, resolve, resolved_config
 from modules.config.home import home_folder
+from modules.config.multirun import expand_sweep
 from modules.config.overrides import check_from_afar
 from modules.config.settings import (
     BudgetSettings,
@@ -14,7 +15,6 @@ from modules.config.settings import (
     TrainerSettings,
     TrainingSettings,
 )
-from modules.config.sweeps import expand_sweep
 from modules.config.variations import Variations
 
 __all__ = [

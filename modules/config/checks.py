@@ -118,7 +118,11 @@ def described(schema: Mapping[str, Any]) -> str:
     kind = schema.get("type", "object")
     if kind == "null":
         return "null"
-    return f"{_NOUNS.get(kind, 'a section with keys')}{_range(schema)}"
+    if kind == "array":
+        least = f" of at least {schema['minItems']}" if "minItems" in schema else ""
+        return f"a list{least}, each {described(schema['items'])}"
+    divisor = f" that {schema['multipleOf']} divides" if "multipleOf" in schema else ""
+    return f"{_NOUNS.get(kind, 'a section with keys')}{_range(schema)}{divisor}"
 
 
 def _range(schema: Mapping[str, Any]) -> str:

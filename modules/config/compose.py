@@ -225,6 +225,8 @@ def _data(node: dict[str, Any], conf: Path) -> dict[str, Any]:
     for name in ("root", "corrections"):
         if isinstance(node.get(name), int):
             node[name] = str(node[name])  # a folder may be called 2026
+        if node.get(name) == "":  # which is where one is, as a path
+            raise ConfigError(f"data.{name} is empty, as where a variable of the shell is not set; allowed is a path")
     if isinstance(node.get("corrections"), str):
         node["corrections"] = str(Path(node["corrections"]).expanduser().absolute())
     reader = _part(node, "data", "data", conf, own=_DATA_OWN)
@@ -273,23 +275,22 @@ def _all_backbones(conf: Path) -> dict[str, BackboneChoice]:
     return found
 
 
-def _pretrained(wish: Any, conf: Path) -> tuple[Any, tuple[BackboneChoice, ...]]:
+def _pretrained(wish: Any, conf: Path) -> tuple[str, tuple[BackboneChoice, ...]]:
     """What was asked for, a file by its whole path, and the networks that it may mean."""
     known = _all_backbones(conf)
     if wish == "none":
         return wish, ()
-    if wish in known:
+    if wish == "auto":
+        return wish, tuple(known.values())
+    if isinstance(wish, str) and wish in known:
         return wish, (known[wish],)
-    if isinstance(wish, str) and wish != "auto":
-        path = Path(wish).expanduser()
-        if not path.is_file():
-            names = ", ".join(known)
-            raise ConfigError(
-                f"pretrained={shown(wish)} is neither a network that is known nor a file; allowed are auto, none, "
-                f"{names}, or the path of a file with weights"
-            )
-        wish = str(path.absolute())
-    return wish, tuple(known.values())
+    path = Path(str(wish)).expanduser()
+    if type(wish) not in (str, int) or not path.is_file():  # a file may be called 2026
+        raise ConfigError(
+            f"pretrained={shown(wish)} is neither a network that is known nor a file; allowed are auto, none, "
+            f"{', '.join(known)}, or the path of a file with weights"
+        )
+    return str(path.absolute()), tuple(known.values())
 
 
 def _optimizers(chosen: Any, conf: Path) -> tuple[OptimizerChoice, ...]:

@@ -242,6 +242,11 @@ class RunnerSettings(Section):
             raise ValueError(
                 f"runner.address={self.address} is of no use to runner={self.kind}; allowed is runner=dask or ray"
             )
+        if self.address is not None and self.workers is not None:
+            raise ValueError(
+                f"runner.workers={self.workers} is of no use with runner.address={self.address}, where as many trials "
+                "are trained at once as that cluster has workers; allowed is one of the two"
+            )
         return self
 
 
@@ -388,10 +393,10 @@ class Settings(Section):
 
     @property
     def digest(self) -> str:
-        """Of the content; a space counts by its name, so that a sweep whose space is changed goes on."""
+        """Of the content; a space counts by its name or path, so that a sweep whose space is changed goes on."""
         content = self.content
         if self.search.space is not None:
-            content["search"]["space"] = self.search.space.name
+            content["search"]["space"] = self.search.space.identity
         return digest_of(content)
 
     @property

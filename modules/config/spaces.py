@@ -22,7 +22,8 @@ _MOST_VALUES = 1000  # of a range that is no progression
 
 def read_space(name: str, conf: Path) -> Space:
     """The space of a name in conf/space, or of a yaml's path; ConfigError, one sentence, where it is none."""
-    path = Path(name).expanduser() if name.endswith((".yaml", ".yml")) else conf / SPACES / f"{name}.yaml"
+    is_own = name.endswith((".yaml", ".yml"))
+    path = Path(name).expanduser().resolve() if is_own else conf / SPACES / f"{name}.yaml"
     if not path.is_file():
         choices = [each.stem for each in (conf / SPACES).glob("*.yaml")]
         raise unknown("choice for search.space:", name, [*choices, "the path of a yaml"])
@@ -41,7 +42,7 @@ def read_space(name: str, conf: Path) -> Space:
     if not parameters:
         raise ConfigError(f"{where} varies nothing; allowed is at least one key with {_GRAMMAR}")
     _refuse_overlaps(parameters, where)
-    return Space(name=path.stem, parameters=tuple(parameters))
+    return Space(name=path.stem, parameters=tuple(parameters), path=str(path) if is_own else None)
 
 
 def _loaded(path: Path, where: str) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def _loaded(path: Path, where: str) -> dict[str, Any]:
 
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:  # the last: also a bare number
         raise ConfigError(f"{where} is no yaml that can be read: {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{where} must be a mapping of keys to values such as {_GRAMMAR}")
@@ -110,7 +111,7 @@ def _interval(typed: Typed, condition: Condition | None, where: str) -> Paramete
 
 def _range(typed: Typed, condition: Condition | None, where: str) -> Parameter:
     _check_tags(typed, set(), where)
-    values = list(itertools.islice(_counted(typed.value), _MOST_VALUES + 1))
+    values = list(itertools.islice(counted(typed.value), _MOST_VALUES + 1))
     if len(values) > _MOST_VALUES:
         raise ConfigError(f"{where}: {typed.text} has more than {_MOST_VALUES} values; allowed is interval(LOW,HIGH)")
     if not values:
@@ -124,7 +125,8 @@ def _range(typed: Typed, condition: Condition | None, where: str) -> Parameter:
     return Real(key=typed.key, low=low, high=high, step=float(step), condition=condition)
 
 
-def _counted(sweep: "RangeSweep") -> Iterator[int | float]:
+def counted(sweep: "RangeSweep") -> Iterator[int | float]:
+    """The values of a range, as one means them who types decimals; none where it does not come to its end."""
     start, stop, step = sweep.start, sweep.stop, sweep.step
     if start is None or stop is None or step == 0:
         return

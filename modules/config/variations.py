@@ -53,19 +53,21 @@ class Variations:
         return settings_of(config, self._conf, self._overrides)
 
     def point(self, space: Space, known: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Where the overrides themselves lie in a space, `known` values apart; None where they lie outside it."""
+        """Where the overrides themselves lie in a space, `known` keys apart; None where they lie outside it."""
         base = self._base({})
         values: dict[str, Any] = {}
         for parameter in space.parameters:
             if parameter.condition is not None and not parameter.condition.holds(values):
                 continue
             key = parameter.key
-            if key in self._groups:
+            if key in known:
+                value = known[key]
+            elif key in self._groups:
                 typed = [one.value for one in self._typed if one.key == key]
                 same = (one for one in parameter.extremes if self._base({key: one})[key] == base[key])
                 value = typed[0] if typed else next(same, None)
             else:
-                value = known.get(key, _get(base, key))
+                value = _get(base, key)
             if not parameter.contains(value):
                 return None
             values[key] = value
@@ -145,6 +147,7 @@ def check_space(space: Space, overrides: Sequence[str], whole_trainings: bool, c
         for values in _samples(parameter, space, conf):
             try:
                 _refuse_finders(variations.settings(values), parameter.key)
+                _refuse_prescribed_batches(values.get("optimizer"), conf)
             except ConfigError as error:
                 said = ", ".join(f"{key}={value}" for key, value in values.items())
                 raise ConfigError(f"{where} at {said}: {error}") from error
@@ -158,6 +161,13 @@ def _refuse_finders(settings: Settings, key: str) -> None:
     if finds_selection or finds_policy:
         allowed = "none, random or kept" if finds_selection else f"one that names its transforms, or {_STRENGTH}"
         raise ConfigError(f"the {group} is found by trainings of its own, which no search varies; allowed is {allowed}")
+
+
+def _refuse_prescribed_batches(optimizer: Any, conf: Path) -> None:
+    """In other batches than its own, such as all images, it would be another optimiser under its name."""
+    free = [name for name in groups(conf)["optimizer"] if _yaml(conf, "optimizer", name)["default_batch_size"] is None]
+    if optimizer is not None and optimizer not in free:
+        raise ConfigError(f"{optimizer} prescribes its batches, and tries share theirs; allowed: {', '.join(free)}")
 
 
 def _check_keys(space: Space, where: str, whole_trainings: bool) -> None:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from modules.data.archive import ENDINGS, Archive
 from modules.data.download import Remote, download_folder, fetch
-from modules.data.files import FileSet, explained_read_errors, shown
-from modules.data.folder import check_folder, read_class_folders
+from modules.data.files import FileSet, check_folder, explained_read_errors, shown
+from modules.data.folder import read_class_folders
 from modules.data.images import RawImages
 from modules.data.packed import PackedSet
 from modules.errors import DataError
@@ -38,9 +38,9 @@ def read_cifar10(root: str | None = None, download: bool = False) -> FileSet | P
 
 
 def _read(path: Path) -> FileSet | PackedSet | Archive:
-    if path.is_file():
+    if path.is_file() and path.name.endswith(ENDINGS):
         return _open_archive(path)
-    check_folder(path, str(path))
+    check_folder(path, f"a folder or one of {', '.join(ENDINGS)}")
     binary = path if (path / _TEST[0]).is_file() else path / "cifar-10-batches-bin"
     if binary.is_dir() and any((binary / name).is_file() for name in (*_TRAIN, *_TEST)):
         return PackedSet(tuple(binary / name for name in (*_TRAIN, *_TEST)), partial(_read_records, binary))
@@ -69,8 +69,6 @@ def _at_hand(download: bool) -> Path:
 
 
 def _open_archive(path: Path) -> PackedSet | Archive:
-    if not path.name.endswith(ENDINGS):
-        raise DataError(f"data.root={shown(path)} is not a folder; allowed is a folder or one of {', '.join(ENDINGS)}")
     try:
         with explained_read_errors(path), tarfile.open(path) as tar:
             found = {Path(first.name).name for first in [tar.next(), tar.next()] if first is not None}

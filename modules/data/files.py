@@ -1,5 +1,6 @@
 """A set of image files, listed and not yet read: a class, a part and a place for each."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,6 +68,15 @@ class FileSet:
 def shown(name: str | Path) -> str:
     """A file's name for people and JSON, also where its bytes are no text."""
     return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def check_folder(path: Path, allowed: str) -> None:
+    """DataError where a root is no folder that can be read; `allowed` says what it may be."""
+    if not path.is_dir():
+        found = "is not a folder" if path.exists() else "does not exist"
+        raise DataError(f"data.root={shown(path)} {found}; it must be {allowed}")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise DataError(f"data.root={shown(path)} cannot be read: there is no right to; allowed is a readable folder")
 
 
 @contextmanager

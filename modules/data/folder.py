@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from modules.data.archive import ENDINGS, Archive
-from modules.data.files import GIVEN, PART_NAMES, FileSet, ImageFile, explained_read_errors, shown
+from modules.data.files import GIVEN, PART_NAMES, FileSet, ImageFile, check_folder, explained_read_errors, shown
 from modules.data.image_file import SUFFIXES
 from modules.data.table import find_table, read_table
 from modules.errors import DataError
@@ -23,22 +23,11 @@ def read_folder(
             return read_table(path, image_size, channels)
         if path.is_file() and path.name.endswith(ENDINGS):
             return Archive(path, None, image_size, channels)
-        check_folder(path, root)
+        check_folder(path, "a folder with images, a CSV that lists them or a tar")
         parts = _part_folders(path)
         if parts is None and (table := find_table(path)) is not None:
             return read_table(table, image_size, channels)
         return read_class_folders(path, parts or {"train": path}, image_size, channels)
-
-
-def check_folder(path: Path, root: str) -> None:
-    """DataError where a root is no folder that can be read."""
-    if not path.is_dir():
-        found = "is not a folder" if path.exists() else "does not exist"
-        raise DataError(
-            f"data.root={shown(root)} {found}; it must be a folder with images, a CSV that lists them or a tar"
-        )
-    if not os.access(path, os.R_OK | os.X_OK):
-        raise DataError(f"data.root={shown(root)} cannot be read: there is no right to; allowed is a readable folder")
 
 
 def read_class_folders(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modules.data.array_files import pictures
-from modules.data.files import explained_read_errors, shown
+from modules.data.files import check_folder, explained_read_errors, shown
 from modules.data.images import RawImages
 from modules.data.packed import PackedSet
 from modules.errors import DataError
@@ -38,9 +38,7 @@ def read_idx_folder(root: str | None = None) -> PackedSet:
 
 
 def _read_folder(folder: Path) -> PackedSet:
-    if not folder.is_dir():
-        found = "is not a folder" if folder.exists() else "does not exist"
-        raise DataError(f"data.root={shown(folder)} {found}; it must be a folder with IDX files")
+    check_folder(folder, "a folder with IDX files")
     pairs = {part: pair for part, pattern in _PARTS.items() if (pair := _find_part(folder, pattern)) is not None}
     if "train" not in pairs:
         raise DataError(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modules.data.download import Remote, download_folder, fetch
-from modules.data.files import explained_read_errors, shown
+from modules.data.files import check_folder, explained_read_errors
 from modules.data.idx import find_pair, read_pair
 from modules.data.images import RawImages
 from modules.data.packed import PackedSet
@@ -99,11 +99,7 @@ def read_kmnist(root: str | None = None, download: bool = False) -> PackedSet:
 def _read(known: _Known, root: str | None, download: bool) -> PackedSet:
     folder = Path(root).expanduser() if root else _at_hand(known, download)
     with explained_read_errors(folder):
-        if not folder.is_dir():
-            found = "is not a folder" if folder.exists() else "does not exist"
-            raise DataError(
-                f"data.root={shown(folder)} {found}; it must be the folder with the four IDX files of {known.name}"
-            )
+        check_folder(folder, f"the folder with the four IDX files of {known.name}")
         train, test = find_pair(folder, "train"), find_pair(folder, "t10k")
     return PackedSet((*train, *test), lambda: RawImages(*read_pair(*train), known.classes, *read_pair(*test)))
 

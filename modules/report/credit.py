@@ -9,7 +9,15 @@ from modules.report.palette import LIGHT
 from modules.report.wording import NOTHING, number, percent, signed
 from modules.search.credits import Contribution, Credits
 
-COLUMNS = ("without", "instead", "error", "bought in error (95 %)", "bought in seconds", "bought in Wh", "params")
+COLUMNS = (
+    "without",
+    "instead",
+    "error",
+    "bought in error (95 % together)",
+    "bought in seconds",
+    "bought in Wh",
+    "params",
+)
 
 
 def credit_cells(one: Contribution) -> tuple[str, ...]:
@@ -33,7 +41,7 @@ def _bought(estimate: float, interval: Interval | None, digits: int, times: floa
 
 
 def credit_headline(credits: Credits) -> str:
-    """The account in a sentence."""
+    """The account in a sentence, and what is not in it."""
     clear = [one.name for one in credits.contributions if one.bought_error.low > 0]
     worse = [one.name for one in credits.contributions if one.bought_error.high < 0]
     seeds = f"{len(credits.seeds)} seeds" if len(credits.seeds) > 1 else "one seed"
@@ -41,7 +49,7 @@ def credit_headline(credits: Credits) -> str:
     said += f"; cost something: {', '.join(worse)}" if worse else ""
     return (
         f"{percent(credits.error)} of {number(credits.num_images)} confirm images wrong with all automations "
-        f"({credits.samples:,} samples, {seeds}); {said}"
+        f"({credits.samples:,} samples, {seeds}); {said}. Seconds and Wh are those of trials, without range tests"
     )
 
 

@@ -93,7 +93,7 @@ def parallel_coordinates(tuning: Tuning) -> str | None:
     keys = tuning.space.keys
     if len(done) < 2 or len(keys) < 2:
         return None
-    places = {key: _Axis([one for one in tuning.space.parameters if one.key == key]) for key in keys}
+    places = {key: _Axis(key, tuning.space.parameters, done) for key in keys}
     with figure_of(width=max(5.6, 1.1 * len(keys)), height=3.4) as (figure, axes):
         for rank, one in reversed(list(enumerate(done))):
             points = [(x, places[key].place(one.values[key])) for x, key in enumerate(keys) if key in one.values]
@@ -137,15 +137,16 @@ def slices(tuning: Tuning) -> str | None:
 
 
 def _slice(axes: "Axes", key: str, tuning: Tuning, done: Sequence[Try]) -> None:
-    parameters = [one for one in tuning.space.parameters if one.key == key]
+    axis = _Axis(key, tuning.space.parameters, done)
     found = [one for one in done if key in one.values]
     values: list[Any] = [one.values[key] for one in found]
-    if isinstance(parameters[0], Choice):
-        names = list(dict.fromkeys(str(value) for one in parameters for value in one.extremes))
-        values = [names.index(str(value)) for value in values]
-        axes.set_xticks(range(len(names)), names, rotation=45 if max(map(len, names)) > 4 else 0, fontsize=7)
-        axes.set_xlim(-0.5, len(names) - 0.5)
-    elif any(one.log for one in parameters if not isinstance(one, Choice)):
+    if axis.names:
+        values = [axis.names.index(str(value)) for value in values]
+        axes.set_xticks(
+            range(len(axis.names)), axis.names, rotation=45 if max(map(len, axis.names)) > 4 else 0, fontsize=7
+        )
+        axes.set_xlim(-0.5, len(axis.names) - 0.5)
+    elif axis.is_log:
         axes.set_xscale("log")
     axes.scatter(values, [_loss(one) for one in found], s=10, color=LIGHT["accent"], alpha=0.7)
     _loss_scale(axes, [_loss(one) for one in done], axes.set_yscale)
@@ -171,29 +172,38 @@ def front(tuning: Tuning) -> str | None:
 
 
 class _Axis:
-    """Where the values of a key lie between 0 and 1."""
+    """Where the values of a key lie between 0 and 1: by name where it has choices, unless ranges of numbers join them.
 
-    def __init__(self, parameters: Sequence[Parameter]) -> None:
-        self._choices: list[str] | None = None
-        if isinstance(parameters[0], Choice):
-            self._choices = list(dict.fromkeys(str(value) for one in parameters for value in one.extremes))
-            return
-        numbers = [one for one in parameters if not isinstance(one, Choice)]
-        self._log = any(one.log for one in numbers)
-        self._low, self._high = min(one.low for one in numbers), max(one.high for one in numbers)
+    Under one condition a key may be a choice and under another a range, on a log scale here and from 0 there.
+    """
+
+    def __init__(self, key: str, parameters: Sequence[Parameter], tries: Sequence[Try]) -> None:
+        own = [one for one in parameters if one.key == key]
+        ranges = [one for one in own if not isinstance(one, Choice)]
+        extremes = [value for one in own for value in one.extremes]
+        numbers = [value for value in extremes if isinstance(value, int | float) and not isinstance(value, bool)]
+        self.names: list[str] = []
+        self.is_log = False
+        if not ranges or len(numbers) < len(extremes):
+            chosen = [value for one in own if isinstance(one, Choice) for value in one.values]
+            seen = [one.values[key] for one in tries if key in one.values]
+            self.names = list(dict.fromkeys(map(str, [*chosen, *seen])))
+        else:
+            self._low, self._high = min(numbers), max(numbers)
+            self.is_log = self._low > 0 and any(one.log for one in ranges)
 
     def place(self, value: Any) -> float:
         """Of a value."""
-        if self._choices is not None:
-            return self._choices.index(str(value)) / max(1, len(self._choices) - 1)
-        low, high = (math.log(end) if self._log else end for end in (self._low, self._high))
-        return ((math.log(value) if self._log else value) - low) / (high - low)
+        if self.names:
+            return self.names.index(str(value)) / max(1, len(self.names) - 1)
+        low, high, at = (math.log(each) if self.is_log else each for each in (self._low, self._high, value))
+        return float((at - low) / (high - low))
 
     @property
     def ticks(self) -> list[tuple[float, str]]:
         """Where to write what."""
-        if self._choices is not None:
-            return [(self.place(name), name) for name in self._choices]
+        if self.names:
+            return [(self.place(name), name) for name in self.names]
         return [(-0.03, f"{self._low:g}"), (1.03, f"{self._high:g}")]
 
 

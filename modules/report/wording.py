@@ -93,12 +93,19 @@ def headline(study: StudyView) -> str:
     errors = f"{percent(error)} of the test images wrong" if error is not None else "the test set not opened"
     if not edits:
         return f"A network of {number(champion.get('params'))} parameters, {errors}; no edit was tried."
-    kept = sum(row.kept for row in edits)
     return (
         f"A network of {number(champion.get('params'))} parameters, {errors}, "
         f"after {len(study.ledger.generations)} {plural('generation', len(study.ledger.generations))} "
-        f"in which {kept} of {len(edits)} {plural('edit', len(edits))} {'was' if kept == 1 else 'were'} kept."
+        f"in which {_found(study, edits)}."
     )
+
+
+def _found(study: StudyView, edits: list[LedgerRow]) -> str:
+    tried = f"{len(edits)} {plural('edit', len(edits))}"
+    if study.summary.get("front"):  # its members are gone on from, whether or not their edits were kept
+        return f"{sum(step.edit is not None for step in study.ledger.lineage)} of {tried} led to it"
+    kept = sum(row.kept for row in edits)
+    return f"{kept} of {tried} {'was' if kept == 1 else 'were'} kept"
 
 
 def key_figures(study: StudyView) -> list[tuple[str, str, str]]:

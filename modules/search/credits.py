@@ -9,8 +9,8 @@ class Contribution(Record):
     name: str
     what: str  # was put in its place
     error: float  # without it
-    bought_error: Interval  # without minus with, a fraction
-    bought_seconds: float  # of training; below zero: it cost so many
+    bought_error: Interval  # without minus with, a fraction; those of all automations hold together at 95 %
+    bought_seconds: float  # of trials, without range tests; below zero: it cost so many
     bought_wh: float | None
     seconds_interval: Interval | None = None  # over the seeds; None with one seed
     wh_interval: Interval | None = None

@@ -12,7 +12,7 @@ from modules.records import Step
 from modules.search.final import Finalist
 from modules.search.generation import Child, Trained, Trunk, step_of
 from modules.search.limits import Cost
-from modules.search.pareto import dominates, spread
+from modules.search.pareto import covering, dominates
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,9 @@ def trunk_at(trunk: Trunk, member: Member) -> Trunk:
 
 
 def spaced(front: Sequence[Member], count: int) -> tuple[Member, ...]:
-    """`count` members that cover the front: the cheapest, the dearest, and evenly by the logarithm of operations."""
-    return tuple(front[place] for place in spread([member.cost.flops for member in front], count))
+    """`count` members that cover the front by their operations, cheapest first; the lowest loss is among them."""
+    losses, flops = [member.trained.evidence.loss for member in front], [member.cost.flops for member in front]
+    return tuple(front[place] for place in covering(losses, flops, count))
 
 
 def confirmed_front(finalists: Iterable[Finalist]) -> tuple[Finalist, ...]:

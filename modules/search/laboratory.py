@@ -101,8 +101,8 @@ class Laboratory:
     def _trained(self, job: str, spec: TrialSpec, report: Report) -> dict[str, Any]:
         """What a job of trials gives.
 
-        Where workers are killed, as happens when memory runs out, with half as many images at once: the batch is then
-        made of several pieces. How many fit is stored.
+        Where memory runs out, or workers are killed, as happens then, with half as many images at once: the batch is
+        then made of several pieces. How many fit is stored.
         """
         spec = self._that_fits(spec)
         arguments = self._metered(spec)
@@ -113,7 +113,7 @@ class Laboratory:
             if at_once <= _FEWEST_AT_ONCE:
                 raise
             self.store.put("memory", spec.key, {"most_at_once": at_once // 2})
-            logger.warning("the worker was killed with %d images at once; trying %d", at_once, at_once // 2)
+            logger.warning("memory ran out with %d images at once; trying %d", at_once, at_once // 2)
             return self._trained(job, spec, report)
 
     def _that_fits(self, spec: TrialSpec) -> TrialSpec:
@@ -154,7 +154,7 @@ class Laboratory:
         """A recipe for a job that decides itself how long it trains."""
         return self.spec(recipe, Slice(samples=1, evaluate_every=1), seed)
 
-    def inherit(self, edit: Part, recipe: Recipe, parent: TrialResult, seed: int) -> Inherited | Refused:
+    def inherit(self, edit: Part, recipe: Recipe, parent: TrialResult | Start, seed: int) -> Inherited | Refused:
         """Apply an edit to a trained parent, or find that it was refused."""
         module = edit.target.rpartition(".")[0]
         key = digest_of(

@@ -29,6 +29,7 @@ RACE_RUNGS = 2  # of contests from a trained network, which go on for a slice
 SWEEP_RUNGS = 3
 _LEGS = 4  # trainings that a contender's slice is made of
 _TRIES = 30  # of a sweep, without a clock
+_TRY_TRIALS = 2 * SWEEP_RUNGS  # at most: at each rung a part of the trunk and a branch
 _TRIES_A_BUDGET = 12  # whole ones that a sweep's budget pays for, which is some twice as many with Hyperband
 _LEAST_TRIES = 4  # beside the control, or hyper-parameters are not searched
 _TOO_FEW = (
@@ -56,12 +57,14 @@ class Plan(Record):
     scratch_samples: int
     evaluate_every: int  # samples between two looks at *steer* in baseline and final training
     race_samples: int = 0  # for a race of optimisers
+    range_test_samples: int = 0  # for finding the rates of those that race
     thaw_samples: int = 0  # for training more of a pretrained network than its last layer
     tuning_before_samples: int = 0  # for hyper-parameters, before the generations and after them
     tuning_after_samples: int = 0
     tries: int | None = None  # of a sweep; None: as many as its samples pay for
     try_samples: int = 0  # of a whole one
     sweep_samples: int = 0
+    front_size: int = 0  # members of a front that share the final training, at most; 0: one winner
     prior: str | None = None  # digest of what earlier studies taught
     halving: bool = False  # twice as many edits are begun, and the worse half given up after half a slice
     minutes: float | None = None
@@ -97,7 +100,15 @@ class Plan(Record):
     @property
     def recipe_search_samples(self) -> int:
         """For what is tried of the recipe besides the generations."""
-        return self.race_samples + self.thaw_samples + self.tuning_before_samples + self.tuning_after_samples
+        race = self.race_samples + self.range_test_samples
+        return race + self.thaw_samples + self.tuning_before_samples + self.tuning_after_samples
+
+    @property
+    def num_finals(self) -> int:
+        """How many final trainings there are, at most; a front has no more members than were trained."""
+        if self.front_size:
+            return min(self.front_size, 1 + self.generations * self.edits_per_generation)
+        return bool(self.continued_samples) + bool(self.scratch_samples)
 
     @property
     def total_samples(self) -> int:
@@ -135,8 +146,10 @@ class Wishes(Record):
     spent_trials: int = 0
     tries: int | None = None
     races: int = 0  # optimisers
+    range_test_samples: int = 0  # for finding their rates
     thaw: Thaw = Thaw()
     space_share: float = 0.0  # of what the search trains; 0: no space
+    front_size: int = 0  # members of a front that are trained to the end; 0: one winner
     wh: float | None = None
 
     @property
@@ -219,14 +232,16 @@ def _single(wishes: Wishes, num_train: int, calibration: Calibration | None, sec
 def _sweep(wishes: Wishes, num_train: int, calibration: Calibration | None, seconds: float | None) -> Plan:
     """Whole trainings of one length: as many as were asked for, or as there is time for."""
     slice_samples = wishes.slice_samples or slice_rule(num_train)
-    tries, sweep = wishes.tries or wishes.trials_left or _TRIES, 0
+    tries = _tries(wishes)
     each = _samples(wishes.max_epochs, num_train) if wishes.max_epochs else _FINAL_SLICES * slice_samples
+    budgets: list[tuple[int, str]] = []
     if seconds is not None and calibration is not None:
         sweep = int(seconds * calibration.samples_per_second)
         each = each if wishes.max_epochs else max(slice_samples, sweep // _TRIES_A_BUDGET)
         sweep = int(sweep * _pace(each / HALVING ** (SWEEP_RUNGS - 1), calibration))
+        budgets.append((sweep, _least(wishes, calibration, 0.0)[0]))
     if wishes.samples_left is not None:
-        sweep = min(sweep or wishes.samples_left, wishes.samples_left)
+        budgets.append((wishes.samples_left, f"budget.samples={wishes.samples}"))
     plan = Plan(
         baseline_samples=0,
         generations=0,
@@ -242,14 +257,26 @@ def _sweep(wishes: Wishes, num_train: int, calibration: Calibration | None, seco
         calibration=calibration,
     )
     whole = cost(rungs_of(each, SWEEP_RUNGS))
-    if not sweep:
+    if not budgets:
+        tries = tries or _TRIES
         return plan.updated(tries=tries, sweep_samples=tries * whole)
-    if sweep < whole:
-        what = f"budget.samples={wishes.samples}"
-        if seconds is not None:
-            what = f"budget.minutes={wishes.minutes:g}" if wishes.wh is None else f"budget.wh={wishes.wh:g}"
+    samples, what = min(budgets)
+    if samples < whole:
         raise ConfigError(f"{what} does not pay for one try of {whole:,} samples; allowed is more, or shorter tries")
-    return plan.updated(tries=wishes.tries or wishes.trials_left, sweep_samples=sweep)
+    return plan.updated(tries=tries, sweep_samples=samples)
+
+
+def _tries(wishes: Wishes) -> int | None:
+    """As many as were asked for, or as the trials are enough for; None where neither is said."""
+    if wishes.trials_left is None:
+        return wishes.tries
+    enough_for, spent = wishes.trials_left // _TRY_TRIALS, wishes.spent_trials
+    if enough_for < 1:
+        raise ConfigError(
+            f"budget.trials={wishes.trials} does not pay for one try, which takes up to {_TRY_TRIALS} trials; allowed "
+            f"is {spent + _TRY_TRIALS} or more{_after(spent)}, or search.tries=N instead"
+        )
+    return min(enough_for, wishes.tries or enough_for)
 
 
 def _pace(samples: float, calibration: Calibration) -> float:
@@ -276,15 +303,17 @@ def _with_recipe_search(plan: Plan, wishes: Wishes, room: float | None = None) -
     """The plan with what its race and its hyper-parameters take: of `room`, or in proportion to the generations."""
     race = race_samples(wishes.races, plan.slice_samples)
     thaw = wishes.thaw.slices * plan.slice_samples + wishes.thaw.heads * plan.baseline_samples
-    plan = plan.updated(race_samples=race, thaw_samples=thaw)
+    plan = plan.updated(race_samples=race, range_test_samples=wishes.range_test_samples, thaw_samples=thaw)
     share = wishes.space_share
     if not share:
         return plan
     generation = plan.generation_samples
-    searched = max(1, plan.generations) * generation / (1 - share) if room is None else max(0.0, room - race - thaw)
+    searched = max(1, plan.generations) * generation / (1 - share)
+    if room is not None:
+        searched = max(0.0, room - plan.recipe_search_samples)
     least = (CONTROL_SEEDS + 1 + _LEAST_TRIES) * cost(rungs_of(plan.slice_samples, RACE_RUNGS))
     tuning = int(share * searched)
-    if tuning >= 2 * least:
+    if tuning >= 2 * least and not wishes.front_size:  # what was found after the generations is of one network alone
         return plan.updated(tuning_before_samples=tuning // 2, tuning_after_samples=tuning // 2)
     return plan.updated(tuning_before_samples=tuning if tuning >= least else 0)
 
@@ -314,7 +343,15 @@ def _study(wishes: Wishes, num_train: int, calibration: Calibration | None, seco
         plan = _within_seconds(plan, wishes, num_train, calibration, seconds)
     else:
         plan = _with_recipe_search(plan, wishes)
+    if wishes.front_size:
+        plan = _with_front(plan, wishes.front_size)
     return plan if wishes.trials_left is None else _within_trials(plan, wishes)
+
+
+def _with_front(plan: Plan, size: int) -> Plan:
+    """The plan with all of its final training shared by members of a front, of which each gets a slice or more."""
+    plan = plan.without_scratch()
+    return plan.updated(front_size=min(size, max(1, plan.continued_samples // plan.slice_samples)))
 
 
 def _between_looks(num_train: int, final_samples: int) -> int:
@@ -377,7 +414,7 @@ def _within_trials(plan: Plan, wishes: Wishes) -> Plan:
     trials, spent = wishes.trials_left, wishes.spent_trials
     thaw_trials = wishes.thaw.trials if plan.thaw_samples else 0
     assert trials is not None
-    num_finals = 2 if plan.scratch_samples else 1
+    num_finals = min(2, plan.front_size or plan.num_finals)  # further members of a front get what generations leave
     if trials <= num_finals:
         raise ConfigError(
             f"budget.trials={spent + trials} is smaller than a study; allowed is {spent + 1 + num_finals} or more (a "
@@ -388,7 +425,9 @@ def _within_trials(plan: Plan, wishes: Wishes) -> Plan:
         plan = plan.updated(thaw_samples=0)
     else:
         left -= thaw_trials
-    return plan.updated(generations=min(plan.generations, left // plan.trials_per_generation))
+    generations = min(plan.generations, left // plan.trials_per_generation)
+    members = min(plan.front_size, trials - 1 - generations * plan.trials_per_generation)
+    return plan.updated(generations=generations, front_size=members)
 
 
 def _note(plan: Plan, num_train: int) -> str:
@@ -399,16 +438,22 @@ def _note(plan: Plan, num_train: int) -> str:
         epochs = plan.baseline_samples / num_train
         return f"one training of up to {plan.baseline_samples:,} samples ({epochs:.1f} epochs)"
     generations = "1 generation" if plan.generations == 1 else f"{plan.generations} generations"
-    race = f", a race of optimisers of {plan.race_samples:,}" if plan.race_samples else ""
+    race = f", a race of optimisers of {plan.race_samples + plan.range_test_samples:,}" if plan.race_samples else ""
     race += f", more of the network for {plan.thaw_samples:,}" if plan.thaw_samples else ""
     tuning = [f"{each:,}" for each in (plan.tuning_before_samples, plan.tuning_after_samples) if each]
     race += f", hyper-parameters for {' and '.join(tuning)}" if tuning else ""
-    finals = "two final trainings" if plan.scratch_samples else "a final training"
     halves = f" and {plan.edits_per_generation} half ones" if plan.halving else ""
     return (
         f"a baseline of {plan.baseline_samples:,} samples, {generations} of {plan.trials_per_generation} slices of "
-        f"{plan.slice_samples:,}{halves}{race}, {finals} of {plan.continued_samples:,}"
+        f"{plan.slice_samples:,}{halves}{race}, {_finals(plan)}"
     )
+
+
+def _finals(plan: Plan) -> str:
+    if plan.front_size and plan.num_finals > 1:
+        return f"final trainings of up to {plan.num_finals} networks of the front, {plan.continued_samples:,} in all"
+    finals = "two final trainings" if plan.scratch_samples else "a final training"
+    return f"{finals} of {plan.continued_samples:,}"
 
 
 def _shortfall(plan: Plan, generations: int | None) -> str:
@@ -471,7 +516,7 @@ def _after(spent: int) -> str:
 
 
 def _within_samples(plan: Plan, samples: int, spent: int) -> Plan:
-    """Shorten a plan to at most `samples`: first generations go, then everything shrinks alike."""
+    """Shorten a plan to at most `samples`: first generations go, then everything shrinks alike but range tests."""
     while plan.total_samples > samples and plan.generations > 1:
         plan = plan.updated(generations=plan.generations - 1)
     if plan.total_samples <= samples:
@@ -482,11 +527,12 @@ def _within_samples(plan: Plan, samples: int, spent: int) -> Plan:
     )
     amounts = {name: getattr(plan, name) for name in names if getattr(plan, name)}
     smallest = {"slice_samples": _SMALLEST_SLICE // 8}
-    total = plan.total_samples
+    fixed = plan.range_test_samples
+    total, room = plan.total_samples - fixed, samples - fixed
     least = min(total, max(math.ceil(smallest.get(name, 1) * total / amount) for name, amount in amounts.items()))
-    if samples < least:
+    if room < least:
         raise ConfigError(
-            f"budget.samples={spent + samples} is smaller than a study{_after(spent)}; allowed is {spent + least} or "
-            "more on this data"
+            f"budget.samples={spent + samples} is smaller than a study{_after(spent)}; allowed is "
+            f"{spent + fixed + least} or more on this data"
         )
-    return plan.updated(**{name: amount * samples // total for name, amount in amounts.items()})
+    return plan.updated(**{name: amount * room // total for name, amount in amounts.items()})

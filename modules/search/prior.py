@@ -5,7 +5,7 @@ by a search for hyper-parameters and joins a race of optimisers.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from modules.recipe import Recipe
 from modules.records import DataRecord, Ledger, Part, Record
-from modules.search.credit import Earlier
+from modules.search.edit_odds import Earlier
 
 _LIKE = 4.0  # times as many training images, or as few, is data of like size
 _MOST_WINNERS = 3  # that a study tries first
@@ -39,11 +39,7 @@ class Lesson(Record):
 
     def value_of(self, key: str) -> Any:
         """What the winner's recipe says about a key of the configuration; None where it says nothing."""
-        group, _, name = key.partition(".")
-        if group == "training":
-            return self.recipe.get(name)
-        part = self.recipe.get(group)
-        return part["arguments"].get(name) if name and isinstance(part, dict) else None
+        return value_of(self.recipe, key)
 
     def is_like(self, data: DataRecord) -> bool:
         """Whether its data was of like size and kind, so that its rates may fit."""
@@ -70,6 +66,15 @@ class Prior(Record):
         for lesson in like:
             different.setdefault((lesson.optimizer.content_digest, lesson.learning_rate), lesson)
         return tuple(different.values())[:_MOST_WINNERS]
+
+
+def value_of(recipe: Mapping[str, Any], key: str) -> Any:
+    """What a recipe, as JSON, says about a key of the configuration; None where it says nothing."""
+    group, _, name = key.partition(".")
+    if group == "training":
+        return recipe.get(name)
+    part = recipe.get(group)
+    return part["arguments"].get(name) if name and isinstance(part, dict) else None
 
 
 def take_prior(home: Path, study: str) -> Prior:

@@ -27,8 +27,8 @@ from modules.parts import build, resolve
 from modules.randomness import normal, uniform
 from modules.recipe import Recipe
 from modules.records import LedgerRow, Part, Record
-from modules.search.credit import credit_of
 from modules.search.diagnosis import Diagnosis, Finding
+from modules.search.edit_odds import credit_of
 from modules.search.limits import Cost, Limits
 from modules.search.prior import Prior
 

@@ -66,7 +66,10 @@ class Sampler:
         return Asked(trial.number, values, trial)
 
     def should_stop(self, asked: Asked, rung: int, loss: float) -> bool:
-        """Whether a try that has come to a rung (0 is the first) with this loss is not worth the next one."""
+        """Whether a try that has come to a rung (0 is the first) with this loss is not worth the next one.
+
+        It is compared with those that this was asked of before.
+        """
         if self._figures > 1 or rung >= self._rungs - 1:
             return False
         asked._trial.report(loss, HALVING**rung)

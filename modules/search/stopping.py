@@ -1,6 +1,6 @@
 """When a study stops looking, and how long its final training may then be. Decisions are made once and stored."""
 
-from modules.search.plan import Plan
+from modules.search.plan import Plan, samples_within
 
 _FINAL_SHARE = 0.7  # of the planned final training that must still fit after one more generation
 
@@ -13,10 +13,12 @@ def why_stop(
     in_vain: int = 0,
     patience: int | None = None,
     wh: float = 0.0,
+    slowdown: float = 1.0,
 ) -> str | None:
     """A sentence if no further generation should be started after `seconds` and `wh` of the study; None to go on.
 
-    `in_vain` generations in a row kept no edit; after `patience` of them the search gives up.
+    `in_vain` generations in a row kept no edit; after `patience` of them the search gives up. Trainings take
+    `slowdown` times as long as was calibrated.
     """
     if target_error is not None and steer_error <= target_error:
         return f"the target was reached: {steer_error:.2%} error on steer, asked for {target_error:.2%}"
@@ -25,7 +27,7 @@ def why_stop(
     left = plan.seconds_left(seconds, wh)
     if left is None or plan.calibration is None:
         return None
-    rate = plan.calibration.samples_per_second
+    rate = plan.calibration.samples_per_second / slowdown
     generation = plan.generation_samples / rate
     final = _FINAL_SHARE * (plan.continued_samples + plan.scratch_samples) / rate
     if generation + final > left:
@@ -49,13 +51,20 @@ def _used(plan: Plan, seconds: float, wh: float) -> str:
     return "; ".join(used)
 
 
-def budget_allows(plan: Plan, seconds: float, wh: float, samples: int) -> bool:
+def slowdown_of(plan: Plan, samples: int, seconds: float, num_trials: int = 1) -> float:
+    """How many times as long as was calibrated so many trainings took, at least 1: edits make networks slower."""
+    if plan.calibration is None or not samples:
+        return 1.0
+    return max(1.0, samples_within(seconds, plan.calibration, num_trials) / samples)
+
+
+def budget_allows(plan: Plan, seconds: float, wh: float, samples: int, slowdown: float = 1.0) -> bool:
     """Whether there is time and energy to train so many samples and for what comes after the search."""
     left = plan.seconds_left(seconds, wh)
     if left is None or plan.calibration is None:
         return True
     final = _FINAL_SHARE * (plan.continued_samples + plan.scratch_samples)
-    return (samples + final) / plan.calibration.samples_per_second <= left
+    return (samples + final) * slowdown / plan.calibration.samples_per_second <= left
 
 
 def final_samples(

@@ -1,12 +1,11 @@
 """What became of points of a space: the account of a search for hyper-parameters."""
 
-import math
 from typing import Literal
 
 from pydantic import Field
 
 from modules.records import Record
-from modules.search.pareto import dominates, spread
+from modules.search.pareto import covering, dominates
 from modules.space import Space, Values
 
 State = Literal["complete", "stopped", "failed"]
@@ -42,6 +41,7 @@ class Tuning(Record):
     figures: tuple[str, ...] = ("loss",)  # that are to be small
     rungs: tuple[int, ...] = ()  # samples after which tries are compared
     tries: tuple[Try, ...] = ()
+    ended_by: str = ""  # why no more were tried; empty: all that the plan has were
     importances: dict[str, float] = Field(
         default_factory=dict
     )  # by key; what part of the differences in loss it accounts for
@@ -63,21 +63,10 @@ class Tuning(Record):
         return tuple(sorted(kept, key=lambda one: (one.flops, one.params, one.number)))
 
     def spaced(self, count: int) -> tuple[Try, ...]:
-        """`count` of the front that cover it: the cheapest, the dearest, and evenly by the logarithm of operations.
-
-        The one with the lowest loss is always among them.
-        """
+        """`count` of the front that cover it by their operations, cheapest first; the lowest loss is among them."""
         front = self.front
-        if len(front) <= count:
-            return front
-        chosen = spread([one.flops for one in front], count)
-        best = min(range(len(front)), key=lambda place: _loss(front[place]))
-        if best not in chosen:
-            nearest = min(
-                chosen[1:-1] or chosen, key=lambda place: abs(math.log(front[place].flops / front[best].flops))
-            )
-            chosen[chosen.index(nearest)] = best
-        return tuple(front[place] for place in sorted(chosen))
+        places = covering([_loss(one) for one in front], [one.flops for one in front], count)
+        return tuple(front[place] for place in places)
 
 
 def _loss(one: Try) -> float:

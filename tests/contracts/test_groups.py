@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
-from modules.config import Settings, resolve
+from modules.config import Settings, group_choices, resolve, resolved_config
 from modules.config.overrides import UNCHOSEN
 from modules.parts import CONF
 
@@ -51,7 +52,19 @@ def test_every_edit_can_be_the_only_one(path):
 def test_every_key_of_a_section_is_a_setting(path):
     section = Settings.model_fields[path.parent.name].annotation
     filled = {"default_learning_rate"} if path.parent.name == "training" else set()  # by what the optimizer says
-    assert set(OmegaConf.load(path)) == set(section.model_fields) - filled
+    config = resolved_config([f"{path.parent.name}={path.stem}"])[path.parent.name]
+    assert set(config) == set(section.model_fields) - filled
+
+
+def test_a_kind_of_search_says_only_what_is_not_as_in_that_which_it_builds_on():
+    kinds = sorted(path.stem for path in CONF.glob("search/*.yaml"))
+    assert group_choices()["search"] == kinds == ["edits", "none", "random", "sweep"]
+    for kind in kinds:
+        own = yaml.safe_load((CONF / "search" / f"{kind}.yaml").read_text())
+        base, *_ = own.pop("defaults", [None])
+        below = resolved_config([f"search={base}"])["search"] if base else {}
+        assert [key for key, value in own.items() if key in below and below[key] == value] == []
+        assert resolved_config([f"search={kind}"])["search"] == {**below, **own}
 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("optimizer/*.yaml")), ids=_name)

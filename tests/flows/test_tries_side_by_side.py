@@ -1,6 +1,5 @@
 """Tries of a batch: whoever comes to a rung first, the same is asked, stopped and told; without a worker."""
 
-import math
 import threading
 from functools import partial
 from types import SimpleNamespace
@@ -10,78 +9,33 @@ import pytest
 
 from flows.contests import _tries_of_contest
 from flows.side_by_side import side_by_side
-from flows.tuning import Search, _tries_of_sweep, whole_tries, within_clock
+from flows.tuning import Search, _climb_up, _tries_of_sweep, whole_tries, within_clock
 from modules.errors import TrainingError
-from modules.search.climbing import Climbed
 from modules.search.plan import Calibration, Plan
-from modules.search.rungs import cost, rungs_of
-from modules.space import Real, Space
+from modules.search.rungs import cost
+from tests.flows.formula_study import IN_TURN, RUNGS, SPACE, FormulaStudy, search_by_formula
 
-RUNGS = rungs_of(900, 3)
-SPACE = Space(name="made-up", parameters=(Real(key="rate", low=1e-4, high=1.0, log=True), Real(key="x", low=0, high=1)))
 SIDE_BY_SIDE = {
-    "in turn": lambda calls: [call() for call in calls],
+    "in turn": IN_TURN,
     "backwards": lambda calls: [call() for call in reversed(calls)][::-1],
     "threads": lambda calls: side_by_side(calls, give_up=lambda: None),
 }
 
 
-class FakeStudy:
-    """A study as far as a search goes; a training is a formula, which fails for some points."""
-
-    def __init__(self, each: Any, at_once: int = 1, workers: int = 1) -> None:
-        objective = SimpleNamespace(kind="accuracy")
-        search = SimpleNamespace(tries_at_once=at_once)
-        self.settings = SimpleNamespace(overrides=(), seed=0, objective=objective, search=search)
-        self.pool = SimpleNamespace(size=workers)
-        self.progress = SimpleNamespace(say=lambda said, style="": self.said.append(said))
-        self.said: list[str] = []
-        self.failed = 0
-        self.each = each
-        self.decisions: dict[str, Any] = {}
-        self.clock, self.energy = SimpleNamespace(seconds=0.0), SimpleNamespace(wh=0.0)
-
-    def trial(self, spec: Any, *place: Any, **shown: Any) -> Any:
-        if spec.values["x"] > 0.9:
-            raise TrainingError("its loss exploded")
-        loss = abs(math.log10(spec.values["rate"] / 0.01)) + 0.3 / (spec.rung + 1)
-        return SimpleNamespace(
-            key=f"{spec.values['rate']}-{spec.rung}", steer_loss=loss, steer_error=0.1, params=1, flops=1, seconds=1.0,
-            samples=RUNGS[spec.rung].trunk + RUNGS[spec.rung].cooled,
-        )  # fmt: skip
-
-    def show(self, key: str) -> None:
-        pass
-
-    def count_failure(self) -> None:
-        self.failed += 1
-
-    def decided(self, question: str, decide: Any) -> Any:
-        return self.decisions.setdefault(question, decide())
-
-
 @pytest.fixture(autouse=True)
 def _formula(monkeypatch: pytest.MonkeyPatch) -> None:
-    def climbing(search: Search, recipe: Any, train: Any) -> Any:
-        branches: tuple[Any, ...] = ()
-        for rung in range(len(RUNGS)):
-            spec = SimpleNamespace(values=recipe, rung=rung)
-            branches = (*branches, (spec, train(spec)))
-            yield Climbed((), branches)
-
-    monkeypatch.setattr(Search, "recipe_at", lambda search, values: values)
-    monkeypatch.setattr(Search, "climbing", climbing)
+    search_by_formula(monkeypatch)
     monkeypatch.setattr(Search, "_first_points", lambda search, how_many: {})
 
 
-def searched(study: FakeStudy, count: int = 24) -> Any:
+def searched(study: FormulaStudy, count: int = 24) -> Any:
     search = Search(study, "sweep", SPACE, None, RUNGS)  # type: ignore[arg-type]
     at_once = study.settings.search.tries_at_once
     return search.run(lambda search: min(at_once, count - len(search.tries))).model_copy(update={"importances": {}})
 
 
 def test_a_batch_is_the_same_whoever_comes_first():
-    accounts = {name: searched(FakeStudy(each, at_once=4)) for name, each in SIDE_BY_SIDE.items()}
+    accounts = {name: searched(FormulaStudy(each, at_once=4)) for name, each in SIDE_BY_SIDE.items()}
     one = accounts["in turn"]
     assert one == accounts["backwards"] == accounts["threads"]
     assert {tried.state for tried in one.tries} == {"complete", "stopped", "failed"}
@@ -89,7 +43,7 @@ def test_a_batch_is_the_same_whoever_comes_first():
 
 
 def test_what_is_asked_together_does_not_know_of_each_other():
-    alone, together = (searched(FakeStudy(SIDE_BY_SIDE["in turn"], at_once=number)) for number in (1, 4))
+    alone, together = (searched(FormulaStudy(SIDE_BY_SIDE["in turn"], at_once=number)) for number in (1, 4))
     assert [one.values for one in alone.tries] != [one.values for one in together.tries]
     values = [tuple(one.values.values()) for one in together.tries]
     assert len(set(values)) == len(values)
@@ -99,7 +53,7 @@ def test_all_of_a_batch_climb_at_once():
     under_way, most = [0], [0]
     lock, all_there = threading.Lock(), threading.Barrier(3)
 
-    class Slow(FakeStudy):
+    class Slow(FormulaStudy):
         def trial(self, spec: Any, *place: Any, **shown: Any) -> Any:
             if spec.rung == 0:
                 with lock:
@@ -114,8 +68,29 @@ def test_all_of_a_batch_climb_at_once():
     assert most[0] == 3
 
 
+def test_of_a_batch_the_best_is_asked_first_whether_it_goes_on():
+    asked: list[float] = []
+
+    class Stops:
+        def should_stop(self, one: Any, rung: int, loss: float) -> bool:
+            asked.append(loss)
+            return False
+
+        def tell(self, one: Any, figures: Any) -> None:
+            pass
+
+    losses = (3.0, 1.0, 2.0)
+    ways = [
+        SimpleNamespace(state=None, asked=loss, climbed=SimpleNamespace(losses=(loss,)), figures=[loss],
+                        search=SimpleNamespace(rungs=RUNGS[:1]))
+        for loss in losses
+    ]  # fmt: skip
+    _climb_up(ways, Stops(), lambda ways, rung: None)  # type: ignore[arg-type]
+    assert asked == sorted(losses)
+
+
 def test_workers_that_have_nothing_to_do_are_named():
-    idle, busy = FakeStudy(SIDE_BY_SIDE["in turn"], workers=2), FakeStudy(SIDE_BY_SIDE["in turn"], 2, workers=2)
+    idle, busy = FormulaStudy(SIDE_BY_SIDE["in turn"], workers=2), FormulaStudy(SIDE_BY_SIDE["in turn"], 2, workers=2)
     for study in (idle, busy):
         searched(study, count=1)
     assert any("search.tries_at_once=2" in said for said in idle.said)
@@ -134,7 +109,7 @@ def test_a_clock_lets_as_many_begin_as_it_has_time_for_and_is_asked_once():
         ("baseline_samples", "generations", "edits_per_generation", "slice_samples", "continued_samples"), 0
     )
     plan = Plan(**none, scratch_samples=0, evaluate_every=1, minutes=1.0, calibration=calibration)
-    study = FakeStudy(SIDE_BY_SIDE["in turn"])
+    study = FormulaStudy()
     search = SimpleNamespace(when="sweep", tries=[])
     seconds = plan.seconds_left(0.0)
     assert seconds is not None
@@ -147,9 +122,10 @@ def test_a_clock_lets_as_many_begin_as_it_has_time_for_and_is_asked_once():
     assert within_clock(study, plan.updated(calibration=None), search, 4, each) == 4  # type: ignore[arg-type]
 
 
-def swept(plan: Plan, failing: bool = False) -> tuple[int, int]:
+def swept(plan: Plan, failing: bool = False, target_error: float | None = None) -> tuple[int, int]:
     """How many tries a sweep makes under a plan, and their samples."""
-    study = FakeStudy(SIDE_BY_SIDE["in turn"])
+    study = FormulaStudy()
+    study.settings.budget.target_error = target_error
     if failing:
         study.trial = _failing  # type: ignore[method-assign]
     search = Search(study, "sweep", SPACE, None, RUNGS)  # type: ignore[arg-type]
@@ -176,6 +152,32 @@ def test_a_sweep_keeps_to_its_samples_and_to_its_number_of_tries():
     assert swept(SWEEP.updated(sweep_samples=1))[0] == 1  # a first one has to come to its end
 
 
+def test_a_sweep_ends_where_a_complete_try_has_the_error_that_was_asked_for():
+    study = FormulaStudy()
+    study.settings.budget.target_error = 0.05
+    search = Search(study, "sweep", SPACE, None, RUNGS)  # type: ignore[arg-type]
+    plan = SWEEP.updated(tries=200, sweep_samples=200 * cost(RUNGS))
+    tuning = search.run(partial(_tries_of_sweep, study, plan))  # type: ignore[arg-type]
+    *before, last = tuning.tries
+    assert last.state == "complete"
+    assert last.error is not None
+    assert last.error <= 0.05
+    assert all(one.state != "complete" or one.error is None or one.error > 0.05 for one in before)
+    assert tuning.ended_by.startswith("the target was reached: ")
+    assert swept(plan.updated(tries=5), target_error=1e-9)[0] == 5
+
+
+def test_a_sweep_that_the_clock_ends_says_so():
+    study = FormulaStudy()
+    calibration = Calibration(samples_per_second=1000, evaluation_seconds=0)
+    plan = SWEEP.updated(sweep_samples=9 * cost(RUNGS), minutes=1.0, calibration=calibration)
+    study.clock.seconds = 1000.0
+    search = Search(study, "sweep", SPACE, None, RUNGS)  # type: ignore[arg-type]
+    tuning = search.run(partial(_tries_of_sweep, study, plan))  # type: ignore[arg-type]
+    assert len(tuning.tries) == 1
+    assert "no room for another try" in tuning.ended_by
+
+
 def test_a_sweep_whose_every_try_fails_ends():
     tries, samples = swept(SWEEP.updated(sweep_samples=3 * cost(RUNGS)), failing=True)
     assert samples == 0
@@ -183,7 +185,7 @@ def test_a_sweep_whose_every_try_fails_ends():
 
 
 def test_a_contest_whose_every_try_fails_ends():
-    study = FakeStudy(SIDE_BY_SIDE["in turn"])
+    study = FormulaStudy()
     study.trial = _failing  # type: ignore[method-assign]
     search = Search(study, "before", SPACE, None, RUNGS)  # type: ignore[arg-type]
     tuning = search.run(partial(_tries_of_contest, study, SWEEP, 3 * cost(RUNGS)))  # type: ignore[arg-type]

@@ -15,7 +15,8 @@ def data(tmp_path_factory):
 
 def recipe_at(data, **values):
     values = {key.replace("__", "."): value for key, value in values.items()}
-    return varied_recipe(tiny_recipe(), Variations(()).settings(values), values, data)
+    recipe = tiny_recipe()
+    return varied_recipe(recipe, Variations(()).settings(values), values, data, recipe.augmentation)
 
 
 def test_dropout_at_the_networks_own_rate_is_the_recipe_itself(data):

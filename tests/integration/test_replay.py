@@ -67,6 +67,24 @@ def test_a_study_goes_on_from_the_winner_of_another(finished: Runner) -> None:
     assert replayed.returncode == 0, replayed.stderr
 
 
+def test_a_study_goes_on_with_another_optimiser_than_the_winner_was_trained_with(runner: Runner) -> None:
+    once = ("run", *INLINE, "search=none", "training.max_epochs=1", "trainer.threads=1", "explanation=none")
+    for overrides in (("study=heavy", "optimizer=momentum"), ("study=light", "search.start=heavy")):
+        done = runner.run(*once, *overrides)
+        assert done.returncode == 0, done.stderr
+    ledger = json.loads((runner.home / "studies/light/ledger.json").read_text())
+    assert ledger["lineage"][0]["start"]["kind"] == "edits"  # the winner's state without its moments
+    replayed = runner.run("replay", "light")
+    assert replayed.returncode == 0, replayed.stderr
+
+
+def test_a_winner_is_not_judged_by_images_that_it_was_trained_on(finished: Runner) -> None:
+    done = finished.run("run", *TINY, *INLINE, "study=split", "search.start=first", "data.split_seed=1")
+    assert done.returncode == 2, done.stdout
+    assert "images of steer, confirm and test are ones that its winner was trained on" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def _result(runner: Runner, key: str) -> Path:
     return runner.home / "store" / "trials" / key[:2] / key / "result.json"
 

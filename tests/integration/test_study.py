@@ -47,6 +47,14 @@ def test_leaves_a_summary_a_ledger_and_a_report(undisturbed: Runner) -> None:
     assert "<html" in (undisturbed.home / summary["report"]).read_text()
 
 
+def test_how_it_ended_is_kept_before_its_summary_calls_it_completed(undisturbed: Runner) -> None:
+    """A kill between the two leaves MLflow nothing to contradict."""
+    folder = undisturbed.home / "studies" / "tiny"
+    end, summary = (folder / name for name in ("study_end.json", "summary.json"))
+    assert json.loads(end.read_text())["state"] == "completed"
+    assert end.stat().st_mtime_ns < summary.stat().st_mtime_ns
+
+
 def test_the_same_command_again_trains_nothing_and_opens_nothing(undisturbed: Runner) -> None:
     before, openings = champion(undisturbed), list((undisturbed.home / "store/test_openings").glob("??/*"))
     done = undisturbed.run(*RUN)

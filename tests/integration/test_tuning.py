@@ -101,6 +101,28 @@ def test_a_sweep_whose_space_has_changed_goes_on_where_it_is_the_same(swept: Run
     assert swept.summary("sweep")["trials"]["reused"] >= 1
 
 
+def test_a_widened_sweep_tries_as_many_more(swept: Runner) -> None:
+    before, trials = tuning(swept, "sweep"), swept.trials()
+    done = swept.run("sweep", space(swept.home.parent, low=0.0001), *SWEEP, "study=sweep")
+    assert done.returncode == 0, done.stderr
+    after = tuning(swept, "sweep")
+    assert [one.origin for one in after.tries].count("proposed") == 3
+    assert all(point in points(after) for point in points(before))
+    assert swept.trials() > trials
+
+
+def test_a_sweep_over_the_width_ends_within_its_limit(runner: Runner) -> None:
+    runner.home.mkdir(parents=True)
+    path = runner.home.parent / "widths.yaml"
+    path.write_text("model.width: tag(log, interval(0.05, 4))\n")
+    done = runner.run("sweep", str(path), *SWEEP, "study=widths", "objective.max_params=3000")
+    assert (done.returncode, done.stderr) == (0, "")
+    tries = tuning(runner, "widths").tries
+    assert all(one.params <= 3000 and (one.trials or one.reason) for one in tries)
+    assert any("above objective.max_params=3,000" in one.reason for one in tries)
+    assert 0 < runner.summary("widths")["champion"]["params"] <= 3000
+
+
 @pytest.fixture(scope="module")
 def raced(tmp_path_factory: pytest.TempPathFactory) -> Runner:
     """A study that begins with an optimiser that hardly moves, so that the race is won by another one."""

@@ -259,6 +259,19 @@ def test_the_study_is_named_by_what_its_results_depend_on(default):
         (["+foo=3"], ["+"]),
         (["++seed=3"], ["+", "key=value"]),
         (["~optimizer"], ["~", "transform"]),
+        (["~augmentation.transforms.shift.max_pixels"], ["only a transform can be taken out", "transforms.NAME"]),
+        (["pretrained=[a]"], ["pretrained=['a']", "allowed are auto, none, efficientnet_lite0", "a file"]),
+        (["pretrained=5"], ["pretrained=5 is neither", "auto, none"]),
+        (["pretrained=true"], ["pretrained=true is neither"]),
+        (["pretrained=null"], ["pretrained=null is neither"]),
+        (["data=folder", "data.root="], ["data.root is empty", "shell", "a path"]),
+        (["data.corrections=''"], ["data.corrections is empty"]),
+        (
+            ["transfer.sides=96"],
+            ["a list of at least 1, each a whole number from 32 to 1024 that 32 divides; got 96"],
+        ),
+        (["transfer.sides=[100]"], ["that 32 divides; got 100"]),
+        (["transfer.gears=upper"], ["a list, each one of upper, all; got upper"]),
         (["data@optimizer=mnist"], ["(@)"]),
         (["optimizer/eps=1"], ["optimizer.eps"]),
         (["seed"], ["cannot read", "'seed'", "key=value"]),
@@ -377,14 +390,28 @@ def test_a_sweep_is_every_combination_in_order():
         ["augmentation=[shift,flip]"],
     ]
     assert expand_sweep(["data.root='/a,b'"]) == [["data.root='/a,b'"]]
+    assert expand_sweep(["study=a,b", "seed=1"]) == [["study=a", "seed=1"], ["study=b", "seed=1"]]
     roots = [resolve(["data=mnist", *one]).data.reader.arguments["root"] for one in expand_sweep(["data.root=/ä,/b c"])]
     assert roots == ["/ä", "/b c"]
+
+
+def test_a_range_of_decimals_stops_before_its_end():
+    expected = [[f"training.learning_rate={rate}"] for rate in ("0.1", "0.2", "0.3")]
+    assert expand_sweep(["training.learning_rate=range(0.1,0.4,0.1)"]) == expected
+    assert expand_sweep(["training.learning_rate=range(0.3,0,-0.1)"]) == expected[::-1]
+    assert sorted(expand_sweep(["training.learning_rate=shuffle(range(0.1,0.4,0.1))"])) == expected
+
+
+def test_a_value_that_is_typed_twice_is_one_study():
+    assert expand_sweep(["seed=1,2,1"]) == [["seed=1"], ["seed=2"]]
 
 
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
         (["seed=interval(0,1)"], "interval"),
+        (["seed=range(1,3,0)"], "no value"),
+        (["study=a,b", "seed=1,2"], "study= names 2 studies, and -m asks for 4"),
         (["seed=range(0,1000000000)"], "at most"),
         (["seed=1,2", "study=x"], "study="),
         (["optimizer=glob(zzz)"], "no value"),

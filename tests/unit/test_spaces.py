@@ -101,6 +101,7 @@ def test_every_space_that_ships_is_allowed_everywhere(path):
         ("training.learning_rate: tag(lin, interval(1, 2))", ["has the tag lin"]),
         ("training.learning_rate: interval(1", ["cannot read"]),
         ("- 1", ["must be a mapping"]),
+        ("3", ["search.space=", "no yaml that can be read", "int"]),
         ("{}", ["varies nothing"]),
         ("a: [1", ["no yaml that can be read"]),
         ("optimizer: choice(adamw, sgd)\nwhen: 3", ["when must hold conditions"]),
@@ -121,6 +122,11 @@ def test_every_space_that_ships_is_allowed_everywhere(path):
             "selection: choice(none, prune)",
             ["selection=prune", "found by trainings of its own", "none, random or kept"],
         ),
+        (
+            "optimizer: choice(adamw, gradient_descent)",
+            ["gradient_descent prescribes its batches", "allowed: adagrad, "],
+        ),
+        ("optimizer: choice(adamw, single_sample_sgd)", ["single_sample_sgd prescribes its batches"]),
         ("augmentation: choice(for_mnist, auto)", ["augmentation=auto", "found by trainings of its own", "strength"]),
     ],
 )
@@ -202,6 +208,17 @@ def test_the_spaces_that_ship_vary_what_a_person_expects():
 def test_a_found_policy_can_be_varied_in_strength(written):
     space = written("augmentation.strength: interval(0, 2)")
     assert resolve([f"search.space={space}", "augmentation=auto"]).search.space is not None
+
+
+def test_a_file_is_another_space_than_the_one_of_its_name_wherever_it_is_named_from(tmp_path, monkeypatch):
+    text = (CONF / "space" / "recipe.yaml").read_text()
+    (tmp_path / "recipe.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    ours, theirs = (resolve(["search=sweep", f"search.space={name}"]) for name in ("recipe", "recipe.yaml"))
+    assert ours.study_name != theirs.study_name
+    whole = resolve(["search=sweep", f"search.space={tmp_path / 'recipe.yaml'}"])
+    assert whole.study_name == theirs.study_name
+    assert ours.search.space.parameters == theirs.search.space.parameters
 
 
 def test_a_changed_space_leaves_the_study_its_name(written):

@@ -1,6 +1,6 @@
 import pytest
 
-from modules.augmentation.strength import strengthened
+from modules.augmentation.strength import strength_between, strengthened
 from modules.records import Part
 
 
@@ -25,3 +25,14 @@ def test_without_strength_there_is_nothing():
     flip = Part(target="modules.augmentation.flip.Flip")
     assert strengthened([flip, shift(2.0)], 0.0) == ()
     assert strengthened([flip], 0.5) == (flip,)
+
+
+def test_the_strength_between_is_that_which_leads_from_one_to_the_other():
+    shift = Part(target="modules.augmentation.shift.Shift", arguments={"max_pixels": 1, "subpixel": False})
+    rotate = Part(target="modules.augmentation.rotate.Rotate", arguments={"max_degrees": 10.0})
+    first = (shift, rotate)
+    for factor in (0.0, 1.0, 1.5, 0.1373, 2.06):
+        assert strength_between(first, strengthened(first, factor)) == factor
+    assert strength_between(first, (shift,)) is None
+    assert strength_between(first, (shift, rotate.updated(arguments={"max_degrees": 0.0}))) is None
+    assert strength_between((), ()) == 1.0

@@ -79,6 +79,11 @@ def test_what_is_no_cifar10(binary, tmp_path):
     write_pictures(tmp_path / "other", {"train/cat": 1, "test/whale": 1})
     with pytest.raises(DataError, match="has a folder 'whale'; allowed are airplane"):
         read_cifar10(str(tmp_path / "other"))
+    (tmp_path / "set.zip").write_bytes(b"")
+    with pytest.raises(DataError, match=r"set\.zip is not a folder; it must be a folder or one of \.tar"):
+        read_cifar10(str(tmp_path / "set.zip"))
+    with pytest.raises(DataError, match=r"nowhere does not exist; it must be a folder or one of \.tar"):
+        read_cifar10(str(tmp_path / "nowhere"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no CIFAR-10; allowed are"):
         read_cifar10(str(tmp_path / "empty"))

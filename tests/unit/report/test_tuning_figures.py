@@ -7,7 +7,7 @@ from modules.report.credit import credit_cells, credit_figure, credit_headline
 from modules.report.tuning_figures import tuning_captions, tuning_figures
 from modules.search.credits import Contribution, Credits
 from modules.search.tries import Try, Tuning
-from modules.space import Choice, Condition, Real, Space
+from modules.space import Choice, Condition, Real, Space, Whole
 
 SPACE = Space(
     name="made-up",
@@ -59,6 +59,47 @@ def test_importances_under_a_condition_are_told_apart(tuning):
     assert "importances" in tuning_figures(alone)
 
 
+ADAMW, SGD = (Condition(key="optimizer", values=(name,)) for name in ("adamw", "sgd"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "values"),
+    [
+        (
+            Real(key="decay", low=1e-4, high=1.0, log=True, condition=ADAMW),
+            Real(key="decay", low=0.0, high=0.01, condition=SGD),
+            (0.5, 0.0),
+        ),
+        (
+            Choice(key="batch", values=(32, 64), condition=ADAMW),
+            Whole(key="batch", low=16, high=128, condition=SGD),
+            (64, 48),
+        ),
+        (
+            Choice(key="batch", values=("all", 64), condition=ADAMW),
+            Whole(key="batch", low=16, high=128, condition=SGD),
+            ("all", 48),
+        ),
+    ],
+    ids=["a log scale and a zero", "a choice of numbers and a range", "a choice of words and a range"],
+)
+def test_a_key_of_two_kinds_is_drawn_under_both_conditions(first, second, values):
+    space = Space(name="mixed", parameters=(Choice(key="optimizer", values=("adamw", "sgd")), first, second))
+    found = tuple(
+        Try(
+            number=number,
+            values={"optimizer": ("adamw", "sgd")[number % 2], first.key: values[number % 2]},
+            state="complete",
+            losses=(1 / (number + 1),),
+        )
+        for number in range(4)
+    )
+    pictures = tuning_figures(Tuning(when="sweep", space=space, tries=found, rungs=(10,)))
+    assert set(pictures) == {"history", "parallel_coordinates", "slices"}
+    for svg in pictures.values():
+        ElementTree.fromstring(svg)
+
+
 def test_a_search_in_which_all_failed_has_nothing_to_show():
     failed = Try(number=0, values={}, state="failed", reason="its loss exploded")
     tuning = Tuning(when="sweep", space=SPACE, tries=(failed,))
@@ -84,5 +125,6 @@ def test_credit_says_what_is_clear_and_what_cost():
     )
     assert credit_cells(found[0])[3] == "+2.00 (+1.00 to +3.00)"
     said = credit_headline(credits)
-    assert "clearly bought something: schedule; cost something: averaging" in said
+    assert "clearly bought something: schedule; cost something: averaging. " in said
+    assert "without range tests" in said
     ElementTree.fromstring(credit_figure(credits))

@@ -5,6 +5,7 @@ from made_up_study import interval, made_up_view
 from scipy.stats import binomtest
 
 from modules.evaluation.intervals import wilson_interval
+from modules.records import Part, Step
 from modules.report.wording import (
     duration,
     edits_of,
@@ -67,3 +68,12 @@ def test_headlines() -> None:
     unopened = {**view.summary, "champion": {**view.summary["champion"], "test_error": None}}
     assert "the test set not opened" in headline(view.updated(summary=unopened))
     assert headline(view.updated(summary={"state": "failed"})) == "The study did not end: it is failed."
+
+
+def test_on_a_front_the_headline_counts_the_edits_that_led_to_the_winner() -> None:
+    view = made_up_view(2)
+    steps = [Step(trial="trial", seed=0, slice={}, schedule=Part(target="constant"))] * 3
+    lineage = (steps[0], *(step.updated(edit=Part(target="edit")) for step in steps[1:]))
+    summary = {**view.summary, "front": [{}]}
+    view = view.updated(summary=summary, ledger=view.ledger.updated(lineage=lineage))
+    assert headline(view).endswith(" after 2 generations in which 2 of 6 edits led to it.")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from modules.search.contributions import Outcome, contributions
+from modules.search.contributions import Outcome, _noise, contributions
 from modules.search.judging import PRIOR_FREEDOM, PRIOR_NOISE
 
 
@@ -44,6 +44,36 @@ def test_noise_between_seeds_widens_the_interval():
         for each in (calm, wild)
     )
     assert unsure > 5 * sure
+
+
+def test_the_intervals_of_errors_hold_together():
+    def intervals(count):
+        whole, less = outcome([1, 0, 0, 0] * 9, [0, 1, 0, 0] * 9), outcome([1, 1, 0, 0] * 9, [1, 0, 1, 0] * 9)
+        credits = contributions("s", [0, 1], 1, whole, {f"a{place}": ("x", less) for place in range(count)})
+        return [one.bought_error for one in credits.contributions]
+
+    (alone,), five = intervals(1), intervals(5)
+    assert alone.level == 0.95
+    assert {one.level for one in five} == {0.99}
+    least = stats.norm.ppf(0.995)
+    assert alone.high - alone.estimate < least * alone.standard_error
+    assert all(one.high - one.estimate > least * one.standard_error for one in five)
+    assert contributions("s", [0], 1, outcome([1, 0]), {}).contributions == ()
+
+
+def test_images_on_which_seeds_disagree_are_noise_even_where_as_many_are_wrong():
+    """A hundred images, one wrong with each seed, never the same: half of two images' variance a training."""
+    wrong = np.eye(100, dtype=bool)
+    found = _noise([outcome(*wrong[:2]), outcome(*wrong[2:4])], error=0.01)
+    images = (2 * 0.5) / 100**2
+    assert found.variance == pytest.approx(PRIOR_FREEDOM * (images + (PRIOR_NOISE * 0.01) ** 2) / (PRIOR_FREEDOM + 2))
+    assert found.freedom == PRIOR_FREEDOM + 2
+
+
+def test_with_one_seed_what_variants_disagree_on_is_noise():
+    wrong = np.eye(100, dtype=bool)
+    found = _noise([outcome(wrong[0]), outcome(wrong[1])], error=0.01)
+    assert found.variance == pytest.approx((2 * 0.5) / 100**2 + (PRIOR_NOISE * 0.01) ** 2)
 
 
 def test_seconds_and_energy_have_an_interval_over_the_seeds():

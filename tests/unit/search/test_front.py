@@ -21,7 +21,7 @@ from modules.search.front import (
 )
 from modules.search.generation import Child, Trained, Trunk
 from modules.search.judging import Evidence
-from modules.search.pareto import dominates
+from modules.search.pareto import covering, dominates
 from modules.search.proposal import Proposal
 
 PIECE = {"samples": 100, "evaluate_every": 100}
@@ -85,15 +85,28 @@ def test_the_next_parent_is_the_one_that_was_it_least_often():
     assert trunk_at(Trunk(trained(2.0, 9.0), 0), front[1]).best is front[1].trained.evidence
 
 
-@pytest.mark.parametrize(("count", "expected"), [(1, [0.25]), (2, [0.25, 2.0]), (3, [0.25, 0.5, 2.0]), (9, None)])
+@pytest.mark.parametrize(
+    ("count", "expected"), [(1, [2.0]), (2, [0.25, 2.0]), (3, [0.25, 0.5, 2.0]), (9, [0.25, 0.5, 1.5, 2.0])]
+)
 def test_those_that_are_trained_to_the_end_cover_the_front(count, expected):
-    widths = [0.25, 0.5, 1.5, 2.0]
-    front = front_of([member(width, 1 / width) for width in widths])
-    chosen = [1 / one.trained.evidence.loss for one in spaced(front, count)]
-    assert len(chosen) == min(count, 4)
-    assert chosen[0] == 0.25
-    if count >= 2:
-        assert chosen[-1] == 2.0
+    front = front_of([member(width, 1 / width) for width in (0.25, 0.5, 1.5, 2.0)])
+    assert [1 / one.trained.evidence.loss for one in spaced(front, count)] == expected
+
+
+POINTS = st.lists(
+    st.tuples(st.floats(0.01, 9.0), st.integers(1, 10**9)), min_size=1, max_size=12, unique_by=lambda point: point[1]
+)
+
+
+@given(POINTS, st.integers(1, 9))
+def test_the_lowest_loss_is_never_left_out(points, count):
+    losses, costs = zip(*sorted(points, key=lambda point: point[1]), strict=True)
+    places = covering(losses, costs, count)
+    assert min(losses) in {losses[place] for place in places}
+    assert places == sorted(set(places))
+    assert len(places) == min(count, len(points))
+    if count > 2:
+        assert {0, len(points) - 1} <= {*places}  # the cheapest and the dearest
 
 
 def test_confirm_decides_who_stays_on_the_front():

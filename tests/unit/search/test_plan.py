@@ -77,8 +77,7 @@ def planned_seconds(plan: Plan, calibration: Calibration) -> float:
 
 
 def trials(plan: Plan) -> int:
-    finals = (plan.continued_samples > 0) + (plan.scratch_samples > 0)
-    return 1 + plan.generations * plan.trials_per_generation + finals
+    return 1 + plan.generations * plan.trials_per_generation + plan.num_finals
 
 
 @pytest.mark.parametrize(("num_train", "expected"), [(1000, 8000), (16_000, 8000), (48_000, 24_000), (500_000, 60_000)])
@@ -354,9 +353,14 @@ def test_under_a_clock_they_come_out_of_the_generations():
     assert both.total_samples <= plain.total_samples
 
 
-@given(samples=st.integers(300_000, 5_000_000), share=st.floats(0.05, 0.9), races=st.integers(0, 9))
-def test_a_limit_of_samples_holds_with_them(samples, share, races):
-    wishes = WISHES.updated(samples=samples, space_share=share, races=races)
+@given(
+    samples=st.integers(300_000, 5_000_000),
+    share=st.floats(0.05, 0.9),
+    races=st.integers(0, 9),
+    tests=st.integers(0, 100_000),
+)
+def test_a_limit_of_samples_holds_with_them(samples, share, races, tests):
+    wishes = WISHES.updated(samples=samples, space_share=share, races=races, range_test_samples=tests)
     assert make_plan(wishes, 20_000, None).total_samples <= samples
 
 
@@ -373,9 +377,86 @@ def test_a_sweep():
         make_plan(sweep.updated(samples=1000), 48_000, None)
 
 
+def test_a_sweep_counts_the_trials_of_its_tries():
+    sweep = WISHES.updated(search="sweep")
+    most = 2 * plan_module.SWEEP_RUNGS
+    assert make_plan(sweep.updated(trials=3 * most + 1), 48_000, None).tries == 3
+    assert make_plan(sweep.updated(trials=3 * most, tries=2), 48_000, None).tries == 2
+    assert make_plan(sweep.updated(trials=3 * most, samples=10**9), 48_000, None).tries == 3
+    with pytest.raises(ConfigError, match=r"budget\.trials=5 .* takes up to 6 trials; allowed is 6 or more"):
+        make_plan(sweep.updated(trials=5), 48_000, None)
+    with pytest.raises(ConfigError, match=r"allowed is 10 or more, and 4 for finding"):
+        make_plan(sweep.updated(trials=9).spent(1000, 4), 48_000, None)
+
+
+def test_a_sweep_that_cannot_be_paid_for_names_the_budget_that_is_too_small():
+    sweep = WISHES.updated(search="sweep", minutes=60.0, samples=1000)
+    with pytest.raises(ConfigError, match=r"budget\.samples=1000 does not pay for one try"):
+        make_plan(sweep, 48_000, FAST)
+    slow = FAST.updated(evaluation_seconds=1e9)
+    with pytest.raises(ConfigError, match=r"budget\.minutes=60 does not pay for one try"):
+        make_plan(sweep.updated(samples=10**9), 48_000, slow)
+
+
+def test_the_range_tests_of_a_race_are_counted_and_do_not_shrink():
+    raced = WISHES.updated(races=3)
+    without, plan = (make_plan(each, 48_000, None) for each in (raced, raced.updated(range_test_samples=40_000)))
+    assert plan.total_samples - without.total_samples == plan.range_test_samples == 40_000
+    assert f"a race of optimisers of {plan.race_samples + 40_000:,}" in plan.note
+    tight = make_plan(raced.updated(range_test_samples=40_000, samples=300_000), 48_000, None)
+    assert tight.range_test_samples == 40_000
+    assert tight.total_samples <= 300_000
+
+
 def test_without_a_training_from_scratch_its_samples_go_to_the_one_that_continues() -> None:
     plan = make_plan(WISHES.updated(minutes=None), 10_000, None)
     assert plan.scratch_samples > 0
     alone = plan.without_scratch()
     assert alone.scratch_samples == 0
     assert (alone.continued_samples, alone.total_samples) == (plan.continued_samples * 2, plan.total_samples)
+
+
+FRONT = WISHES.updated(front_size=5)
+
+
+def test_members_of_a_front_share_the_final_training() -> None:
+    alone, front = make_plan(WISHES, 48_000, None), make_plan(FRONT, 48_000, None)
+    assert (front.total_samples, front.generations) == (alone.total_samples, alone.generations)
+    assert (front.continued_samples, front.scratch_samples) == (2 * alone.continued_samples, 0)
+    assert (alone.num_finals, front.num_finals) == (2, 5)
+    assert front.note.endswith(f"final trainings of up to 5 networks of the front, {front.continued_samples:,} in all")
+    assert make_plan(FRONT.updated(generations=0), 48_000, None).num_finals == 1  # nobody else was trained
+    assert make_plan(FRONT.updated(final_samples=30_000), 48_000, None).num_finals == 2  # others would get no slice
+
+
+@given(wishes(front_size=5), st.integers(1, 60))
+def test_trials_are_kept_with_all_members_of_a_front(wished, number):
+    wished = wished.updated(trials=number)
+    plan, sentence = planned(wished, 1000, None)
+    if plan is None:
+        assert number < int(re.findall(r"allowed is (\d+) or more", sentence)[0]) <= 3
+        return
+    assert trials(plan) <= number
+    if plan.generations < make_plan(wished.updated(trials=None), 1000, None).generations:
+        assert 1 + (plan.generations + 1) * plan.trials_per_generation + 2 > number
+
+
+@pytest.mark.parametrize(("number", "expected"), [(3, (0, 1)), (9, (1, 2)), (14, (1, 4)), (15, (2, 2)), (60, (3, 5))])
+def test_trials_of_a_front_by_hand(number, expected) -> None:
+    plan = make_plan(FRONT.updated(trials=number), 48_000, None)
+    assert (plan.generations, plan.num_finals) == expected
+
+
+@given(wishes(front_size=5), NUM_TRAIN, st.integers(100_000, 3_000_000))
+def test_each_member_of_a_front_gets_a_slice(wished, num_train, samples):
+    plan, _ = planned(wished.updated(samples=samples), num_train, None)
+    assume(plan is not None)
+    assert plan.total_samples <= samples
+    assert plan.num_finals == 1 or plan.continued_samples // plan.num_finals >= plan.slice_samples
+
+
+def test_on_a_front_hyperparameters_are_searched_before_the_generations_alone() -> None:
+    wished = WISHES.updated(space_share=0.5)
+    both, before = (make_plan(each, 48_000, None) for each in (wished, wished.updated(front_size=5)))
+    assert before.tuning_before_samples == both.tuning_before_samples + both.tuning_after_samples
+    assert (before.tuning_after_samples, before.total_samples) == (0, both.total_samples)

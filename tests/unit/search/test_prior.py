@@ -7,7 +7,7 @@ from made_up_rows import row
 from tiny_study import make_data, tiny_recipe
 
 from modules.records import GenerationRecord, Ledger
-from modules.search.credit import Earlier, credit_of
+from modules.search.edit_odds import Earlier, credit_of
 from modules.search.prior import Prior, take_prior
 
 

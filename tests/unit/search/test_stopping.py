@@ -1,9 +1,10 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from modules.errors import ConfigError
 from modules.search.plan import CONTROL_SEEDS, RESERVED_SECONDS, Calibration, Plan, Wishes, make_plan
-from modules.search.stopping import final_samples, used_up, why_stop
+from modules.search.stopping import budget_allows, final_samples, slowdown_of, used_up, why_stop
 
 WISHES = Wishes(
     search="edits",
@@ -46,6 +47,25 @@ def test_stops_where_another_generation_would_take_from_the_final_training():
     reason = why_stop(TIMED, latest + 1, 0.5, None)
     assert reason is not None
     assert f"{latest + 1:.0f} of 720 seconds" in reason
+
+
+def test_networks_that_became_slower_need_more_of_the_time():
+    """At half the rate the finals take 400 s and a generation 120 s."""
+    latest = 12 * 60 - RESERVED_SECONDS - 120 - 0.7 * 400
+    assert why_stop(TIMED, latest - 1, 0.5, None, slowdown=2.0) is None
+    assert why_stop(TIMED, latest + 1, 0.5, None, slowdown=2.0) is not None
+    assert why_stop(TIMED, latest + 1, 0.5, None) is None
+    assert budget_allows(TIMED, latest, 0.0, 6000, slowdown=2.0)
+    assert not budget_allows(TIMED, latest, 0.0, 6100, slowdown=2.0)
+
+
+def test_how_much_slower_is_measured_and_what_is_around_a_training_is_not():
+    plan = TIMED.updated(calibration=Calibration(samples_per_second=100, evaluation_seconds=0.2))
+    assert slowdown_of(plan, 1000, 21.0) == pytest.approx(2.0)
+    assert slowdown_of(plan, 2000, 42.0, num_trials=2) == pytest.approx(2.0)
+    assert slowdown_of(plan, 1000, 10.5) == 1.0
+    assert slowdown_of(plan, 1000, 5.0) == 1.0  # of features, say: that says nothing of other networks
+    assert slowdown_of(plan, 0, 0.0) == slowdown_of(CLOCKLESS, 1000, 1e9) == 1.0
 
 
 def test_final_trainings_are_as_planned_where_there_is_time():

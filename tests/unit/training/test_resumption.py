@@ -10,7 +10,7 @@ from tiny_study import ADAMW, ema, schedule, tiny_recipe, tiny_spec
 
 from modules.records import Part
 from modules.store import Store
-from modules.training import trial
+from modules.training import training
 from modules.training.callbacks import checkpoints
 from modules.training.callbacks.checkpoints import Checkpoints, find_checkpoint, written
 from modules.training.history import History
@@ -57,7 +57,7 @@ def spec_of(data, name: str) -> TrialSpec:
 def train_until_killed(spec, home, updates: int) -> None:
     """In a process of its own."""
     checkpoints.SECONDS_BETWEEN_WRITES = -1.0
-    trial.checkpoint_samples = lambda architecture: 48
+    training.checkpoint_samples = lambda architecture: 48
     count = History.count
 
     def count_and_die(history: History, num_samples: int, loss: float) -> None:
@@ -72,7 +72,7 @@ def train_until_killed(spec, home, updates: int) -> None:
 @pytest.fixture
 def dense_checkpoints(monkeypatch):
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN_WRITES", -1.0)
-    monkeypatch.setattr(trial, "checkpoint_samples", lambda architecture: 48)
+    monkeypatch.setattr(training, "checkpoint_samples", lambda architecture: 48)
 
 
 @pytest.mark.parametrize("name", RECIPES)

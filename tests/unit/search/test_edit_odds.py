@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_rows import row
 
-from modules.search.credit import Credit, credit_of
+from modules.search.edit_odds import Credit, credit_of
 from modules.search.judging import PRIOR_EFFECT
 
 LOSS = 1.0

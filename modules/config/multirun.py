@@ -2,11 +2,13 @@
 
 import itertools
 import math
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from modules.config.overrides import Typed, groups, read
+from modules.config.spaces import counted
 from modules.errors import ConfigError
 from modules.parts import CONF
 
@@ -20,13 +22,15 @@ def expand_sweep(overrides: Sequence[str], conf: Path = CONF) -> list[list[str]]
     total = math.prod(len(axis) for axis in axes)
     if total > _MAX_STUDIES:
         raise ConfigError(f"the sweep asks for {total} studies; allowed are at most {_MAX_STUDIES}")
-    swept = [one.key for one in typed if one.parsed.is_sweep_override()]
-    if total > 1 and "study" not in swept and any(text.startswith("study=") for text in overrides):
-        raise ConfigError(f"study= names one study, and -m asks for {total}; allowed is -m without study=")
+    names = next((axis for one, axis in zip(typed, axes, strict=True) if one.key == "study"), None)
+    if names is not None and total > len(names):
+        named = "one study" if len(names) == 1 else f"{len(names)} studies"
+        raise ConfigError(f"study= names {named}, and -m asks for {total}; allowed is -m without study=")
     return [list(combination) for combination in itertools.product(*axes)]
 
 
 def _values(one: Typed, conf: Path) -> list[str]:
+    """An override for each value, those that were typed twice once."""
     from hydra.core.override_parser.types import Glob
 
     if not one.parsed.is_sweep_override():
@@ -36,8 +40,12 @@ def _values(one: Typed, conf: Path) -> list[str]:
     held: Any = one.parsed.value()
     if isinstance(held, Glob):
         names = held.filter(groups(conf).get(one.key, []))
+    elif one.parsed.is_range_sweep():
+        names = [str(value) for value in itertools.islice(counted(held), _MAX_STUDIES + 1)]
+        if held.shuffle:
+            random.shuffle(names)
     else:
-        names = list(itertools.islice(one.parsed.sweep_string_iterator(), _MAX_STUDIES + 1))
+        names = list(one.parsed.sweep_string_iterator())
     if not names:
         raise ConfigError(f"{one.text} holds no value; allowed is at least one")
-    return [f"{one.key}={name}" for name in names]
+    return [f"{one.key}={name}" for name in dict.fromkeys(names)]
