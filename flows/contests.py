@@ -145,7 +145,7 @@ def tune_hyperparameters(study: Study, plan: Plan, trunk: Trunk, when: Literal["
     )
     reporting.keep_tuning(study, tuning)
     complete = [one for one in tuning.tries if one.state == "complete"]
-    recipes = study.each([partial(search.recipe_at, one.values) for one in complete])
+    recipes = study.each([partial(search.points.recipe_at, one.values) for one in complete])
     others = [pair for pair in zip(complete, recipes, strict=True) if pair[1] != contest.recipe]
     children = study.each([partial(_entered, contest, "tune", recipe) for _, recipe in others])
     contenders = [

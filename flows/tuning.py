@@ -1,40 +1,31 @@
 """The search for hyper-parameters: of whole trainings (`espalier sweep`), and around the trunk of a study."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeVar
 
-from flows.augmentation import own_transforms
-from flows.first_network import decided_width
-from flows.limits import excess_of
 from flows.orchestration import task
-from flows.rates import found_rate
+from flows.points import Points
 from flows.study import Study
-from flows.translation import varied_recipe
 from flows.trials import attempted
-from modules.augmentation.strength import strength_between
-from modules.config import Settings, Variations
 from modules.digests import digest_of
 from modules.errors import TrainingError
 from modules.recipe import Recipe
-from modules.records import Part, Step, TrialResult
+from modules.records import Step, TrialResult
 from modules.search.climbing import Climbed, Ground, Leg, climb, climb_anew
 from modules.search.final import FinalTraining
-from modules.search.first_recipe import leaves_width_open
 from modules.search.plan import SWEEP_RUNGS, Plan
-from modules.search.prior import Lesson, value_of
 from modules.search.rungs import Rung, cost, rungs_of
 from modules.search.sampler import Asked, Sampler, conditional_importances, importances
 from modules.search.stopping import budget_allows, slowdown_of
 from modules.search.tries import State, Try, Tuning
-from modules.space import Scalar, Space, Values
+from modules.space import Space, Values
 from modules.tracking.flattening import flattened
 from modules.training.spec import Slice, Start, TrialSpec
 
 R = TypeVar("R")
 When = Literal["sweep", "before", "after"]
-_OWN = "the configuration"
 _KEPT = "this study, before its space changed"
 _NOT_THERE = "the store does not hold it"
 
@@ -55,7 +46,7 @@ class Search:
     ended_by: str = ""  # why no more were tried, where that is not the plan
 
     def __post_init__(self) -> None:
-        self.variations = Variations(self.study.settings.overrides)
+        self.points = Points(self.study, self.space, self.recipe)
         self.varies_schedule = any(key.split(".")[0] == "schedule" for key in self.space.keys)
         is_front = self.when == "sweep" and self.study.settings.objective.kind == "pareto"
         self.figures = ("loss", "params", "flops") if is_front else ("loss",)
@@ -127,29 +118,6 @@ class Search:
             conditional_importances=conditional_importances(self.space, self.tries),
         )
 
-    def recipe_at(self, values: Values) -> Recipe:
-        """The recipe at a point, its rate from a range test where another optimiser comes without one.
-
-        TrainingError where its network is beyond a limit.
-        """
-        settings, recipe = self._varied(values)
-        if recipe.architecture != self.recipe.architecture:
-            objection = excess_of(self.study, recipe.architecture)
-            if objection is not None:
-                raise TrainingError(objection)
-        has_rate = "training.learning_rate" in values or settings.training.learning_rate is not None
-        if has_rate or _are_alike(recipe.optimizer, self.recipe.optimizer):
-            return recipe
-        recipe = recipe.updated(learning_rate=settings.training.default_learning_rate)
-        found = found_rate(self.study, recipe)
-        return recipe if found is None else recipe.updated(learning_rate=found.picked)
-
-    def _varied(self, values: Values) -> tuple[Settings, Recipe]:
-        """The settings at a point, and the recipe with what they say of it."""
-        settings, study = self.variations.settings(values), self.study
-        data, width = study.laboratory.data, decided_width(study)
-        return settings, varied_recipe(self.recipe, settings, values, data, own_transforms(study), width)
-
     def climbing(self, recipe: Recipe, train: Callable[[TrialSpec], TrialResult]) -> Iterator[Climbed]:
         """The way of a recipe over the rungs."""
 
@@ -171,78 +139,12 @@ class Search:
         kept = self.study.folder.read(name)
         if kept is not None and Space.model_validate(kept["space"]).parameters == self.space.parameters:
             return dict(kept["first"])
-        first = {origin: points for origin, points in self._starting_points().items() if points}
+        first = self.points.to_start_with(self.when)
         if kept is not None:
             known = [point for points in first.values() for point in points]
             first[_KEPT] = self._still_within(Space.model_validate(kept["space"]), kept["first"], how_many, known)
         self.study.folder.write(name, {"space": self.space.model_dump(mode="json"), "first": first})
         return first
-
-    def _starting_points(self) -> dict[str, list[Values]]:
-        own = self._own_point()
-        if own is None:
-            self.study.progress.say(
-                f"the configuration itself lies outside the space {self.space.name}, and is not tried", "yellow"
-            )
-        first = {_OWN: [own] if own else []}
-        for lesson in self.study.prior.winners(self.study.laboratory.data):
-            point = self._point_of(lesson)
-            if point is not None and all(point not in points for points in first.values()):
-                first[f"study {lesson.study}"] = [point]
-        taught = [origin.removeprefix("study ") for origin in first if origin != _OWN]
-        if taught:
-            self.study.learnt(
-                f"space {self.when}", f"hyper-parameters: what studies {', '.join(taught)} ended with is tried first"
-            )
-        return first
-
-    def _point_of(self, lesson: Lesson) -> Values | None:
-        """Where the recipe of an earlier study lies in the space; None where it lies outside it."""
-        own, values = self._own_point() or {}, dict[str, Any]()
-        for parameter in self.space.parameters:
-            if parameter.condition is not None and not parameter.condition.holds(values):
-                continue
-            key, value = parameter.key, self._said_by(lesson.recipe, parameter.key)
-            value = own.get(key) if value is None else value
-            if not parameter.contains(value):
-                return None
-            values[key] = value
-        return values
-
-    def _said_by(self, recipe: Mapping[str, Any], key: str) -> Any:
-        """What a recipe, as JSON, says of a key, of a group the name of its choice; None where it says nothing."""
-        value = value_of(recipe, key)
-        if value is None and key in recipe:  # a group
-            names = [one for parameter in self.space.parameters if parameter.key == key for one in parameter.extremes]
-            value = next((name for name in names if self._is_same(recipe[key], key, name)), None)
-        return value
-
-    def _is_same(self, theirs: Any, group: str, name: Scalar) -> bool:
-        """Whether what a recipe has of a group is the part of this name."""
-        ours = getattr(self.variations.settings({group: name}), group)
-        if ours is None or theirs is None:
-            return ours is theirs
-        is_part = isinstance(ours, Part) and isinstance(theirs, dict)
-        return is_part and _are_alike(ours, Part.model_validate(theirs))
-
-    def _own_point(self) -> Values | None:
-        """Where the recipe that is varied lies itself, which a search before may have changed; None: outside."""
-        recipe = self.recipe.model_dump(mode="json", exclude={"architecture"})
-        said = {key: self._said_by(recipe, key) for key in self.space.keys}
-        known = {key: value for key, value in said.items() if value is not None or isinstance(recipe.get(key), dict)}
-        point = self.variations.point(self.space, {**known, **self._known_apart()})
-        return point if point is not None and self._varied(point)[1] == self.recipe else None
-
-    def _known_apart(self) -> Values:
-        """What the recipe says in other words than the configuration."""
-        recipe, known = self.recipe, dict[str, Any]()
-        known["training.dropout"] = recipe.architecture.dropout if recipe.dropout is None else recipe.dropout
-        transforms = own_transforms(self.study)
-        if transforms:
-            known["augmentation.strength"] = strength_between(transforms, recipe.augmentation)
-        if leaves_width_open(self.study.settings.model):
-            known["model.width"] = decided_width(self.study) or 1.0
-        return known
 
     def _still_within(
         self, old: Space, first: dict[str, list[Values]], how_many: "HowMany", known: Sequence[Values]
@@ -307,7 +209,7 @@ class Way:
         try:
             if self._climbing is None:
                 begun = f"to begin try {digest_of([search.when, values])}"
-                self._climbing = search.climbing(attempt(begun, partial(search.recipe_at, values)), counted)
+                self._climbing = search.climbing(attempt(begun, partial(search.points.recipe_at, values)), counted)
             self.climbed = next(self._climbing)
         except TrainingError as error:
             self.state, self.reason = "failed", str(error)
@@ -385,11 +287,6 @@ def _find(study: Study, spec: TrialSpec) -> TrialResult:
     if found is None:
         raise LookupError(spec.key)
     return found
-
-
-def _are_alike(one: Part, other: Part) -> bool:
-    """Whether parts are of one class with arguments of the same names: sgd and nesterov are of one class."""
-    return one.target == other.target and set(one.arguments) == set(other.arguments)
 
 
 def _short(value: Any) -> str:

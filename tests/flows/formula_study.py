@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from flows.points import Points
 from flows.tuning import Search
 from modules.errors import TrainingError
 from modules.search.climbing import Climbed
@@ -79,5 +80,5 @@ def search_by_formula(monkeypatch: pytest.MonkeyPatch) -> None:
             branches = (*branches, (spec, train(spec)))
             yield Climbed((), branches)
 
-    monkeypatch.setattr(Search, "recipe_at", lambda search, values: values)
+    monkeypatch.setattr(Points, "recipe_at", lambda points, values: values)
     monkeypatch.setattr(Search, "climbing", climbing)

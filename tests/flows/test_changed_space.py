@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from flows.points import Points
 from flows.tuning import Search, _tries_of_sweep
 from modules.search.plan import Plan
 from modules.search.rungs import cost
@@ -26,7 +27,7 @@ PLAN = Plan(**NONE, scratch_samples=0, evaluate_every=1, try_samples=900, tries=
 @pytest.fixture(autouse=True)
 def _formula(monkeypatch: pytest.MonkeyPatch) -> None:
     search_by_formula(monkeypatch)
-    monkeypatch.setattr(Search, "_own_point", lambda search: OWN)
+    monkeypatch.setattr(Points, "own", lambda search: OWN)
 
 
 def swept(study: FormulaStudy, space: Space, plan: Plan = PLAN) -> Tuning:
@@ -98,7 +99,7 @@ def test_of_a_batch_that_was_not_finished_what_came_to_its_end_is_kept():
 
 def test_what_an_earlier_study_ended_with_is_tried_once(monkeypatch):
     lesson = {"rate": 0.02, "x": 0.25}
-    monkeypatch.setattr(Search, "_point_of", lambda search, one: lesson)
+    monkeypatch.setattr(Points, "of_lesson", lambda search, one: lesson)
     study = FormulaStudy()
     study.prior = SimpleNamespace(winners=lambda data: (SimpleNamespace(study="other"),))
     swept(study, SPACE)

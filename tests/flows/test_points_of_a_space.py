@@ -87,15 +87,15 @@ def test_a_point_beyond_a_limit_is_not_trained(data):
     search, params = search_of(study), study.recipe.architecture.params
     limited = search_of(Study(data, *SWEEP, f"objective.max_params={params}"))
     for width in (0.5, 1.0):
-        assert limited.recipe_at({"model.width": width}).architecture.params <= params
-    assert search.recipe_at({"model.width": 2.0}).architecture.params > params
+        assert limited.points.recipe_at({"model.width": width}).architecture.params <= params
+    assert search.points.recipe_at({"model.width": 2.0}).architecture.params > params
     with pytest.raises(TrainingError, match=rf"above objective\.max_params={params:,}"):
-        limited.recipe_at({"model.width": 2.0})
+        limited.points.recipe_at({"model.width": 2.0})
 
 
 def test_a_study_whose_first_network_has_to_shrink_can_still_be_tuned(data):
     study = Study(data, "search.space=recipe", "objective.max_params=10")
-    assert search_of(study, "before").recipe_at({"training.label_smoothing": 0.1}).label_smoothing == 0.1
+    assert search_of(study, "before").points.recipe_at({"training.label_smoothing": 0.1}).label_smoothing == 0.1
 
 
 @pytest.mark.parametrize("search", [("search=none",), SWEEP])
@@ -113,19 +113,19 @@ def test_a_model_without_a_width_has_that_which_was_decided(data, written):
     study.decisions["width of the first network"] = 0.5
     half = study.recipe.updated(architecture=model_of(study.settings.model, data, 0.5))
     search = search_of(study, recipe=half)
-    assert search.recipe_at({"model": "auto"}) == half
-    assert search._own_point() == {"model": "auto"}
+    assert search.points.recipe_at({"model": "auto"}) == half
+    assert search.points.own() == {"model": "auto"}
     residual = resolve(["model=residual"]).model
-    assert search.recipe_at({"model": "residual"}).architecture == model_of(residual, data, 0.5)
+    assert search.points.recipe_at({"model": "residual"}).architecture == model_of(residual, data, 0.5)
 
 
 def test_a_space_of_networks_has_the_first_one_among_them(data):
     study = Study(data, *SWEEP, "averaging=none")
     search = search_of(study)
-    own = search._own_point()
+    own = search.points.own()
     assert own is not None
     assert (own["model"], own["model.width"]) == ("auto", 1.0)
-    assert search.recipe_at(own) == study.recipe
+    assert search.points.recipe_at(own) == study.recipe
 
 
 def test_the_own_point_is_what_a_search_before_has_found(data):
@@ -139,35 +139,35 @@ def test_the_own_point_is_what_a_search_before_has_found(data):
         "training.learning_rate": 0.05,
         "optimizer.weight_decay": 0.5,
     }
-    control = search_of(study, "before").recipe_at(found).updated(schedule=constant())
+    control = search_of(study, "before").points.recipe_at(found).updated(schedule=constant())
     after = search_of(study, "after", control)
-    assert after._own_point() == found
-    assert after.recipe_at(found) == control
+    assert after.points.own() == found
+    assert after.points.recipe_at(found) == control
 
 
 def test_a_recipe_that_the_space_cannot_name_lies_outside_it(data):
     study = Study(data, "search.space=recipe")
     other = study.recipe.updated(optimizer=resolve(["optimizer=rmsprop"]).optimizer)
-    assert search_of(study, "after", other)._own_point() is None
+    assert search_of(study, "after", other).points.own() is None
 
 
 def test_mixing_and_selection_of_the_own_point_are_the_recipes(data):
     study = Study(data, "search.space=images")
     mixed = {"augmentation.strength": 1.0, "mixing": "cutmix", "selection": "none", "training.batch_size": 32}
-    control = search_of(study, "before").recipe_at(mixed)
-    assert search_of(study, "after", control)._own_point() == mixed
-    assert search_of(study, "after")._own_point()["mixing"] == "none"  # type: ignore[index]
+    control = search_of(study, "before").points.recipe_at(mixed)
+    assert search_of(study, "after", control).points.own() == mixed
+    assert search_of(study, "after").points.own()["mixing"] == "none"  # type: ignore[index]
 
 
 def test_a_second_strength_is_times_that_of_the_yamls_and_brings_back_what_was_left_out(data):
     study = Study(data, "search.space=images", "augmentation=[shift,rotate]")
     before, first = search_of(study, "before"), study.recipe.augmentation
-    stronger, without = (before.recipe_at({"augmentation.strength": strength}) for strength in (1.5, 0.0))
+    stronger, without = (before.points.recipe_at({"augmentation.strength": strength}) for strength in (1.5, 0.0))
     assert without.augmentation == ()
     for control in (stronger, without):
         after = search_of(study, "after", control)
-        assert after.recipe_at({"augmentation.strength": 1.5}).augmentation == strengthened(first, 1.5)
-        own = after._own_point()
+        assert after.points.recipe_at({"augmentation.strength": 1.5}).augmentation == strengthened(first, 1.5)
+        own = after.points.own()
         assert own is not None
         assert own["augmentation.strength"] == (1.5 if control is stronger else 0.0)
 
@@ -185,8 +185,8 @@ def test_an_optimiser_of_the_same_class_has_a_rate_of_its_own(data, written):
     study = Study(data, "search=sweep", written("optimizer: choice(sgd, nesterov)"))
     nesterov = study.recipe.updated(optimizer=resolve(["optimizer=nesterov"]).optimizer, learning_rate=0.07)
     search = search_of(study, recipe=nesterov)
-    assert search.recipe_at({"optimizer": "nesterov"}) == nesterov
-    sgd = search.recipe_at({"optimizer": "sgd"})
+    assert search.points.recipe_at({"optimizer": "nesterov"}) == nesterov
+    sgd = search.points.recipe_at({"optimizer": "sgd"})
     assert (sgd.optimizer.arguments.keys(), sgd.learning_rate) == ({"weight_decay"}, PICKED)
     assert study.tested == [0.1]
 
@@ -194,7 +194,7 @@ def test_an_optimiser_of_the_same_class_has_a_rate_of_its_own(data, written):
 def test_a_rate_is_not_looked_for_where_that_would_take_longer_than_a_training(data, written):
     study = Study(data, "search=sweep", written("optimizer: choice(adamw, sgd)"))
     whole = study.recipe.updated(batch_size=NUM_TRAIN)
-    assert search_of(study, recipe=whole).recipe_at({"optimizer": "sgd"}).learning_rate == 0.1
+    assert search_of(study, recipe=whole).points.recipe_at({"optimizer": "sgd"}).learning_rate == 0.1
     (choice,) = resolve(["search.optimizers=sgd"]).search.optimizers
     assert with_optimizer(study, whole, choice).learning_rate == 0.1
     assert study.tested == []
