@@ -46,7 +46,7 @@ from modules.records import DataRecord
 from modules.report.table import study_markdown
 from modules.search.final import Final
 from modules.search.first_recipe import batch_limit
-from modules.search.front import Member
+from modules.search.front import Member, generations_in_vain
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
 from modules.search.plan import make_plan as new_plan
@@ -160,7 +160,7 @@ def run_generations(study: Study, plan: Plan, trunk: Trunk) -> tuple[Trunk, tupl
     front: tuple[Member, ...] = (Member(trunk.trained, trunk.position, trunk.lineage),)
     contests = len(trunk.generations)
     for number in range(contests + 1, contests + plan.generations + 1):
-        if stop_reason(study, plan, trunk, number) is not None:
+        if stop_reason(study, plan, trunk, front, number) is not None:
             break
         judged = run_generation(study, plan, trunk, front, number)
         if judged is None:
@@ -261,9 +261,11 @@ def sweep_space(study: Study, plan: Plan, recipe: Recipe) -> Found:
     return Found(plan, trunk, confirm_final(study, trunk, trained))
 
 
-def stop_reason(study: Study, plan: Plan, trunk: Trunk, number: int) -> str | None:
+def stop_reason(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member], number: int) -> str | None:
     """Why the study should stop before generation `number`: decided once, since it may depend on the clock."""
     latest = trunk.trained.first
+    is_front = study.settings.objective.is_pareto
+    in_vain = generations_in_vain(front, trunk.generations) if is_front else trunk.generations_in_vain
     reason: str | None = study.decided(
         f"stop before generation {number}",
         lambda: why_stop(
@@ -271,7 +273,7 @@ def stop_reason(study: Study, plan: Plan, trunk: Trunk, number: int) -> str | No
             study.clock.seconds,
             trunk.trained.evidence.error,
             study.settings.budget.target_error,
-            trunk.generations_in_vain,
+            in_vain,
             study.settings.search.patience,
             study.energy.wh,
             slowdown_of(plan, latest.samples, latest.seconds),

@@ -69,6 +69,16 @@ def _against(finalist: Finalist, other: Finalist, noise: Noise) -> Interval:
     return effect_of(evidence_of([finalist.seen]), evidence_of([other.seen]), noise).interval
 
 
+def _reason(name: str) -> str:
+    if name == "baseline":
+        return "all that was asked for"
+    if name.startswith("try "):
+        return "the best of the tries"
+    if name.startswith("front "):
+        return "a member of the front"
+    return "inherited weights or new ones: measured, not assumed"
+
+
 def _row(finalist: Finalist, winner: Finalist, interval: Interval | None) -> LedgerRow:
     kept = finalist is winner
     account = f"cross-entropy {finalist.seen.loss:.4f} and error {finalist.seen.error:.2%} on confirm"
@@ -78,7 +88,7 @@ def _row(finalist: Finalist, winner: Finalist, interval: Interval | None) -> Led
         generation=0,
         edit=f"final: {finalist.name}",
         description=f"{finalist.trial.epochs:.1f} epochs at a rate that ends low",
-        reason="inherited weights or new ones: measured, not assumed",
+        reason=_reason(finalist.name),
         parent=finalist.training.parent,
         recipe=finalist.recipe.content_digest,
         trials=(finalist.trial.key,),

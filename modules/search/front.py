@@ -5,10 +5,10 @@ shrinking edit is compared with its own parent instead of the study's best. Memb
 as it was seen; what may be claimed of each member, *confirm* says at the end.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from modules.records import Step
+from modules.records import GenerationRecord, Step
 from modules.search.final import Finalist
 from modules.search.generation import Child, Trained, Trunk, step_of
 from modules.search.limits import Cost
@@ -58,6 +58,18 @@ def grown_front(
     parent = next((member for member in front if member.lineage == trunk.lineage), None)
     new[0] = replace(new[0], parents=parent.parents + 1 if parent else 1)
     return front_of([*(member for member in front if member is not parent), *new])
+
+
+def generations_in_vain(front: Sequence[Member], generations: Sequence[GenerationRecord]) -> int:
+    """How many of the last generations in a row led by an edit to no member of the front."""
+    led = {step.trial for member in front for step in member.lineage if step.edit is not None}
+    records = [record for record in generations if record.contest is None]
+    paid = [number for number, record in enumerate(records, start=1) if led & {*_trials_of(record)}]
+    return len(records) - max(paid, default=0)
+
+
+def _trials_of(record: GenerationRecord) -> Iterator[str]:
+    return (trial for row in record.rows for trial in row.trials)
 
 
 def next_parent(front: Sequence[Member]) -> Member:

@@ -304,6 +304,7 @@ def _control_row(number: int, control: Trained) -> LedgerRow:
 def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -> LedgerRow:
     parent = control.recipe
     recipe = child.trained.recipe if child.trained else parent
+    certificate, network = child.certificate, recipe.architecture
     trials = _trials(child)
     every = (*child.spent, *trials)
     if verdict is None:
@@ -320,7 +321,7 @@ def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -
         parent=parent.content_digest,
         recipe=recipe.content_digest,
         trials=tuple(trial.key for trial in every),
-        certificate=child.certificate,
+        certificate=certificate,
         steer_effect=verdict.effect if verdict else None,
         confirm_effect=None,
         steer_error=child.trained.evidence.error if child.trained else None,
@@ -328,8 +329,8 @@ def _row(number: int, child: Child, control: Trained, verdict: Verdict | None) -
         kept=False,
         confirmed=None,
         verdict=reason,
-        params=recipe.architecture.params,
-        flops=recipe.architecture.flops,
+        params=certificate.params_after if certificate else network.params,
+        flops=certificate.flops_after if certificate else network.flops,
         seconds=sum(trial.seconds for trial in every) + child.seconds,
         energy_wh=energy_of(every) if every or not child.seconds else None,
         proposed=child.proposal.edit,

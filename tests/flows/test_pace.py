@@ -31,16 +31,20 @@ def test_a_search_whose_network_became_slower_stops_earlier(seconds: float, stop
         decided=lambda question, decide: decisions.setdefault(question, decide()),
         clock=SimpleNamespace(seconds=300.0),
         energy=SimpleNamespace(wh=0.0),
-        settings=SimpleNamespace(budget=SimpleNamespace(target_error=None), search=SimpleNamespace(patience=None)),
+        settings=SimpleNamespace(
+            budget=SimpleNamespace(target_error=None),
+            search=SimpleNamespace(patience=None),
+            objective=SimpleNamespace(is_pareto=False),
+        ),
         progress=SimpleNamespace(say=lambda said, style="": None),
     )
     trial = SimpleNamespace(samples=1000, seconds=seconds)
     trained = SimpleNamespace(first=trial, evidence=SimpleNamespace(error=0.5))
     trunk: Any = SimpleNamespace(trained=trained, generations_in_vain=0)
     assert seconds_left(12.0, None, CALIBRATION, 300.0, 0.0) == 408.0
-    assert (stop_reason(study, PLAN, trunk, 2) is not None) == stops
+    assert (stop_reason(study, PLAN, trunk, (), 2) is not None) == stops
     trial.seconds = 1.0
-    assert (stop_reason(study, PLAN, trunk, 2) is not None) == stops  # it is asked once
+    assert (stop_reason(study, PLAN, trunk, (), 2) is not None) == stops  # it is asked once
 
 
 def test_a_sweep_goes_by_how_long_its_tries_took() -> None:

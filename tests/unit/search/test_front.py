@@ -8,12 +8,13 @@ from random_networks import recipe_of
 
 from modules.architecture.start import first_architecture
 from modules.evaluation.outputs import Outputs
-from modules.records import Part, TrialResult
+from modules.records import GenerationRecord, LedgerRow, Part, TrialResult
 from modules.search.final import Finalist, FinalTraining
 from modules.search.front import (
     Member,
     confirmed_front,
     front_of,
+    generations_in_vain,
     grown_front,
     next_parent,
     spaced,
@@ -119,3 +120,22 @@ def test_confirm_decides_who_stays_on_the_front():
     found = confirmed_front([finalist(1.0, 0.2), finalist(0.5, 0.3), finalist(1.5, 0.25)])
     assert [one.name for one in found] == ["front 0.5", "front 1.0"]
     assert replace(found[0]) == found[0]
+
+
+def test_a_generation_that_led_to_a_member_was_not_in_vain():
+    start = member(1.0, 0.3)
+    trunk = Trunk(trained=start.trained, position=100)
+    control, grown = trained(1.0, 0.25, "control"), child(0.5, 0.28)
+    front = grown_front([start], trunk, control, [grown], PIECE)
+    fruitful, idle = (
+        GenerationRecord.model_construct(
+            number=number,
+            contest=None,
+            rows=tuple(LedgerRow.model_construct(trials=(each.first.key,)) for each in (control, trained)),
+        )
+        for number, trained in ((1, grown.trained), (2, trained(0.5, 0.9, "worse")))
+    )
+    assert generations_in_vain(front, [fruitful]) == 0
+    assert generations_in_vain(front, [fruitful, idle, idle]) == 2
+    assert generations_in_vain([start], [fruitful, idle]) == 2  # the control's own place on the front is no edit's
+    assert generations_in_vain(front, []) == 0

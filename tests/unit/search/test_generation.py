@@ -235,6 +235,13 @@ def test_the_ledgers_account_of_a_generation():
     assert (refused.params, refused.seconds) == (CONTROL.recipe.architecture.params, 0.0)
 
 
+def test_an_edit_beyond_the_limits_shows_its_own_parameters():
+    """Not its parent's: it was applied, and then refused."""
+    beyond = replace(child("beyond", 64, 1.0), trained=None, refused="it has too many parameters")
+    row = record_generation(1, COMPARISON, [beyond], COMPARISON.judge([beyond]), None).rows[1]
+    assert (row.params, row.flops) == (recipe(64).architecture.params, recipe(64).architecture.flops)
+
+
 def test_what_is_kept_is_not_therefore_confirmed():
     _, record = recorded(child_loss=1.02)
     assert record.rows[1].kept
