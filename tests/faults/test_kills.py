@@ -47,7 +47,10 @@ def killed_study(undisturbed: Runner, folder: Path, command: tuple[str, ...], nu
     assert weights(runner) == weights(undisturbed), fault
 
 
-@pytest.mark.parametrize(("command", "number"), [(SERIAL, 2), (TWO, 3)], ids=["serial", "two processes"])
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [pytest.param(SERIAL, 2, marks=pytest.mark.full, id="serial"), pytest.param(TWO, 3, id="two processes")],
+)
 def test_a_few_kills(undisturbed: Runner, tmp_path: Path, command: tuple[str, ...], number: int) -> None:
     killed_study(undisturbed, tmp_path, command, number, kills=5)
 

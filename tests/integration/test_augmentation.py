@@ -59,12 +59,14 @@ def test_the_report_shows_each_candidate(found: Runner) -> None:
         assert candidate["why"].partition("'")[0] in page
 
 
+@pytest.mark.full
 def test_it_is_found_once(found: Runner) -> None:
     before, trials = policy(found), found.trials()
     assert found.run(*RUN).returncode == 0
     assert (policy(found), found.trials()) == (before, trials)
 
 
+@pytest.mark.full
 def test_a_budget_pays_for_finding_it_too(runner: Runner) -> None:
     few = ("augmentation.candidates=[flip,noise]", "search=none", "training.find_rate=false", "trainer.threads=1")
     done = runner.run("run", *INLINE, "study=paid", "augmentation=auto", *few, "budget.samples=90000")
@@ -76,6 +78,7 @@ def test_a_budget_pays_for_finding_it_too(runner: Runner) -> None:
     assert found["num_trials"] + 1 == runner.summary("paid")["trials"]["count"]
 
 
+@pytest.mark.full
 def test_a_budget_of_trials_that_does_not_pay_for_it(runner: Runner) -> None:
     done = runner.run("run", *INLINE, "augmentation=auto", "augmentation.candidates=[flip]", "budget.trials=8")
     assert_refused(done, "budget.trials=8", "augmentation=auto, which trains 6", "allowed is 9 or more")

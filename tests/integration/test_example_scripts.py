@@ -32,7 +32,13 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("example", sorted(path.stem for path in EXAMPLES.glob("*.py")))
+@pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param(path.stem, marks=() if path.stem == "digits_in_a_minute" else pytest.mark.full)
+        for path in sorted(EXAMPLES.glob("*.py"))
+    ],
+)
 def test_an_example_runs_as_it_is(example: str, tmp_path: Path) -> None:
     """Warnings are errors in it; what it makes beside its home goes to a temporary folder of ours."""
     done = subprocess.run(

@@ -95,6 +95,7 @@ def test_from_a_file_of_weights_to_a_bundle(runner: Runner, photos: Path, weight
     assert (replayed.returncode, replayed.stderr) == (0, "")
 
 
+@pytest.mark.full
 def test_a_gear_that_is_kept_is_trained_on_all_images_and_rebuilt(
     tmp_path: Path, photos: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +151,7 @@ def test_what_cannot_be(runner: Runner, changes: tuple[str, ...], said: tuple[st
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.full
 def test_beyond_a_limit_it_shrinks_and_learns_from_what_it_was(runner: Runner, photos: Path, weights: Path) -> None:
     done = runner.run(
         *("run", *SHORT, "deployment=none", "study=smaller", "search.generations=1", "search.edits=[narrow_network]"),
@@ -173,6 +175,7 @@ def test_beyond_a_limit_it_shrinks_and_learns_from_what_it_was(runner: Runner, p
     assert (replayed.returncode, replayed.stderr) == (0, "")
 
 
+@pytest.mark.full
 def test_nothing_is_shrunk_where_nothing_is_searched(runner: Runner, photos: Path, weights: Path) -> None:
     done = runner.run(
         *("run", *SHORT[:-2], "search=none", "objective.max_params=1750000"),

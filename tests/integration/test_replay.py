@@ -53,6 +53,7 @@ def test_a_ledger_that_was_changed_by_hand_is_refused(finished: Runner) -> None:
         path.write_text(text)
 
 
+@pytest.mark.full
 def test_a_study_goes_on_from_the_winner_of_another(finished: Runner) -> None:
     second = ("run", *TINY, *INLINE, "study=second", "search.start=first")
     done = finished.run(*second)
@@ -67,6 +68,7 @@ def test_a_study_goes_on_from_the_winner_of_another(finished: Runner) -> None:
     assert replayed.returncode == 0, replayed.stderr
 
 
+@pytest.mark.full
 def test_a_study_goes_on_with_another_optimiser_than_the_winner_was_trained_with(runner: Runner) -> None:
     once = ("run", *INLINE, "search=none", "training.max_epochs=1", "trainer.threads=1", "explanation=none")
     for overrides in (("study=heavy", "optimizer=momentum"), ("study=light", "search.start=heavy")):
@@ -108,6 +110,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(runner: Runner, overrides: tupl
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.full
 def test_few_images_are_not_searched_unless_asked_for(runner: Runner) -> None:
     sizes = [each for each in TINY if "generations" not in each]
     done = runner.run("plan", *sizes, *INLINE, "search.least_images=5000")

@@ -42,6 +42,7 @@ def test_two_processes_give_the_bits_of_one(serial: Runner, runner: Runner) -> N
     assert runner.summary("tiny")["trials"]["reused"] == runner.summary("tiny")["trials"]["count"]
 
 
+@pytest.mark.full
 def test_one_of_two_workers_killed_loses_its_trial_alone(serial: Runner, runner: Runner) -> None:
     process = runner.start_and_wait_for_trials(1, *TWO)
     os.kill(workers_of(process)[0], signal.SIGKILL)
@@ -51,6 +52,7 @@ def test_one_of_two_workers_killed_loses_its_trial_alone(serial: Runner, runner:
     assert_same(runner, serial)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("number", "code"),
     [

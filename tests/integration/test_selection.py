@@ -169,6 +169,7 @@ def test_the_winner_is_rebuilt_from_its_ledger(cleaned: Runner) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.full
 def test_what_was_found_can_be_trained_on_again(cleaned: Runner, folder: Path) -> None:
     found = json.loads((cleaned.home / "studies/clean/selection.json").read_text())
     digest = found["selection"]["arguments"]["digest"]
@@ -179,6 +180,7 @@ def test_what_was_found_can_be_trained_on_again(cleaned: Runner, folder: Path) -
     }
 
 
+@pytest.mark.full
 def test_auto_says_what_it_compared(runner: Runner, folder: Path) -> None:
     auto = ("selection=auto", "selection.folds=2", "selection.epochs=1", "selection.judged_epochs=1")
     done = runner.run(*command(folder, *auto, "study=auto"))

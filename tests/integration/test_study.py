@@ -142,6 +142,7 @@ def test_fresh_starts_over(runner: Runner) -> None:
     assert champion(runner) == before
 
 
+@pytest.mark.full
 def test_it_works_from_a_folder_with_modules_of_its_own(runner: Runner, tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "__init__.py").write_text("raise RuntimeError('not this one')\n")
@@ -226,6 +227,7 @@ def test_energy_is_counted_in_trials_ledger_and_summary(undisturbed: Runner) -> 
     assert sum(row["energy_wh"] for row in trained) < 1.2 * energy["wh"]  # the study's is that of all its work
 
 
+@pytest.mark.full
 def test_an_ended_study_is_explained_when_asked_and_opens_nothing_for_it(undisturbed: Runner, tmp_path: Path) -> None:
     openings = list((undisturbed.home / "store/test_openings").glob("??/*"))
     asked = [argument for argument in RUN if argument != "explanation=none"]

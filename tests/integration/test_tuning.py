@@ -55,6 +55,7 @@ def test_a_sweep_tries_the_configuration_and_then_what_is_proposed(swept: Runner
     assert swept.trials() == summary["trials"]["count"] == sum(len(one.trials) for one in found.tries)
 
 
+@pytest.mark.full
 def test_a_sweeps_winner_can_be_replayed(swept: Runner) -> None:
     done = swept.run("replay", "sweep")
     assert done.returncode == 0, done.stderr
@@ -66,6 +67,7 @@ def weights(runner: Runner) -> dict[str, bytes]:
     return {path.parent.name: path.read_bytes() for path in found}
 
 
+@pytest.mark.full
 def test_a_batch_of_tries_is_the_same_with_two_workers(tmp_path: Path) -> None:
     one, two = Runner(tmp_path / "one" / "home"), Runner(tmp_path / "two" / "home")
     for runner, how in ((one, ()), (two, TWO)):
@@ -90,6 +92,7 @@ def test_a_killed_sweep_goes_on_with_the_same_tries(swept: Runner, runner: Runne
     assert runner.summary("sweep")["trials"]["reused"] >= 3
 
 
+@pytest.mark.full
 def test_a_sweep_whose_space_has_changed_goes_on_where_it_is_the_same(swept: Runner) -> None:
     before = tuning(swept, "sweep")
     done = swept.run("sweep", space(swept.home.parent, low=0.003), *SWEEP, "study=sweep")
@@ -101,6 +104,7 @@ def test_a_sweep_whose_space_has_changed_goes_on_where_it_is_the_same(swept: Run
     assert swept.summary("sweep")["trials"]["reused"] >= 1
 
 
+@pytest.mark.full
 def test_a_widened_sweep_tries_as_many_more(swept: Runner) -> None:
     before, trials = tuning(swept, "sweep"), swept.trials()
     done = swept.run("sweep", space(swept.home.parent, low=0.0001), *SWEEP, "study=sweep")
@@ -111,6 +115,7 @@ def test_a_widened_sweep_tries_as_many_more(swept: Runner) -> None:
     assert swept.trials() > trials
 
 
+@pytest.mark.full
 def test_a_sweep_over_the_width_ends_within_its_limit(runner: Runner) -> None:
     runner.home.mkdir(parents=True)
     path = runner.home.parent / "widths.yaml"
