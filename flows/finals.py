@@ -13,7 +13,7 @@ from modules.recipe import Recipe
 from modules.search.climbing import start_of
 from modules.search.final import Final, Finalist, FinalTraining, choose_final
 from modules.search.front import Member, confirmed_front, spaced
-from modules.search.generation import Comparison, Trunk
+from modules.search.generation import Trunk
 from modules.search.plan import Plan
 from modules.search.rungs import CONSTANT, cooling
 from modules.search.stopping import final_samples
@@ -112,8 +112,8 @@ def confirm_final(study: Study, trunk: Trunk, trained: dict[str, FinalTraining])
         name: Finalist(name, training, study.laboratory.observe(training.recipe, training.trial, "confirm"))
         for name, training in trained.items()
     }
-    noises = Comparison(trunk.trained, trunk, study.settings.objective.margin).noises()
-    final = choose_final(finalists, noises.seeds)
+    noise = trunk.noise_at(min(finalist.seen.loss for finalist in finalists.values()))
+    final = choose_final(finalists, noise)
     if study.settings.objective.is_pareto:
         final = replace(final, front=confirmed_front(finalists.values()))
     for row in final.rows:
