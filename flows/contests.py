@@ -10,7 +10,7 @@ from flows.evidence import confirmation_of, trained_of
 from flows.orchestration import task
 from flows.rates import found_rate, range_test_samples
 from flows.study import Study
-from flows.trials import attempt_edit, attempted
+from flows.trials import all_or_why_not, attempt_edit, attempted
 from flows.tuning import Search, whole_tries, within_clock
 from modules.config import OptimizerChoice
 from modules.errors import TrainingError
@@ -165,9 +165,8 @@ def climb_control(contest: Contest) -> list[Climbed] | str:
     """The trunk's own recipe over all rungs, with each of the control's seeds; why, where one comes to nothing."""
     ways = [contest.climbing(contest.recipe, replicate, "control") for replicate in range(CONTROL_SEEDS)]
     ends = contest.study.each([partial(_to_the_last_rung, contest, way) for way in ways])
-    if failed := [reason for _, reason in ends if reason is not None]:
-        return failed[0]
-    return [climbed for climbed, _ in ends if climbed is not None]
+    came = [climbed if reason is None else reason for climbed, reason in ends]
+    return all_or_why_not([each for each in came if each is not None])
 
 
 def _to_the_last_rung(contest: Contest, way: Iterator[Climbed]) -> tuple[Climbed | None, str | None]:

@@ -97,7 +97,6 @@ def _kept_edits(study: Study, trunk: Trunk, final: Final) -> tuple[str, ...]:
     """The edits that the winner's network is made of; on a front, where branches go on too, its lineage has them."""
     rows = [row for generation in trunk.generations for row in generation.rows if row.edit != "control"]
     if study.settings.objective.is_pareto:
-        taken = [(step.trial, step.edit) for step in final.winner.lineage]
-        rows = [row for row in rows if any(trial in row.trials and edit == row.proposed for trial, edit in taken)]
+        rows = [row for row in rows if row.is_step_of(final.winner.lineage)]
         return tuple(f"{row.description}: {row.verdict if row.kept else 'it led to the front'}" for row in rows)
     return tuple(f"{row.description}: {row.verdict}" for row in rows if row.kept)

@@ -11,7 +11,7 @@ from flows.evidence import confirmation_of, trained_of
 from flows.orchestration import task
 from flows.study import Study
 from flows.transfer import Planted, gear_rates, num_folds
-from flows.trials import attempt_edit, attempt_trial, piece_of
+from flows.trials import all_or_why_not, attempt_edit, attempt_trial, piece_of
 from modules.recipe import Recipe
 from modules.records import TrialResult
 from modules.search.contest import change
@@ -138,10 +138,10 @@ def _judge_by_folds(study: Study, plan: Plan, trunk: Trunk, planted: Planted, nu
     head, rates = trunk.trained.recipe, gear_rates(study)
     folds = split_folds(study.laboratory, head.selection, num_folds(study, planted.first), study.settings.seed)
     came = study.each([partial(_head_of_fold, study, plan, planted, head, fold, number) for fold in folds])
-    if failed := [each for each in came if isinstance(each, str)]:
-        study.progress.say(f"gears are not judged, as the head of a fold came to nothing: {failed[0]}", "yellow")
+    heads = all_or_why_not(came)
+    if isinstance(heads, str):
+        study.progress.say(f"gears are not judged, as the head of a fold came to nothing: {heads}", "yellow")
         return trunk
-    heads = [each for each in came if isinstance(each, _Head)]
     compared = heads[1:] if len(rates) > 1 else heads
     control = _over_folds(study, head, [(each.recipe, each.trial) for each in compared])
     asked = control.evidence.losses.shape[1]

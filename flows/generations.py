@@ -10,7 +10,7 @@ from flows.limits import demanded_by_limits
 from flows.orchestration import task
 from flows.study import Study
 from flows.translation import configured_limits
-from flows.trials import attempt_edit, attempt_trial, attempted, out_of_energy, slice_of
+from flows.trials import all_or_why_not, attempt_edit, attempt_trial, attempted, out_of_energy, slice_of
 from modules.recipe import Recipe
 from modules.records import CurvePoint, TrialResult
 from modules.search.climbing import start_of
@@ -108,10 +108,8 @@ def choose_edits(
 def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trained | str:
     """The parent, trained on without an edit, with each of the control's seeds; why, where one comes to nothing."""
     specs = [_control_spec(study, plan, trunk, replicate) for replicate in range(CONTROL_SEEDS)]
-    came = study.each([partial(attempt_trial, study, spec, "control", number) for spec in specs])
-    if failed := [each for each in came if isinstance(each, str)]:
-        return failed[0]
-    return trained_of(study, specs[0].recipe, *(each for each in came if isinstance(each, TrialResult)))
+    came = all_or_why_not(study.each([partial(attempt_trial, study, spec, "control", number) for spec in specs]))
+    return came if isinstance(came, str) else trained_of(study, specs[0].recipe, *came)
 
 
 def _control_spec(study: Study, plan: Plan, trunk: Trunk, replicate: int) -> TrialSpec:

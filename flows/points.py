@@ -60,7 +60,7 @@ class Points:
             )
         first = {OWN: [own]} if own else {}
         for lesson in self.study.prior.winners(self.study.laboratory.data):
-            point = self.of_lesson(lesson)
+            point = self.of_lesson(lesson, own or {})
             if point is not None and all(point not in points for points in first.values()):
                 first[f"study {lesson.study}"] = [point]
         taught = [origin.removeprefix("study ") for origin in first if origin != OWN]
@@ -70,9 +70,9 @@ class Points:
             )
         return first
 
-    def of_lesson(self, lesson: Lesson) -> Values | None:
-        """Where the recipe of an earlier study lies in the space; None where it lies outside it."""
-        own, values = self.own() or {}, dict[str, Any]()
+    def of_lesson(self, lesson: Lesson, own: Values) -> Values | None:
+        """Where the recipe of an earlier study lies in the space, as `own` in what it leaves open; None: outside."""
+        values = dict[str, Any]()
         for parameter in self.space.parameters:
             if parameter.condition is not None and not parameter.condition.holds(values):
                 continue

@@ -1,6 +1,6 @@
 """Trainings, as all stages of a study share them: one trial, the part of a training it is, its step in a lineage."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -50,6 +50,12 @@ def attempted(study: Study, what: str, do: Callable[[], R]) -> R | str:
             reason = str(error)
     study.count_failure()
     return str(study.decided(question, lambda: reason))
+
+
+def all_or_why_not(came: Sequence[R | str]) -> list[R] | str:
+    """What several attempts came to; why the first of those that failed did, if one failed."""
+    reasons = [each for each in came if isinstance(each, str)]
+    return reasons[0] if reasons else [each for each in came if not isinstance(each, str)]
 
 
 def attempt_trial(

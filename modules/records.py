@@ -199,6 +199,11 @@ class LedgerRow(Record):
     proposed: Part | None = None  # the edit with its arguments
     parent_architecture: str | None = None  # digest of what it was applied to
 
+    def is_step_of(self, lineage: "tuple[Step, ...]") -> bool:
+        """Whether it is an edit by which a lineage came about."""
+        edits = [(step.trial, step.edit) for step in lineage if step.edit is not None]
+        return any(trial in self.trials and edit == self.proposed for trial, edit in edits)
+
 
 class GenerationRecord(Record):
     """A control and its edits, judged."""

@@ -147,8 +147,8 @@ def kept_edits(study: ComparedStudy) -> list[str]:
     if study.ledger is None:
         return [NOTHING]
     rows = [row for generation in study.ledger.generations for row in generation.rows]
-    led = {step.trial for step in study.ledger.lineage if step.edit is not None}  # to the winner, over a front
-    edits = [row for row in rows if row.edit != "control" and (row.kept or led & {*row.trials})]
+    lineage = study.ledger.lineage  # which over a front has edits that no generation kept
+    edits = [row for row in rows if row.edit != "control" and (row.kept or row.is_step_of(lineage))]
     lines = [f"{row.generation}: {row.description} ({outcome(row)})" for row in edits]
     final = [row.edit for row in study.ledger.final if row.kept]
     return (lines or [f"none of {sum(row.edit != 'control' for row in rows)} edits"]) + final

@@ -14,11 +14,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
 
 from modules.records import Interval
 from modules.search.credits import Contribution, Credits
-from modules.search.judging import ALPHA, PRIOR_NOISE, Evidence, Noise, effect_of, pooled_noise
+from modules.search.judging import ALPHA, PRIOR_NOISE, Effect, Evidence, Noise, effect_of, pooled_noise
 
 
 class Outcome(NamedTuple):
@@ -68,7 +67,7 @@ def _contribution(name: str, what: str, outcome: Outcome, whole: Outcome, noise:
         name=name,
         what=what,
         error=outcome.error,
-        bought_error=_interval(effect.estimate, effect.standard_error, effect.freedom, alpha),
+        bought_error=effect.interval_at(alpha),
         bought_seconds=float(np.mean(outcome.seconds) - np.mean(whole.seconds)),
         bought_wh=None if wh is None else float(np.mean(wh)),
         seconds_interval=_over_seeds(_differences(outcome.seconds, whole.seconds)),
@@ -114,11 +113,4 @@ def _over_seeds(differences: Sequence[float] | None) -> Interval | None:
     if differences is None or len(differences) < 2:
         return None
     error = float(np.std(differences, ddof=1) / np.sqrt(len(differences)))
-    return _interval(float(np.mean(differences)), error, len(differences) - 1, ALPHA)
-
-
-def _interval(estimate: float, error: float, freedom: float, alpha: float) -> Interval:
-    """By Student's t, wrong in a part `alpha` of all cases."""
-    reach = float(special.stdtrit(freedom, 1 - alpha / 2)) * error
-    low, high = estimate - reach, estimate + reach
-    return Interval(estimate=estimate, low=low, high=high, standard_error=error, level=1 - alpha)
+    return Effect(float(np.mean(differences)), error, len(differences) - 1).interval

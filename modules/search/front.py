@@ -5,7 +5,7 @@ shrinking edit is compared with its own parent instead of the study's best. Memb
 as it was seen; what may be claimed of each member, *confirm* says at the end.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from modules.records import GenerationRecord, Step
@@ -62,14 +62,9 @@ def grown_front(
 
 def generations_in_vain(front: Sequence[Member], generations: Sequence[GenerationRecord]) -> int:
     """How many of the last generations in a row led by an edit to no member of the front."""
-    led = {step.trial for member in front for step in member.lineage if step.edit is not None}
     records = [record for record in generations if record.contest is None]
-    paid = [number for number, record in enumerate(records, start=1) if led & {*_trials_of(record)}]
-    return len(records) - max(paid, default=0)
-
-
-def _trials_of(record: GenerationRecord) -> Iterator[str]:
-    return (trial for row in record.rows for trial in row.trials)
+    led = [any(row.is_step_of(one.lineage) for row in record.rows for one in front) for record in records]
+    return len(records) - max((number for number, has_led in enumerate(led, start=1) if has_led), default=0)
 
 
 def next_parent(front: Sequence[Member]) -> Member:

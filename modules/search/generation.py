@@ -76,7 +76,7 @@ class Trunk:
 
     def noise_at(self, scale: float) -> Noise:
         """The noise between seeds of trainings that come to a loss of `scale`, from all of the study so far."""
-        return pooled_noise(_scaled(self.replicated, scale), scale)
+        return pooled_noise(self.replicated, 1.0).at(scale)
 
     @property
     def generations_in_vain(self) -> int:
@@ -187,14 +187,9 @@ class Comparison:
     def noises(self, children: Sequence[Child] = ()) -> Noises:
         """The noise of training, pooled over the study so far and what this generation trained with several seeds."""
         scale = self.control.evidence.loss
-        seeds = pooled_noise(_scaled([*self.trunk.replicated, _relative_losses(self.control, scale)], scale), scale)
-        paired = [*self.trunk.paired, *_pairs(children, self.control)]
-        pairs = pooled_noise(_scaled(paired, scale), scale, PRIOR_PAIRED)
-        return Noises(seeds, pairs if self.side_by_side else None)
-
-
-def _scaled(relative: Sequence[Sequence[float]], scale: float) -> list[list[float]]:
-    return [[scale * value for value in values] for values in relative]
+        seeds = pooled_noise([*self.trunk.replicated, _relative_losses(self.control, scale)], 1.0)
+        pairs = pooled_noise([*self.trunk.paired, *_pairs(children, self.control)], 1.0, PRIOR_PAIRED)
+        return Noises(seeds.at(scale), pairs.at(scale) if self.side_by_side else None)
 
 
 def _relative_losses(trained: Trained, scale: float) -> tuple[float, ...]:

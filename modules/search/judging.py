@@ -66,6 +66,10 @@ class Noise(NamedTuple):
     variance: float
     freedom: float
 
+    def at(self, scale: float) -> "Noise":
+        """Of trainings that come to a loss of `scale`, where this is in proportion to it."""
+        return self._replace(variance=self.variance * scale**2)
+
 
 class Noises(NamedTuple):
     """Of trainings, and of differences between two with the same seed; None where nothing is trained side by side."""
@@ -94,13 +98,17 @@ class Effect(NamedTuple):
     @property
     def interval(self) -> Interval:
         """The two-sided interval at 95 %."""
-        reach = float(special.stdtrit(self.freedom, 1 - ALPHA / 2)) * self.standard_error
+        return self.interval_at(ALPHA)
+
+    def interval_at(self, alpha: float) -> Interval:
+        """The two-sided interval that is wrong in a part `alpha` of all cases."""
+        reach = float(special.stdtrit(self.freedom, 1 - alpha / 2)) * self.standard_error
         return Interval(
             estimate=self.estimate,
             low=self.estimate - reach,
             high=self.estimate + reach,
             standard_error=self.standard_error,
-            level=1 - ALPHA,
+            level=1 - alpha,
         )
 
     def p_below(self, margin: float) -> float:

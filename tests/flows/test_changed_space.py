@@ -99,7 +99,7 @@ def test_of_a_batch_that_was_not_finished_what_came_to_its_end_is_kept():
 
 def test_what_an_earlier_study_ended_with_is_tried_once(monkeypatch):
     lesson = {"rate": 0.02, "x": 0.25}
-    monkeypatch.setattr(Points, "of_lesson", lambda search, one: lesson)
+    monkeypatch.setattr(Points, "of_lesson", lambda search, one, own: lesson)
     study = FormulaStudy()
     study.prior = SimpleNamespace(winners=lambda data: (SimpleNamespace(study="other"),))
     swept(study, SPACE)

@@ -11,19 +11,10 @@ from flows.study import StudyFolder
 from modules.energy.grids import find_grid
 from modules.energy.meter import Energy, Estimate
 from modules.search.laboratory import Inherited, Refused
-from modules.search.plan import Calibration, Plan
+from modules.search.plan import Calibration
+from tests.made_up_plan import CLOCKLESS
 
-PLAN = Plan(
-    baseline_samples=4000,
-    generations=4,
-    edits_per_generation=3,
-    slice_samples=1000,
-    continued_samples=10_000,
-    scratch_samples=10_000,
-    evaluate_every=1000,
-    wh=1.0,
-    calibration=Calibration(samples_per_second=100, evaluation_seconds=0, watts=10.0),
-)
+PLAN = CLOCKLESS.updated(wh=1.0, calibration=Calibration(samples_per_second=100, evaluation_seconds=0, watts=10.0))
 
 
 class Account:

@@ -7,21 +7,8 @@ import pytest
 
 from flows.experiment import stop_reason
 from flows.tuning import Search
-from modules.search.plan import Calibration, Plan, seconds_left
-
-CALIBRATION = Calibration(samples_per_second=100, evaluation_seconds=0)
-PLAN = Plan(
-    baseline_samples=4000,
-    generations=4,
-    edits_per_generation=3,
-    slice_samples=1000,
-    continued_samples=10_000,
-    scratch_samples=10_000,
-    evaluate_every=1000,
-    minutes=12.0,
-    seconds=600.0,
-    calibration=CALIBRATION,
-)
+from modules.search.plan import seconds_left
+from tests.made_up_plan import CALIBRATION, TIMED
 
 
 @pytest.mark.parametrize(("seconds", "stops"), [(10.0, False), (40.0, True)])
@@ -42,9 +29,9 @@ def test_a_search_whose_network_became_slower_stops_earlier(seconds: float, stop
     trained = SimpleNamespace(first=trial, evidence=SimpleNamespace(error=0.5))
     trunk: Any = SimpleNamespace(trained=trained, generations_in_vain=0)
     assert seconds_left(12.0, None, CALIBRATION, 300.0, 0.0) == 408.0
-    assert (stop_reason(study, PLAN, trunk, (), 2) is not None) == stops
+    assert (stop_reason(study, TIMED, trunk, (), 2) is not None) == stops
     trial.seconds = 1.0
-    assert (stop_reason(study, PLAN, trunk, (), 2) is not None) == stops  # it is asked once
+    assert (stop_reason(study, TIMED, trunk, (), 2) is not None) == stops  # it is asked once
 
 
 def test_a_sweep_goes_by_how_long_its_tries_took() -> None:
@@ -53,4 +40,4 @@ def test_a_sweep_goes_by_how_long_its_tries_took() -> None:
         SimpleNamespace(samples=0, seconds=0, trials=()),
     ]
     search: Any = SimpleNamespace(tries=tries)
-    assert Search.slowdown(search, PLAN) == pytest.approx(2.0)
+    assert Search.slowdown(search, TIMED) == pytest.approx(2.0)

@@ -131,9 +131,12 @@ def test_a_generation_that_led_to_a_member_was_not_in_vain():
         GenerationRecord.model_construct(
             number=number,
             contest=None,
-            rows=tuple(LedgerRow.model_construct(trials=(each.first.key,)) for each in (control, trained)),
+            rows=(
+                LedgerRow.model_construct(trials=(control.first.key,), proposed=None),
+                LedgerRow.model_construct(trials=(tried.first.key,), proposed=grown.proposal.edit),
+            ),
         )
-        for number, trained in ((1, grown.trained), (2, trained(0.5, 0.9, "worse")))
+        for number, tried in ((1, grown.trained), (2, trained(0.5, 0.9, "worse")))
     )
     assert generations_in_vain(front, [fruitful]) == 0
     assert generations_in_vain(front, [fruitful, idle, idle]) == 2

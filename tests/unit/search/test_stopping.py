@@ -3,8 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modules.errors import ConfigError
-from modules.search.plan import CONTROL_SEEDS, RESERVED_SECONDS, Calibration, Plan, Wishes, make_plan
+from modules.search.plan import CONTROL_SEEDS, RESERVED_SECONDS, Calibration, Wishes, make_plan
 from modules.search.stopping import budget_allows, final_samples, slowdown_of, used_up, why_stop
+from tests.made_up_plan import CLOCKLESS, TIMED
 
 WISHES = Wishes(
     search="edits",
@@ -18,19 +19,6 @@ WISHES = Wishes(
     minutes=None,
     trials=None,
     samples=None,
-)
-CLOCKLESS = Plan(
-    baseline_samples=4000,
-    generations=4,
-    edits_per_generation=3,
-    slice_samples=1000,
-    continued_samples=10_000,
-    scratch_samples=10_000,
-    evaluate_every=1000,
-)
-# at 100 samples a second the finals take 200 s and a generation of six slices 60 s
-TIMED = CLOCKLESS.updated(
-    minutes=12.0, seconds=600.0, calibration=Calibration(samples_per_second=100, evaluation_seconds=0)
 )
 
 
