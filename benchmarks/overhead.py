@@ -3,6 +3,7 @@
     python -m benchmarks.overhead                   # 200 trials on SQLite, some 2 minutes
     python -m benchmarks.overhead --full            # 1,000 trials, with the picture docs/overhead.svg
     python -m benchmarks.overhead --uri postgresql+psycopg2://…   # MLflow elsewhere; likewise PREFECT_API_URL
+    python -m benchmarks.overhead --orchestrator inline           # without Prefect: the difference is its own
 
 Everything is what a study does: a task run a trial, an entry of the store written and flushed, the trial noted, its run
 in MLflow. Only the training is not there. The seconds of opening and closing the study are not counted.
@@ -20,7 +21,7 @@ from benchmarks.commands import empty_home
 from benchmarks.rows import Row, print_rows
 from flows.experiment import augment_data, load_data, select_data
 from flows.opening import opened_study
-from flows.orchestration import prepare, run_flow
+from flows.orchestration import Orchestrator, prepare, run_flow
 from flows.study import Study
 from flows.trials import train_trial
 from modules.config import resolve
@@ -66,23 +67,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help=f"{_FULL:,} trials instead of {_QUICK}, and the picture")
     parser.add_argument("--uri", help="of MLflow (default: SQLite in the home)")
+    parser.add_argument("--orchestrator", choices=["prefect", "inline"], default="prefect")
     parser.add_argument("--keep", type=Path, help="an empty folder to keep the home in")
     arguments = parser.parse_args()
     count = _FULL if arguments.full else _QUICK
+    orchestrator: Orchestrator = arguments.orchestrator
     settings = resolve(["study=overhead", *([f"tracking.uri='{arguments.uri}'"] if arguments.uri else [])])
     with empty_home(arguments.keep) as home:
-        prepare("prefect", home)
+        prepare(orchestrator, home)
         with opened_study(settings, home, "benchmarks.overhead") as study:
             study.pool.close()
             study.pool = Table(home)
             ends = run_flow(
-                lambda: _train(study, count), orchestrator="prefect", home=home, name="overhead", run_name="overhead"
+                lambda: _train(study, count), orchestrator=orchestrator, home=home, name="overhead", run_name="overhead"
             )
     each = [(after - before) * 1000 / _STEP for before, after in itertools.pairwise(ends)]
     if arguments.full:
         _draw(each)
     where = arguments.uri.partition(":")[0] if arguments.uri else "SQLite"
-    print_rows(_rows(each, count, where))
+    print_rows(
+        _rows(each, count, where, "Prefect, store and MLflow" if orchestrator == "prefect" else "store and MLflow")
+    )
     print(json.dumps({"ms_a_trial_by_hundreds": [round(one, 1) for one in each]}))
 
 
@@ -146,10 +151,10 @@ def _looked_up(spec: TrialSpec) -> TrialResult:
     )
 
 
-def _rows(each: Sequence[float], count: int, where: str) -> list[Row]:
+def _rows(each: Sequence[float], count: int, where: str, what: str) -> list[Row]:
     mean = sum(each) / len(each)
     whole = Row(
-        figure=f"{count:,} trials from a table through Prefect, store and MLflow ({where}): overhead a trial",
+        figure=f"{count:,} trials from a table through {what} ({where}): overhead a trial",
         target=f"≤ {_MOST_MS:.0f} ms",
         value=round(mean, 1),
         shown=f"{mean:.0f} ms, {mean * count / 1000:.0f} s in all",
