@@ -28,7 +28,8 @@ from modules.recipe import Recipe
 from modules.records import TrialResult
 from modules.search.augmentation import BUDGET_SHARE, CONTROLS, FoundPolicy, effort, most_trials
 from modules.search.finding import Finder
-from modules.search.plan import samples_within, training_seconds
+from modules.search.pace import samples_within
+from modules.search.planning import training_seconds
 from modules.training.spec import TrialSpec
 
 _GIVEN = {

@@ -27,7 +27,7 @@ from modules.recipe import Recipe
 from modules.records import Part, TrialResult
 from modules.search.climbing import start_of
 from modules.search.laboratory import Inherited
-from modules.search.plan import slice_rule
+from modules.search.planning import slice_rule
 from modules.search.rungs import constant, cooling
 from modules.training.spec import Slice
 

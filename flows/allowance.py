@@ -4,7 +4,9 @@ from flows.study import Study
 from flows.translation import configured_wishes
 from modules.errors import ConfigError
 from modules.recipe import Recipe
-from modules.search.plan import Wishes, samples_within, training_seconds
+from modules.search.pace import samples_within
+from modules.search.plan import Wishes
+from modules.search.planning import training_seconds
 
 _FEWEST_TRIALS = 3  # that the study itself needs
 

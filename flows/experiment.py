@@ -49,7 +49,7 @@ from modules.search.first_recipe import batch_limit
 from modules.search.front import Member, generations_in_vain
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
-from modules.search.plan import make_plan as new_plan
+from modules.search.planning import make_plan as new_plan
 from modules.search.prior import Prior, take_prior
 from modules.search.rungs import warm
 from modules.search.stopping import slowdown_of, why_stop

@@ -13,7 +13,7 @@ from modules.search.earlier import EarlierWinner, read_earlier_winner
 from modules.search.first_recipe import leaves_width_open, model_of
 from modules.search.laboratory import Inherited
 from modules.search.limits import Limits
-from modules.search.plan import training_seconds
+from modules.search.planning import training_seconds
 from modules.search.sizing import affordable_flops, fitting_width
 from modules.training.spec import Start
 

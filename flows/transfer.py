@@ -21,7 +21,9 @@ from modules.pretrained.backbone import Backbone, Source, find_source
 from modules.recipe import Recipe
 from modules.search.generation import Trunk
 from modules.search.learning_curve import fit_curve
-from modules.search.plan import Calibration, Plan, make_plan, training_seconds
+from modules.search.pace import Calibration
+from modules.search.plan import Plan
+from modules.search.planning import make_plan, training_seconds
 from modules.search.rungs import cooling
 from modules.search.transfer import (
     FEW_IMAGES,

@@ -1,6 +1,7 @@
 """A plan of four generations, and with a clock: at 100 samples a second finals take 200 s, six slices 60 s."""
 
-from modules.search.plan import Calibration, Plan
+from modules.search.pace import Calibration
+from modules.search.plan import Plan
 
 CLOCKLESS = Plan(
     baseline_samples=4000,

@@ -9,7 +9,7 @@ from modules.errors import ConfigError
 from modules.parts import build
 from modules.recipe import Recipe
 from modules.records import DataRecord, Part
-from modules.search.plan import slice_rule
+from modules.search.planning import slice_rule
 from modules.training.spec import RANGE_TEST_UPDATES
 
 _LONGEST_RANGE_TEST = 20  # epochs; a full batch at each update would take longer than the training

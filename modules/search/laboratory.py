@@ -20,7 +20,7 @@ from modules.records import Certificate, CurvePoint, DataRecord, Numerics, Part,
 from modules.search.augmentation import Looks
 from modules.search.diagnosis import Diagnosis
 from modules.search.judging import Evidence
-from modules.search.plan import Calibration
+from modules.search.pace import Calibration
 from modules.store import Store
 from modules.training.spec import Slice, Start, TrialSpec, feature_engine
 from modules.workers.jobs import Report

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from modules.architecture.description import Architecture
 from modules.errors import ConfigError
 from modules.search.limits import Cost, Limits
-from modules.search.plan import Calibration
+from modules.search.pace import Calibration
 
 _PERCENT = (400, 300, 250, 200, 150, 125, 100, 85, 70, 60, 50, 45, 40, 35, 30, 25, 20, 17.5, 15, 12.5, 10)
 _WIDTHS = tuple(percent / 100 for percent in _PERCENT)

@@ -1,6 +1,7 @@
 """When a study stops looking, and how long its final training may then be. Decisions are made once and stored."""
 
-from modules.search.plan import Plan, samples_within
+from modules.search.pace import samples_within
+from modules.search.plan import Plan
 
 _FINAL_SHARE = 0.7  # of the planned final training that must still fit after one more generation
 

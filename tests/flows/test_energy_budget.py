@@ -11,7 +11,7 @@ from flows.study import StudyFolder
 from modules.energy.grids import find_grid
 from modules.energy.meter import Energy, Estimate
 from modules.search.laboratory import Inherited, Refused
-from modules.search.plan import Calibration
+from modules.search.pace import Calibration
 from tests.made_up_plan import CLOCKLESS
 
 PLAN = CLOCKLESS.updated(wh=1.0, calibration=Calibration(samples_per_second=100, evaluation_seconds=0, watts=10.0))

@@ -15,7 +15,8 @@ from modules.records import Part, Step, TrialResult
 from modules.search.front import Member, front_of
 from modules.search.generation import Trained, Trunk
 from modules.search.judging import Evidence
-from modules.search.plan import RESERVED_SECONDS, Calibration, Plan
+from modules.search.pace import RESERVED_SECONDS, Calibration
+from modules.search.plan import Plan
 from modules.search.tries import Try, Tuning
 from modules.space import Real, Space
 from tests.unit.random_networks import recipe_of

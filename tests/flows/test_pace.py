@@ -7,7 +7,7 @@ import pytest
 
 from flows.experiment import stop_reason
 from flows.tuning import Search
-from modules.search.plan import seconds_left
+from modules.search.pace import seconds_left
 from tests.made_up_plan import CALIBRATION, TIMED
 
 

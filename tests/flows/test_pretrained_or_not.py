@@ -11,7 +11,8 @@ from flows.transfer import Pace, Weights
 from modules.config import resolve
 from modules.errors import StudyError, TrainingError
 from modules.search.limits import Limits
-from modules.search.plan import Calibration, Plan
+from modules.search.pace import Calibration
+from modules.search.plan import Plan
 from modules.search.prior import Prior
 from modules.search.transfer import Choice, Fitted
 from tests.unit.tiny_study import tiny_recipe

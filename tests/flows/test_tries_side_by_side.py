@@ -11,7 +11,8 @@ from flows.contests import _tries_of_contest
 from flows.side_by_side import side_by_side
 from flows.tuning import Search, _climb_up, _tries_of_sweep, whole_tries, within_clock
 from modules.errors import TrainingError
-from modules.search.plan import Calibration, Plan
+from modules.search.pace import Calibration
+from modules.search.plan import Plan
 from modules.search.rungs import cost
 from tests.flows.formula_study import IN_TURN, RUNGS, SPACE, FormulaStudy, search_by_formula
 

@@ -22,7 +22,8 @@ from modules.search.augmentation import (
     most_trials,
     sifted,
 )
-from modules.search.plan import Calibration, samples_within, training_seconds
+from modules.search.pace import Calibration, samples_within
+from modules.search.planning import training_seconds
 
 CLASSES = tuple("0123456789")
 HARMLESS = Confusion(of=1, taken_for=2, rise=0.01, images=100)

@@ -6,17 +6,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from modules.errors import ConfigError
-from modules.search import plan as plan_module
-from modules.search.plan import (
-    CONTROL_SEEDS,
-    RESERVED_SECONDS,
-    Calibration,
-    Plan,
-    Wishes,
-    make_plan,
-    samples_within,
-    slice_rule,
-)
+from modules.search import pace, planning
+from modules.search.pace import RESERVED_SECONDS, Calibration, samples_within
+from modules.search.plan import CONTROL_SEEDS, SWEEP_RUNGS, Plan, Wishes
+from modules.search.planning import make_plan, slice_rule
 
 WISHES = Wishes(
     search="edits",
@@ -87,7 +80,7 @@ def test_a_slice_is_half_an_epoch_within_bounds(num_train, expected):
 
 def test_the_default_study_by_hand():
     plan = make_plan(WISHES, 48_000, None)
-    final = plan_module._FINAL_SLICES * 24_000
+    final = planning._FINAL_SLICES * 24_000
     assert (plan.slice_samples, plan.baseline_samples) == (24_000, 4 * 24_000)
     assert (plan.generations, plan.trials_per_generation) == (3, CONTROL_SEEDS + 3 + 1)
     assert plan.continued_samples == plan.scratch_samples == final
@@ -144,7 +137,7 @@ def test_minutes_are_kept_or_refused_with_what_would_do(wished, num_train, calib
         most = wished.max_epochs * num_train if wished.max_epochs else math.inf
         assert min(plan.slice_samples, most) <= plan.continued_samples <= most
     if plan.scratch_samples and wished.final_samples is None and not wished.max_epochs:
-        assert plan.scratch_samples >= plan_module._SCRATCH_EPOCHS * num_train
+        assert plan.scratch_samples >= planning._SCRATCH_EPOCHS * num_train
     if plan.scratch_samples:
         assert wished.from_scratch
         assert plan.scratch_samples == plan.continued_samples
@@ -256,9 +249,9 @@ def test_a_plan_survives_json(wished, num_train, calibration, minutes):
 
 def test_fifteen_minutes_by_hand():
     plan = make_plan(WISHES.updated(minutes=15), 48_000, FAST, spent_seconds=8)
-    seconds = (15 * 60 - 8 - RESERVED_SECONDS) * plan_module._SAFETY
-    slice_seconds = 24_000 / 8000 + 0.5 + plan_module._TRIAL_OVERHEAD_SECONDS
-    generations = int((plan_module._SEARCH_SHARE * seconds - 12) / (6 * slice_seconds))
+    seconds = (15 * 60 - 8 - RESERVED_SECONDS) * planning._SAFETY
+    slice_seconds = 24_000 / 8000 + 0.5 + pace.TRIAL_OVERHEAD_SECONDS
+    generations = int((planning._SEARCH_SHARE * seconds - 12) / (6 * slice_seconds))
     assert plan.seconds == pytest.approx(seconds)
     assert plan.generations == generations
     left = seconds - 12 - generations * 6 * slice_seconds
@@ -379,7 +372,7 @@ def test_a_sweep():
 
 def test_a_sweep_counts_the_trials_of_its_tries():
     sweep = WISHES.updated(search="sweep")
-    most = 2 * plan_module.SWEEP_RUNGS
+    most = 2 * SWEEP_RUNGS
     assert make_plan(sweep.updated(trials=3 * most + 1), 48_000, None).tries == 3
     assert make_plan(sweep.updated(trials=3 * most, tries=2), 48_000, None).tries == 2
     assert make_plan(sweep.updated(trials=3 * most, samples=10**9), 48_000, None).tries == 3

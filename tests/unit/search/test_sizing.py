@@ -5,7 +5,7 @@ import pytest
 from modules.architecture.start import first_architecture
 from modules.errors import ConfigError
 from modules.search.limits import Limits
-from modules.search.plan import Calibration
+from modules.search.pace import Calibration
 from modules.search.sizing import affordable_flops, fitting_width
 
 

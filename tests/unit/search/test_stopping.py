@@ -3,7 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modules.errors import ConfigError
-from modules.search.plan import CONTROL_SEEDS, RESERVED_SECONDS, Calibration, Wishes, make_plan
+from modules.search.pace import RESERVED_SECONDS, Calibration
+from modules.search.plan import CONTROL_SEEDS, Wishes
+from modules.search.planning import make_plan
 from modules.search.stopping import budget_allows, final_samples, slowdown_of, used_up, why_stop
 from tests.made_up_plan import CLOCKLESS, TIMED
 

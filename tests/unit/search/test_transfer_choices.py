@@ -6,7 +6,9 @@ from tiny_study import NUM_TRAIN, make_data
 from modules.errors import ConfigError
 from modules.pretrained.backbone import Backbone, Source
 from modules.records import Part
-from modules.search.plan import Calibration, Thaw, Wishes, make_plan, training_seconds
+from modules.search.pace import Calibration
+from modules.search.plan import Thaw, Wishes
+from modules.search.planning import make_plan, training_seconds
 from modules.search.transfer import (
     Fitted,
     choose_source,
