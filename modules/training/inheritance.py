@@ -52,11 +52,12 @@ def inherit(
         "certificate": edited.certificate.model_dump(mode="json"),
         "description": edited.description,
     }
+    progress = {name: tensor for name, tensor in state.items() if name.startswith("progress.")}
     changes = [change.model_dump(mode="json") for change in edited.changes]
 
     def fill(folder: Path) -> None:
         (folder / "changes.json").write_text(json.dumps(changes))
-        write_state(folder / "state.safetensors", edited.state)
+        write_state(folder / "state.safetensors", {**edited.state, **progress})
         record["state_sha256"] = sha256_of_file(folder / "state.safetensors")
 
     store.put("edits", key, record, fill)

@@ -38,8 +38,17 @@ from modules.training.features import Tail, can_be_kept, whole, with_features
 from modules.training.history import History
 from modules.training.module import TrialModule
 from modules.training.processes import Siblings, num_processes, this_rank
+from modules.training.progress import BEGINNING
 from modules.training.spec import Slice, TrialSpec
-from modules.training.states import State, collect_state, read_state, restore_optimizer, section
+from modules.training.states import (
+    State,
+    collect_state,
+    progress_of,
+    progress_tensors,
+    read_state,
+    restore_optimizer,
+    section,
+)
 from modules.workers.jobs import Report
 from modules.workers.memory import peak_memory_bytes
 
@@ -84,26 +93,26 @@ class Training:
             arrays,
             selected,
             policy,
-            build(recipe.mixing) if recipe.mixing else None,
-            spec.seed,
-            recipe.batch_size,
-            piece.first_sample,
-            spec.most_at_once,
+            mixing=build(recipe.mixing) if recipe.mixing else None,
+            seed=spec.seed,
+            batch_size=recipe.batch_size,
+            first_sample=piece.first_sample,
+            most_at_once=spec.most_at_once,
         )
         set_dropout(self.network, recipe.dropout)
         if self.start_state is None:
             fit_initialisation(self.network, build(recipe.initialisation), self.data)
         self.module = TrialModule(
             self.trained,
-            recipe.optimizer,
-            self.history,
-            recipe.label_smoothing,
-            recipe.gradient_clip,
-            spec.seed,
-            piece.first_sample,
-            balance.weights(counts) if balance is not None else None,
-            recipe.first_layer_rate,
-            find_teacher(recipe, store),
+            optimizer=recipe.optimizer,
+            history=self.history,
+            label_smoothing=recipe.label_smoothing,
+            gradient_clip=recipe.gradient_clip,
+            seed=spec.seed,
+            first_sample=piece.first_sample,
+            class_weights=balance.weights(counts) if balance is not None else None,
+            first_layer_rate=recipe.first_layer_rate,
+            teacher=find_teacher(recipe, store),
         )
         self._build_callbacks(store, report, pauses)
         self.found = find_checkpoint(store, spec.key)
@@ -147,16 +156,23 @@ class Training:
             self.averaged.load_state_dict(section(self.start_state, "ema"))
         self.decay = LearningRateDecay(build(recipe.schedule), recipe.learning_rate, history)
         batching = build(recipe.batching)
-        self.growth = BatchGrowth(batching, recipe.batch_size, self.data, history)
-        keep_best = piece.patience is not None
-        noise = batching.needs_noise_scale
-        looks = num_looks(piece)
+        # What begins with the first image of the stream begins a lineage, whatever weights it begins with.
+        before = progress_of(self.start_state or {}) if piece.first_sample > 0 else BEGINNING
+        self.growth = BatchGrowth(batching, recipe.batch_size, self.data, history, before)
         every = checkpoint_samples(recipe.architecture)
         hopeless = _HOPELESS * guessing_loss(recipe)
         self.checkpoints = Checkpoints(store, spec.key, history, every, hopeless, self.tensors)
         self.retreat = Retreat(self.checkpoints, self.restore, history, piece.max_retreats, recipe.learning_rate)
         self.steer = SteerEvaluation(
-            self.average, self.data, self.decay, self.retreat, history, looks, keep_best, noise, report
+            average=self.average,
+            data=self.data,
+            decay=self.decay,
+            retreat=self.retreat,
+            history=history,
+            looks=num_looks(piece),
+            keep_best=piece.patience is not None,
+            measure_noise=batching.needs_noise_scale,
+            report=report,
         )
         self.stopping = Stopping(piece, history, pauses)
 
@@ -236,7 +252,8 @@ class Training:
 
     def state(self) -> State:
         """What the next slice starts from. With patience, the averaged weights are those of the best look."""
-        return collect_state(self.network, self.averaged, self.optimizer)
+        state = collect_state(self.network, self.averaged, self.optimizer)
+        return {**state, **progress_tensors(self.growth.progress)} if self.growth.batching.grows else state
 
     def result(self, started_at: float, seconds: float, folder: Path) -> TrialResult:
         """The record of this training, whose files are in `folder`."""

@@ -10,6 +10,7 @@ REVISION = 1
 class Fixed:
     """Every batch is as large as the first."""
 
+    grows: ClassVar[bool] = False
     needs_noise_scale: ClassVar[bool] = False
 
     def batch_size(self, first: int, progress: Progress) -> int:

@@ -9,8 +9,12 @@ REVISION = 1
 
 
 class Milestones:
-    """Grows by `factor` after each of the `fractions` of the samples, up to `max_batch_size`."""
+    """Grows by `factor` after each of the `fractions` of the samples, up to `max_batch_size`.
 
+    Where a training goes on from another one, they are of the samples of both.
+    """
+
+    grows: ClassVar[bool] = True
     needs_noise_scale: ClassVar[bool] = False
 
     def __init__(self, fractions: list[float], factor: float = 2.0, max_batch_size: int = 2048) -> None:

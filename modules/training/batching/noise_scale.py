@@ -14,6 +14,7 @@ _SMOOTHED = 3  # measurements
 class NoiseScale:
     """Doubles the first batch until it reaches `ratio` times the noise scale, up to `max_batch_size`; never shrinks."""
 
+    grows: ClassVar[bool] = True
     needs_noise_scale: ClassVar[bool] = True
 
     def __init__(self, ratio: float = 1.0, max_batch_size: int = 2048) -> None:

@@ -12,6 +12,7 @@ REVISION = 1
 class Plateau:
     """Grows by `factor` on every plateau of the loss on *steer*, up to `max_batch_size`."""
 
+    grows: ClassVar[bool] = True
     needs_noise_scale: ClassVar[bool] = False
 
     def __init__(

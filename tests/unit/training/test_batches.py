@@ -95,7 +95,8 @@ POLICY = (
 def source_of(home, record, batch_size=16, first_sample=0, mixing=None, most_at_once=None):
     arrays = open_arrays(home, record)
     policy = build_policy(POLICY)
-    return TrainingData(arrays, arrays.indices("train"), policy, mixing, 5, batch_size, first_sample, most_at_once)
+    how = {"mixing": mixing, "seed": 5, "batch_size": batch_size, "first_sample": first_sample}
+    return TrainingData(arrays, arrays.indices("train"), policy, **how, most_at_once=most_at_once)
 
 
 def joined(batches):

@@ -13,7 +13,7 @@ from modules.training.batching.fixed import Fixed
 from modules.training.batching.milestones import Milestones
 from modules.training.batching.noise_scale import NoiseScale
 from modules.training.batching.plateau import Plateau
-from modules.training.progress import Progress
+from modules.training.progress import BEGINNING, Progress
 
 BATCHINGS = sorted(name for name in allowed_targets() if name.startswith("modules.training.batching."))
 
@@ -122,6 +122,61 @@ def test_no_batch_is_smaller_than_the_first_or_larger_than_allowed(name, first, 
     size = resolve(name)(**arguments).batch_size(first, progress)
     assert isinstance(size, int)
     assert first <= size <= max(first, cap)
+
+
+def test_milestones_that_were_passed_stay_passed():
+    """A first training of 100 samples, a slice of 20 and a longer one, after which 0.75 of all samples is at 240."""
+    batching = Milestones([0.5, 0.75])
+    before, found = BEGINNING, []
+    for total in (100, 20, 200):
+        moments = [Progress(done, total, done).following(before) for done in range(0, total + 1, 20)]
+        found.append([batching.batch_size(64, progress) for progress in moments])
+        before = moments[-1]
+    assert found == [[64, 64, 64, 128, 256, 256], [256, 256], [256] * 11]
+    assert (before.samples, before.total_samples, before.updates) == (320, 320, 320)
+
+
+def test_milestones_of_a_training_that_ended_early_are_of_all_samples():
+    stopped = Progress(60, 100, 60).following(BEGINNING)  # the first of two was passed
+    moments = [Progress(done, 140, done).following(stopped) for done in range(0, 141, 30)]
+    assert [Milestones([0.5, 0.75]).batch_size(64, moment) for moment in moments] == [128, 128, 128, 256, 256]
+
+
+def test_a_plateau_goes_on_over_a_break_by_hand():
+    """With patience for one look: the third look, and the fifth, whose first half is before the break."""
+    batching = Plateau(patience=1, threshold=0.0)
+    before = at(0.5, 0.6, 0.6, 0.7)
+    after = [at(*[0.6] * looks).following(before) for looks in range(4)]
+    assert batching.batch_size(8, before) == 16
+    assert [batching.batch_size(8, progress) for progress in after] == [16, 32, 32, 64]
+    assert batching.batch_size(24, after[1]) == 96  # where an edit has changed the first size
+
+
+def test_the_noise_scale_goes_on_over_a_break_by_hand():
+    """Medians of three: one high measurement on each side of the break is believed, one alone is not."""
+    before = measured(90.0, 110.0, 5000.0)
+    after = [measured(*scales).following(before) for scales in ((), (None,), (5000.0,), (10.0, 10.0, 10.0))]
+    assert [NoiseScale().batch_size(64, progress) for progress in after] == [128, 128, 2048, 128]
+
+
+looks = st.lists(
+    st.tuples(st.sampled_from([0.5, 0.6, 0.7, 1.0]), st.one_of(st.none(), st.floats(0.0, 1e4))), max_size=20
+)
+
+
+@given(looks, looks, st.integers(0, 2), st.integers(0, 2))
+def test_a_break_makes_no_difference_to_what_goes_by_looks(first, second, patience, cooldown):
+    def seen(*looks):
+        losses, scales = tuple(loss for loss, _ in looks), tuple(scale for _, scale in looks)
+        return Progress(len(looks), 40, len(looks), 10, losses, scales)
+
+    for batching in (Plateau(patience=patience, cooldown=cooldown), NoiseScale()):
+        broken = seen(*second).following(seen(*first))
+        assert batching.batch_size(8, broken) == batching.batch_size(8, seen(*first, *second))
+
+
+def test_only_the_fixed_one_does_not_grow():
+    assert [name for name in BATCHINGS if not resolve(name).grows] == ["modules.training.batching.fixed.Fixed"]
 
 
 def test_only_one_asks_for_the_noise_scale():

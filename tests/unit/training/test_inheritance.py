@@ -14,7 +14,7 @@ from modules.records import Part
 from modules.store import Store
 from modules.training.inheritance import certified_images, inherit
 from modules.training.spec import Start
-from modules.training.states import read_state
+from modules.training.states import progress_of, read_state
 from modules.training.training import network_of
 from modules.training.trial import run_trial
 
@@ -29,6 +29,9 @@ EDITS = [
     ("placebo_branch.PlaceboBranch", {"node": "act1"}),
     ("placebo_permute.PlaceboPermute", {"node": "conv1"}),
 ]
+GROWING = tiny_recipe(
+    batching=Part(target="modules.training.batching.plateau.Plateau", arguments={"patience": 0, "threshold": 0.9})
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +49,10 @@ def parent(home, data):
     return run_trial(tiny_spec(data), home, lambda progress: None)
 
 
-def inherited(home, data, parent, target, arguments):
+def inherited(home, data, parent, target, arguments, recipe=None):
     return inherit(
         edit=Part(target=f"modules.edits.{target}", arguments=arguments).model_dump(mode="json"),
-        recipe=tiny_recipe().model_dump(mode="json"),
+        recipe=(recipe or tiny_recipe()).model_dump(mode="json"),
         trial=parent.key,
         seed=1,
         data=data.model_dump(mode="json"),
@@ -68,6 +71,28 @@ def test_a_child_trains_from_what_it_inherits(home, data, parent, target, argume
     result = run_trial(spec, home, lambda progress: None)
     assert result.params == record["certificate"]["params_after"]
     assert np.isfinite(result.steer_loss)
+
+
+@pytest.mark.parametrize(
+    ("target", "arguments", "sizes"),
+    [
+        ("deepen_layer.DeepenLayer", {"node": "act1"}, [32, 60]),  # an epoch has 60 images
+        ("change_recipe.ChangeRecipe", {"changes": {"batch_size": 8}}, [16, 32]),
+    ],
+)
+def test_a_child_inherits_how_far_the_batch_has_grown(tmp_path, target, arguments, sizes):
+    """At the second look, which was no better than the first by nine tenths of it, and at each that follows."""
+    home, data = tmp_path, make_data(tmp_path)
+    parent = run_trial(tiny_spec(data).updated(recipe=GROWING), home, lambda progress: None)
+    assert [point.batch_size for point in parent.curve] == [16, 16]
+    record = inherited(home, data, parent, target, arguments, GROWING)
+    key = f"{target}-{'-'.join(map(str, arguments.values()))}"
+    state = read_state(Store(home / "store").folder("edits", key) / "state.safetensors")
+    assert progress_of(state).steer_losses == tuple(point.steer_loss for point in parent.curve)
+    start = Start(kind="edits", key=key, state_sha256=record["state_sha256"])
+    spec = tiny_spec(data, first_sample=160).updated(recipe=Recipe.model_validate(record["recipe"]), start=start)
+    child = run_trial(spec, home, lambda progress: None)
+    assert [point.batch_size for point in child.curve] == sizes
 
 
 def test_narrowing_asks_what_the_loss_of_the_certified_images_depends_on(home, data, parent):

@@ -14,7 +14,7 @@ from modules.training import training
 from modules.training.callbacks import checkpoints
 from modules.training.callbacks.checkpoints import Checkpoints, find_checkpoint, written
 from modules.training.history import History
-from modules.training.spec import TrialSpec
+from modules.training.spec import Start, TrialSpec
 from modules.training.states import read_state
 from modules.training.trial import run_trial
 
@@ -95,6 +95,27 @@ def test_killed_at_ten_moments_it_ends_with_the_same_bits(home, data, name, dens
     assert went_on_from == sorted(went_on_from)
     assert went_on_from[-1] > went_on_from[1] > 0
     assert written(store, spec.key) == []
+
+
+def test_a_killed_slice_goes_on_with_the_batch_of_the_slice_before(home, data, dense_checkpoints):
+    store = Store(home / "store")
+    growth = part("training.batching", "plateau.Plateau", patience=1, threshold=0.9, factor=1.5)
+    recipe = tiny_recipe(batch_size=8, batching=growth)
+    first = tiny_spec(data, 320, evaluate_every=80).updated(recipe=recipe)
+    parent = run_trial(first, home, lambda progress: None)
+    start = Start(kind="trials", key=parent.key, state_sha256=parent.state_sha256)
+    piece = first.slice.updated(samples=480, first_sample=parent.samples)
+    spec = first.updated(slice=piece, start=start)
+    undisturbed = run_trial(spec, home, lambda progress: None)
+    assert 8 < undisturbed.curve[0].batch_size < undisturbed.curve[-1].batch_size
+    store.remove("trials", spec.key)
+    child = processes.Process(target=train_until_killed, args=(spec, home, undisturbed.updates // 2))
+    child.start()
+    child.join()
+    assert find_checkpoint(store, spec.key).history["updates"] > 0
+    resumed = run_trial(spec, home, lambda progress: None)
+    assert (resumed.state_sha256, resumed.weights_sha256) == (undisturbed.state_sha256, undisturbed.weights_sha256)
+    assert bare(resumed) == bare(undisturbed)
 
 
 def bare(result):

@@ -212,6 +212,7 @@ moments = st.builds(
     updates=st.integers(0, 10**7),
     epoch_samples=st.integers(1, 10**6),
     steer_losses=st.lists(st.floats(0, 10), max_size=5).map(tuple),
+    fraction_before=st.floats(0.0, 1.0),
 )
 
 

@@ -152,6 +152,15 @@ def test_the_revision_of_a_part_that_is_not_used_changes_nothing(data, monkeypat
     assert spec.updated(recipe=tiny_recipe(schedule=schedule("Linear"))).key != before
 
 
+def test_a_fixed_batch_does_not_depend_on_how_others_grow(data, monkeypatch):
+    fixed = tiny_spec(data)
+    growing = fixed.updated(recipe=tiny_recipe(batching=Part(target="modules.training.batching.plateau.Plateau")))
+    before = (fixed.key, growing.key)
+    with_raised(monkeypatch, "modules.training.batching.growth")
+    assert fixed.key == before[0]
+    assert growing.key != before[1]
+
+
 def test_a_key_is_computed_without_torch():
     code = "import modules.training.spec, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

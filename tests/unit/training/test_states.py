@@ -5,7 +5,16 @@ from tiny_study import ADAMW, tiny_architecture
 from modules.architecture.module import build_module
 from modules.records import Part
 from modules.training.optimizer import build_optimizer
-from modules.training.states import collect_state, read_state, restore_optimizer, section, write_state
+from modules.training.progress import BEGINNING, Progress
+from modules.training.states import (
+    collect_state,
+    progress_of,
+    progress_tensors,
+    read_state,
+    restore_optimizer,
+    section,
+    write_state,
+)
 
 SGD = Part(target="torch.optim.SGD", arguments={})
 MOMENTUM = Part(target="torch.optim.SGD", arguments={"momentum": 0.9, "nesterov": True})
@@ -65,6 +74,26 @@ def test_tensors_that_lie_channels_last_can_be_written(tmp_path):
     weight = torch.arange(3.0 * 2 * 4 * 5).reshape(3, 2, 4, 5)
     write_state(tmp_path / "state.safetensors", {"best.weight": weight.to(memory_format=torch.channels_last)})
     assert torch.equal(read_state(tmp_path / "state.safetensors")["best.weight"], weight)
+
+
+@pytest.mark.parametrize(
+    "progress",
+    [
+        BEGINNING,
+        Progress(320, 400, 7, steer_losses=(0.1, 1 / 3), noise_scales=(None, 1e300), fraction_before=0.1),
+        Progress(2**40 + 1, 2**40 + 2, 2**33, steer_losses=(0.2,), noise_scales=(None,)),
+    ],
+)
+def test_the_progress_of_a_lineage_is_read_as_it_was_written(progress, tmp_path):
+    weights = {"model.weight": torch.zeros(2)}
+    write_state(tmp_path / "state.safetensors", {**weights, **progress_tensors(progress)})
+    read = read_state(tmp_path / "state.safetensors")
+    assert progress_of(read) == progress
+    assert section(read, "model").keys() == {"weight"}
+
+
+def test_a_state_without_progress_is_a_beginning():
+    assert progress_of({"model.weight": torch.zeros(2)}) == progress_of({}) == BEGINNING
 
 
 def test_a_new_parameter_starts_without_moments():
