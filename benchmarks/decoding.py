@@ -166,7 +166,7 @@ def _peak_gigabytes(path: Path) -> float:
             Part(target="modules.augmentation.shift.Shift", arguments={}),
         ]
     )
-    data = TrainingData(arrays, np.arange(len(images)), policy, None, seed=0, batch_size=_BATCH, first_sample=0)
+    data = TrainingData(arrays, np.arange(len(images)), policy, mixing=None, seed=0, batch_size=_BATCH, first_sample=0)
     for _ in range(_BATCHES):
         for _piece in data.next_batch():
             pass

@@ -38,7 +38,8 @@ from modules.architecture.nodes import Activation, Conv
 from modules.edits.add_layer import AddLayer
 from modules.recipe import Recipe
 from modules.records import Part, TrialResult
-from modules.training.spec import Slice, Start
+from modules.search.climbing import start_of
+from modules.training.spec import Slice
 
 _FORWARD_AND_BACKWARD = 3
 _SHARE_OF_DEFAULT = 0.95  # of the default network's loss: the target
@@ -238,7 +239,7 @@ class Scratch:
             spent += _flops(result)
             if step <= segments and stops(step, result.steer_loss):
                 return spent, math.inf
-            start = Start(kind="trials", key=result.key, state_sha256=result.state_sha256)
+            start = start_of(result)
             position += samples
         return spent, result.steer_loss
 

@@ -19,7 +19,7 @@ from benchmarks.rows import Row, print_rows, print_table
 from benchmarks.trainings import Bench, add_arguments, opened_benches, say
 from modules.config import OptimizerChoice, resolve
 from modules.recipe import Recipe
-from modules.search.climbing import Ground, Leg, climb
+from modules.search.climbing import Climbed, Ground, Leg, climb
 from modules.search.contest import survivors
 from modules.search.rungs import rungs_of
 from modules.training.spec import Slice, Start
@@ -117,7 +117,8 @@ def _race(bench: Bench, recipes: dict[str, Recipe], seed: int, samples: int) -> 
     ways = {name: climb(recipe, rungs, Ground(), train, 3) for name, recipe in recipes.items()}
     alive = list(recipes)
     for _ in rungs:
-        losses = [next(ways[name]).losses[-1] for name in alive]
+        came = [next(ways[name]) for name in alive]
+        losses = [each.losses[-1] for each in came if isinstance(each, Climbed)]  # all: a failure ends the benchmark
         alive = [alive[place] for place in survivors(losses)]
     return alive[0], spent
 

@@ -30,10 +30,12 @@ from benchmarks.rows import machine
 from flows.translation import configured_data, configured_recipe
 from modules.config import Settings, home_folder, resolve
 from modules.edits.add_layer import AddLayer
+from modules.energy.meter import MeterChoice
 from modules.parts import resolve as resolve_part
 from modules.randomness import uniform, words
 from modules.recipe import Recipe
 from modules.records import DataRecord, Numerics, Part, TrialResult
+from modules.search.climbing import start_of
 from modules.search.laboratory import Inherited, Laboratory
 from modules.store import Store
 from modules.training.spec import Slice, Start
@@ -97,14 +99,15 @@ def _measure(
     record = configured_data(settings, Store(home / "store"))
     wished = {"precision": "auto", "accelerator": "cpu", "devices": 1, "strategy": "auto"}
     described = pool.call("modules.training.numerics.describe_numerics", wished)
-    laboratory = Laboratory(home, pool, Numerics.model_validate(described), record)
+    numerics = Numerics.model_validate(described)
+    laboratory = Laboratory(home, pool, numerics, record, balanced=False, meter=MeterChoice())
     recipe = _deepened(_first(settings, record, lengths.slices[0])).updated(schedule=_CONSTANT)
     trunk = _trained(laboratory, recipe, Slice(samples=64_000, evaluate_every=16_000), 0, None)
     print(f"trunk: {recipe.architecture.params:,} parameters, steer error {trunk.steer_error:.2%}", flush=True)
     proposals = _proposals(settings, recipe, per_kind)
 
     def control(seed: int) -> Course:
-        start = Start(kind="trials", key=trunk.key, state_sha256=trunk.state_sha256)
+        start = start_of(trunk)
         return _follow(laboratory, recipe, start, trunk.samples, seed, lengths, "control", f"seed {seed}")
 
     def child(kind: str, edit: Part) -> Course | None:
@@ -171,7 +174,7 @@ def _follow(
     looks = {round(point.samples / shortest): point.steer_loss for point in sliced.curve}
     cooled = recipe.updated(schedule=_LINEAR)
     end = Slice(samples=lengths.full, evaluate_every=lengths.full, first_sample=position + sliced.samples)
-    after = Start(kind="trials", key=sliced.key, state_sha256=sliced.state_sha256)
+    after = start_of(sliced)
     final = _trained(laboratory, cooled, end, seed, after)
     slices = tuple(looks[round(samples / shortest)] for samples in lengths.slices)
     print(f"{kind}: {description}: {slices} -> {final.steer_loss:.4f} ({final.steer_error:.2%})", flush=True)

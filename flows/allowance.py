@@ -1,12 +1,12 @@
-"""What may be trained of a budget before the study is planned, and what such trainings have left of it."""
+"""What may be trained of a budget before the study is planned, and the plan of what such trainings have left of it."""
 
 from flows.study import Study
 from flows.translation import configured_wishes
 from modules.errors import ConfigError
 from modules.recipe import Recipe
-from modules.search.pace import samples_within
-from modules.search.plan import Wishes
-from modules.search.planning import training_seconds
+from modules.search.pace import Calibration, samples_within
+from modules.search.plan import Plan, Wishes
+from modules.search.planning import make_plan, training_seconds
 
 _FEWEST_TRIALS = 3  # that the study itself needs
 
@@ -18,6 +18,28 @@ def wishes_of(study: Study) -> Wishes:
         if found is not None:
             wishes = wishes.spent(found.samples, found.num_trials)
     return wishes
+
+
+def seconds_for(study: Study, calibration: Calibration) -> float:
+    """For training, of the minutes and the watt-hours that are left; ConfigError where nothing is."""
+    return training_seconds(configured_wishes(study.settings), calibration, study.clock.seconds, study.energy.wh)
+
+
+def seconds_left(study: Study, calibration: Calibration) -> float | None:
+    """As `seconds_for`, zero where nothing is left, None where nothing is limited."""
+    if not configured_wishes(study.settings).needs_calibration:
+        return None
+    try:
+        return seconds_for(study, calibration)
+    except ConfigError:
+        return 0.0
+
+
+def new_plan(study: Study, wishes: Wishes, recipe: Recipe, calibration: Calibration | None) -> Plan:
+    """What is wished for, shared out among trainings on the recipe's images, with what earlier studies taught."""
+    num_train = study.laboratory.num_selected(recipe)
+    plan = make_plan(wishes, num_train, calibration, study.clock.seconds, study.energy.wh)
+    return plan.updated(prior=study.prior.content_digest if study.prior.lessons else None)
 
 
 def affordable_samples(study: Study, recipe: Recipe, share: float, num_trials: int, what: str) -> float | None:
@@ -35,6 +57,5 @@ def affordable_samples(study: Study, recipe: Recipe, share: float, num_trials: i
     room = [] if wishes.samples_left is None else [share * wishes.samples_left]
     if wishes.needs_calibration:
         calibration = study.laboratory.calibrate(recipe)
-        seconds = training_seconds(wishes, calibration, study.clock.seconds, study.energy.wh)
-        room.append(samples_within(share * seconds, calibration, num_trials))
+        room.append(samples_within(share * seconds_for(study, calibration), calibration, num_trials))
     return min(room, default=None)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from flows import reporting
 from flows.allowance import affordable_samples
+from flows.decisions import Question
 from flows.orchestration import publish_table
 from flows.study import Study
 from modules.augmentation.strength import strengthened
@@ -36,7 +37,7 @@ def own_transforms(study: Study) -> Sequence[Part]:
 
 def find_policy(study: Study, recipe: Recipe, candidates: Sequence[Part]) -> FoundPolicy:
     """By short trainings, which are trials like any other."""
-    decided = study.decided("effort of finding augmentation", lambda: _effort(study, recipe, candidates))
+    decided = study.decided(Question.AUGMENTATION_EFFORT.key(), lambda: _effort(study, recipe, candidates))
     finder = Finder(
         study.laboratory,
         Effort.model_validate(decided),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.faults import report_fault, say
-from modules.errors import ConfigError, DataError, StudyError, UserError
+from modules.errors import ConfigError, DataError, StudyError, UserError, did_you_mean
 
 _REFUSED = 3
 _MOST_PORT = 65535
@@ -100,7 +100,7 @@ def listed_choices() -> str:
 
 def _run(arguments: argparse.Namespace) -> int:
     """One study, or with -m one of each combination; all are checked before the first starts."""
-    from modules.config import expand_sweep, resolve
+    from modules.config import expand_multirun, resolve
 
     if not arguments.multirun:
         settings = resolve(arguments.overrides)
@@ -108,19 +108,18 @@ def _run(arguments: argparse.Namespace) -> int:
 
         run_study(settings, command=as_typed(arguments.overrides))
         return 0
-    combinations = expand_sweep(arguments.overrides)
-    sweep = [(resolve(combination), as_typed(combination)) for combination in combinations]
-    return _run_sweep(sweep)
+    combinations = expand_multirun(arguments.overrides)
+    return _run_each([(resolve(combination), as_typed(combination)) for combination in combinations])
 
 
-def _run_sweep(sweep: Sequence[tuple[Any, str]]) -> int:
+def _run_each(studies: Sequence[tuple[Any, str]]) -> int:
     """The studies in turn; one that fails does not stop the others, and the first failure is the exit code."""
     from flows.experiment import run_study
     from flows.listing import study_rows, table
 
     failed: dict[str, int] = {}
-    for number, (settings, command) in enumerate(sweep, start=1):
-        print(f"\n[{number} of {len(sweep)}] {command}", flush=True)
+    for number, (settings, command) in enumerate(studies, start=1):
+        print(f"\n[{number} of {len(studies)}] {command}", flush=True)
         try:
             run_study(settings, command=command)
         except UserError as error:
@@ -130,7 +129,7 @@ def _run_sweep(sweep: Sequence[tuple[Any, str]]) -> int:
             raise
         except Exception as error:
             failed[settings.study_name] = report_fault(error)
-    names = list(dict.fromkeys(settings.study_name for settings, _ in sweep))
+    names = list(dict.fromkeys(settings.study_name for settings, _ in studies))
     print("\n" + table(study_rows(_home(), names, failed)))
     return next(iter(failed.values()), 0)
 
@@ -144,13 +143,13 @@ def _sweep(arguments: argparse.Namespace) -> int:
     settings = resolve(["search=sweep", f"search.space={arguments.space}", *arguments.overrides])
     from flows.experiment import run_study
 
-    run_study(settings, command=shlex.join(["espalier", "sweep", arguments.space, *arguments.overrides]))
+    run_study(settings, command=as_typed([arguments.space, *arguments.overrides], "sweep"))
     return 0
 
 
-def as_typed(overrides: Sequence[str]) -> str:
-    """The command that runs a study with these overrides."""
-    return shlex.join(["espalier", "run", *overrides])
+def as_typed(arguments: Sequence[str], name: str = "run") -> str:
+    """The command line of a command with these arguments, such as overrides."""
+    return shlex.join(["espalier", name, *arguments])
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -255,9 +254,8 @@ def _schedule(arguments: argparse.Namespace) -> int:
 
 def _declare_sync(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("studies", nargs="*", metavar="STUDY", help="which (default: all)")
-    parser.add_argument(
-        "--uri", help="MLflow's address (default: MLFLOW_TRACKING_URI, or mlflow.db under ESPALIER_HOME)"
-    )
+    _declare_tracking(parser)
+    parser.add_argument("--uri", dest="tracking_uri", help=argparse.SUPPRESS)  # as it was called before
 
 
 def _sync(arguments: argparse.Namespace) -> int:
@@ -267,7 +265,7 @@ def _sync(arguments: argparse.Namespace) -> int:
         _check_study(name)
     from flows.syncing import sync_studies
 
-    sync_studies(arguments.studies or study_names(_home()), _home(), arguments.uri)
+    sync_studies(arguments.studies or study_names(_home()), _home(), arguments.tracking_uri)
     return 0
 
 
@@ -421,10 +419,7 @@ def _check_study(name: str) -> None:
 
     known = study_names(_home())
     if name not in known:
-        import difflib
-
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        hint = did_you_mean(name, known)
         listed = ", ".join(known[-10:]) or "none yet"
         raise StudyError(f"unknown study {name!r} under {_home()}: {hint}allowed: {listed}")
 

@@ -6,23 +6,24 @@ from functools import partial
 from typing import Literal
 
 from flows import reporting
-from flows.evidence import confirmation_of, trained_of
+from flows.concluding import conclude
+from flows.evidence import trained_again, trained_of
 from flows.orchestration import task
+from flows.points import space_on_data
 from flows.rates import found_rate, range_test_samples
 from flows.study import Study
-from flows.trials import all_or_why_not, attempt_edit, attempted
+from flows.trials import all_or_failed, attempt_edit, attempted
 from flows.tuning import Search, whole_tries, within_clock
 from modules.config import OptimizerChoice
-from modules.errors import TrainingError
 from modules.recipe import Recipe
-from modules.records import TrialResult
+from modules.records import GenerationRecord, Part, RangeTest, TrialResult
 from modules.search.climbing import Climbed, Ground, Leg, climb, start_of
-from modules.search.contest import Contender, change, settled, survivors, trunk_after
-from modules.search.generation import Child, Comparison, Trunk, record_generation
-from modules.search.laboratory import Inherited, Refused
+from modules.search.contest import Contender, change, change_part, settled, survivors, trunk_after
+from modules.search.failed import Failed
+from modules.search.generation import Child, Comparison, Trunk
+from modules.search.laboratory import Inherited
 from modules.search.plan import CONTROL_SEEDS, RACE_RUNGS, Plan, Wishes
 from modules.search.prior import Lesson
-from modules.search.proposal import Proposal
 from modules.search.rungs import Rung, constant, cost, rungs_of
 from modules.search.stopping import slowdown_of
 from modules.training.spec import Slice, Start
@@ -55,31 +56,26 @@ class Contest:
         """Where the control begins."""
         return Ground(start_of(self.trunk.trained.first), self.trunk.position)
 
-    def inherit(self, proposal: Proposal) -> Inherited:
-        """The trunk's weights for another recipe; TrainingError where that comes to nothing."""
-        study, parent = self.study, self.trunk.trained.first
-        inherited = attempt_edit(study, proposal.edit, self.recipe, parent, study.seed(0))
-        if isinstance(inherited, Refused):
-            raise TrainingError(inherited.reason)
-        return inherited
+    def inherit(self, edit: Part) -> Inherited | Failed:
+        """The trunk's weights for another recipe."""
+        return attempt_edit(self.study, edit, self.recipe, self.trunk.trained.first, self.study.seed(0))
 
-    def ground_of(self, recipe: Recipe) -> Ground:
+    def ground_of(self, recipe: Recipe) -> Ground | Failed:
         """Where another recipe begins: with the trunk's moments, if they mean something to its optimiser."""
         if recipe.optimizer.target == self.recipe.optimizer.target:
             return self.ground
         only = self.recipe.updated(optimizer=recipe.optimizer)
-        return Ground(self.inherit(change(self.recipe, only, "", "")).start, self.trunk.position)
+        inherited = self.inherit(change_part(self.recipe, only))
+        return inherited if isinstance(inherited, Failed) else Ground(inherited.start, self.trunk.position)
 
-    def climbing(self, recipe: Recipe, replicate: int, name: str) -> Iterator[Climbed]:
-        """The way of a recipe over the rungs; TrainingError where it leads no further."""
+    def climbing(self, recipe: Recipe, replicate: int, name: str) -> Iterator[Climbed | Failed]:
+        """The way of a recipe over the rungs, for which nothing is done before the first is asked for."""
         study, role = self.study, "edit" if name != "control" else name
 
-        def train(recipe: Recipe, piece: Slice, start: Start | None) -> Leg:
+        def train(recipe: Recipe, piece: Slice, start: Start | None) -> Leg | Failed:
             spec = study.laboratory.spec(recipe, piece, study.seed(replicate), start)
             came = attempted(study, f"to train {spec.key}", partial(study.trial, spec, role, self.number, name))
-            if isinstance(came, str):
-                raise TrainingError(came)
-            return spec, came
+            return came if isinstance(came, Failed) else (spec, came)
 
         yield from climb(recipe, self.rungs, self.ground_of(recipe), train, study.settings.training.max_retreats)
 
@@ -121,17 +117,23 @@ def race_wishes(study: Study, wishes: Wishes, recipe: Recipe) -> Wishes:
 
 @task("find the rate of {choice.name}")
 def with_optimizer(study: Study, recipe: Recipe, choice: OptimizerChoice | Lesson) -> Recipe:
-    """The recipe with another optimiser and the rate that is found for it, or that another study ended with."""
+    """The recipe with another optimiser and the rate that is found for it, or that another study ended with.
+
+    Where the range test fails it races at its own rate, as where none is done.
+    """
     if isinstance(choice, Lesson):
         return recipe.updated(optimizer=choice.optimizer, learning_rate=choice.learning_rate)
     changed = recipe.updated(optimizer=choice.part, learning_rate=choice.learning_rate)
-    found = found_rate(study, changed)
-    return changed if found is None else changed.updated(learning_rate=found.picked)
+    found = attempted(study, f"to find a rate for {changed.content_digest}", partial(found_rate, study, changed))
+    if isinstance(found, Failed):
+        rate = f"{choice.name} races at its default rate of {changed.learning_rate:g}"
+        study.progress.say(f"{rate}, as its range test failed: {found.reason}", "yellow")
+    return changed.updated(learning_rate=found.picked) if isinstance(found, RangeTest) else changed
 
 
 def tune_hyperparameters(study: Study, plan: Plan, trunk: Trunk, when: Literal["before", "after"]) -> Trunk:
     """Hyper-parameters of the trunk's training, searched in the study's space for as long as the plan says."""
-    samples, space = getattr(plan, f"tuning_{when}_samples"), study.settings.search.space
+    samples, space = getattr(plan, f"tuning_{when}_samples"), space_on_data(study)
     if not samples or space is None:
         return trunk
     contest = Contest(study, trunk, rungs_of(plan.slice_samples, RACE_RUNGS), _HYPERPARAMETERS)
@@ -155,38 +157,32 @@ def tune_hyperparameters(study: Study, plan: Plan, trunk: Trunk, when: Literal["
     return settle(contest, control, contenders)
 
 
-def _tries_of_contest(study: Study, plan: Plan, samples: int, search: Search, slowdown: float = 1.0) -> int:
+def _tries_of_contest(study: Study, plan: Plan, samples: int, search: Search, slowdown: float) -> int:
     """How many more may begin, of all that have `samples` to share."""
     count = min(study.settings.search.tries_at_once, whole_tries(search.rungs, samples - search.samples))
     return within_clock(study, plan, search, count, cost(search.rungs), slowdown)
 
 
-def climb_control(contest: Contest) -> list[Climbed] | str:
-    """The trunk's own recipe over all rungs, with each of the control's seeds; why, where one comes to nothing."""
+def climb_control(contest: Contest) -> list[Climbed] | Failed:
+    """The trunk's own recipe over all rungs, with each of the control's seeds, of which none may fail."""
     ways = [contest.climbing(contest.recipe, replicate, "control") for replicate in range(CONTROL_SEEDS)]
-    ends = contest.study.each([partial(_to_the_last_rung, contest, way) for way in ways])
-    came = [climbed if reason is None else reason for climbed, reason in ends]
-    return all_or_why_not([each for each in came if each is not None])
+    ends = contest.study.each([partial(_to_the_last_rung, way) for way in ways])
+    return all_or_failed([end for _, end in ends])
 
 
-def _to_the_last_rung(contest: Contest, way: Iterator[Climbed]) -> tuple[Climbed | None, str | None]:
-    """How far a way leads, and why no further where it ends before."""
-    climbed: Climbed | None = None
-    for _ in contest.rungs:
-        outcome = _next_rung(way)
-        if isinstance(outcome, str):
-            return climbed, outcome
-        climbed = outcome
-    return climbed, None
+def _to_the_last_rung(way: Iterator[Climbed | Failed]) -> tuple[Climbed | None, Climbed | Failed]:
+    """How far a way came before its end, and that end."""
+    *before, end = way
+    last = before[-1] if before else None
+    return last if isinstance(last, Climbed) else None, end
 
 
 def _entered(contest: Contest, name: str, recipe: Recipe) -> Child:
     proposal = change(contest.recipe, recipe, name.partition(" ")[0], f"a contest of {contest.title}")
-    try:
-        inherited = contest.inherit(proposal)
-    except TrainingError as error:
-        return Child(proposal, proposal.name, refused=str(error))
-    return Child(proposal, inherited.description, certificate=inherited.certificate)
+    inherited = contest.inherit(proposal.edit)
+    if isinstance(inherited, Failed):
+        return Child(proposal=proposal, description=proposal.name, refused=inherited.reason)
+    return Child(proposal=proposal, description=inherited.description, certificate=inherited.certificate)
 
 
 def halve(contest: Contest, entrants: Sequence[tuple[str, Recipe]]) -> list[Contender]:
@@ -197,12 +193,12 @@ def halve(contest: Contest, entrants: Sequence[tuple[str, Recipe]]) -> list[Cont
     climbed: list[Climbed | None] = [None] * len(entrants)
     alive = [index for index, child in enumerate(children) if child.refused is None]
     for rung in contest.rungs:
-        outcomes = study.each([partial(_next_rung, ways[index]) for index in alive])
+        outcomes = study.each([partial(next, ways[index]) for index in alive])
         for index, outcome in zip(alive, outcomes, strict=True):
-            if isinstance(outcome, Climbed):
-                climbed[index] = outcome
+            if isinstance(outcome, Failed):
+                children[index] = replace(children[index], refused=outcome.reason, spent=_all_of(climbed[index]))
             else:
-                children[index] = replace(children[index], refused=outcome, spent=_all_of(climbed[index]))
+                climbed[index] = outcome
         came = [index for index in alive if children[index].refused is None]
         if rung is contest.rungs[-1] or not came:
             alive = came
@@ -215,14 +211,6 @@ def halve(contest: Contest, entrants: Sequence[tuple[str, Recipe]]) -> list[Cont
         finished(contest, child, way) if index in alive and way is not None else Contender(child, None)
         for index, (child, way) in enumerate(zip(children, climbed, strict=True))
     ]
-
-
-def _next_rung(way: Iterator[Climbed]) -> Climbed | str:
-    """How far a contender has come, or why it did not."""
-    try:
-        return next(way)
-    except TrainingError as error:
-        return str(error)
 
 
 def _stopped(child: Child, climbed: Climbed | None, rung: Rung, limit: float) -> Child:
@@ -246,14 +234,14 @@ def finished(contest: Contest, child: Child, climbed: Climbed) -> Contender:
 
 
 @task("judge contest of {contest.title}, generation {contest.number}")
-def settle(contest: Contest, control: list[Climbed] | str, contenders: list[Contender]) -> Trunk:
+def settle(contest: Contest, control: list[Climbed] | Failed, contenders: list[Contender]) -> Trunk:
     """Train the most promising with a second seed, judge on *steer*, open *confirm* for what is kept.
 
     The trunk as it was, where the control came to nothing.
     """
     study, trunk = contest.study, contest.trunk
-    if isinstance(control, str):
-        said = f"the contest of {contest.title} is not judged, as its control came to nothing: {control}"
+    if isinstance(control, Failed):
+        said = f"the contest of {contest.title} is not judged, as its control came to nothing: {control.reason}"
         study.progress.say(said, "yellow")
         return trunk
     trained = replace(
@@ -266,27 +254,21 @@ def settle(contest: Contest, control: list[Climbed] | str, contenders: list[Cont
     if chosen is not None:
         children[chosen] = _again(contest, children[chosen])
     judged = comparison.judge(children)
-    kept = None if judged.kept is None else children[judged.kept]
     winner = control[0] if judged.kept is None else contenders[judged.kept].climbed
-    assert winner is not None
-    confirmation = confirmation_of(study, kept.trained if kept else None, trained)
-    record = record_generation(contest.number, comparison, children, judged, confirmation)
-    record = settled(record, contest.title, winner)
-    recipe = winner.judged[0].recipe.updated(schedule=constant())
-    after = trunk_after(trunk, kept, winner, trained_of(study, recipe, winner.trunk[-1][1]), record)
-    reporting.write_ledger(study, after)
-    reporting.say_generation(study, record)
-    return after
+    assert winner is not None, "what is kept came to the last rung"
+    kept, recipe = judged.kept_child(children), winner.judged[0].recipe.updated(schedule=constant())
+
+    def after(record: GenerationRecord) -> Trunk:
+        going_on = trained_of(study, recipe, winner.trunk[-1][1])
+        return trunk_after(trunk, kept, winner, going_on, settled(record, contest.title, winner))
+
+    return conclude(study, contest.number, comparison, children, judged, after)
 
 
 def _again(contest: Contest, child: Child) -> Child:
-    """The same recipe with a second seed: its images come in another order. Given up where that fails."""
+    """The same recipe with a second seed: its images come in another order."""
     assert child.trained is not None
-    recipe, first = child.trained.recipe, child.trained.first
-    climbed, failure = _to_the_last_rung(contest, contest.climbing(recipe, 1, child.proposal.name))
-    if failure is not None:
-        child = replace(child, spent=(*child.spent, *_all_of(climbed)))
-        return child.given_up(f"with a second seed: {failure}")
-    assert climbed is not None
-    trained = trained_of(contest.study, recipe, first, climbed.result)
-    return replace(child, trained=trained, spent=(*child.spent, *climbed.others))
+    before, end = _to_the_last_rung(contest.climbing(child.trained.recipe, 1, child.proposal.name))
+    if isinstance(end, Failed):
+        return trained_again(contest.study, child, end, _all_of(before))
+    return trained_again(contest.study, child, end.result, end.others)

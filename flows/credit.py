@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flows.decisions import is_of_the_clock
 from flows.experiment import find_winner
 from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, run_flow
@@ -21,10 +22,7 @@ from modules.search.generation import energy_of
 from modules.search.plan import Plan
 from modules.store import write_text
 
-_CONSTANT = "Constant"
 _WHOLE = "with all"
-# Decisions that belong to the start of a study; the others are a clock's, and variants have none.
-_CLOCKED = ("stop ", "tries of ", "final samples", "leave out ")
 
 
 class Automation(NamedTuple):
@@ -37,21 +35,21 @@ class Automation(NamedTuple):
 
 
 AUTOMATIONS = (
-    Automation("schedule", ("schedule=constant",), "a constant rate", lambda s, p: s.schedule.name != _CONSTANT),
+    Automation("schedule", ("schedule=constant",), "a constant rate", lambda s, p: s.changes_rate),
     Automation(
         "learning rate",
         ("training.find_rate=false",),
         "the optimiser's default rate",
         lambda s, p: s.training.find_rate and s.training.learning_rate is None,
     ),
-    Automation("batch growth", ("batching=fixed",), "a fixed batch", lambda s, p: s.batching.name != "Fixed"),
+    Automation("batch growth", ("batching=fixed",), "a fixed batch", lambda s, p: s.changes_batches),
     Automation(
         "augmentation",
         ("augmentation=none", "mixing=none"),
         "the images as they are",
         lambda s, p: bool(s.augmentation.transforms or s.augmentation.candidates) or s.mixing is not None,
     ),
-    Automation("selection", ("selection=none",), "all images", lambda s, p: s.selection.name != "KeepAll"),
+    Automation("selection", ("selection=none",), "all images", lambda s, p: s.selects_images),
     Automation("structure", (), "longer final training of the first network", lambda s, p: p.generations > 0),
     Automation("optimiser", ("search.optimizers=none",), "the first optimiser", lambda s, p: p.race_samples > 0),
     Automation(
@@ -60,9 +58,7 @@ AUTOMATIONS = (
         "those of the configuration",
         lambda s, p: p.tuning_before_samples + p.tuning_after_samples > 0,
     ),
-    Automation(
-        "averaging", ("averaging=none",), "the weights themselves", lambda s, p: s.averaging.name != "NoAverage"
-    ),
+    Automation("averaging", ("averaging=none",), "the weights themselves", lambda s, p: s.averages_weights),
     Automation("prior", ("prior=none",), "no earlier studies", lambda s, p: p.prior is not None),
 )
 
@@ -204,7 +200,7 @@ def _give_start(folder: StudyFolder, inner: StudyFolder, plan: Plan) -> None:
     """The plan, the prior and the decisions that the study began with: they are no part of what is compared."""
     if inner.read("plan.json") is None:
         decisions = folder.read("decisions.json") or {}
-        inner.write("decisions.json", {key: told for key, told in decisions.items() if not key.startswith(_CLOCKED)})
+        inner.write("decisions.json", {key: told for key, told in decisions.items() if not is_of_the_clock(key)})
         inner.write("prior.json", folder.read("prior.json") or {"lessons": []})
         inner.write("plan.json", plan.model_dump(mode="json"))  # the last: with it, all is there
 

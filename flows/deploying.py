@@ -16,6 +16,8 @@ from modules.deployment.winner import Winner
 from modules.errors import DeploymentError
 from modules.evaluation.outputs import Outputs
 from modules.parts import build
+from modules.records import Part
+from modules.report.summary import FrontModel
 from modules.search.final import Final, Finalist
 from modules.search.generation import Trunk
 from modules.store import explained_write_errors, write_file, write_text
@@ -28,34 +30,58 @@ class Deployed(NamedTuple):
 
     latency_ms: float
     bundle: str | None
+    front: tuple[FrontModel, ...] = ()
 
 
 def deploy_winner(study: Study, trunk: Trunk, final: Final, test: Outputs) -> Deployed:
-    """Keep the winner's files; make its bundle, or say at which check it broke."""
-    folder = study.folder.path / "champion"
-    with explained_write_errors(folder):
-        latency_ms = keep_model(study, final.winner, folder)
-    if study.settings.deployment is None:
-        return Deployed(latency_ms, None)
-    winner = _winner(study, trunk, final, test, latency_ms)
+    """Keep the files of the winner and of a front's members; make the winner's bundle, if one is asked for."""
+    folder = study.folder.path
+    latency_ms = _keep_model(study, final.winner, folder / "champion")
+    members = enumerate(final.front, start=1)
+    front = tuple(_keep_member(study, finalist, folder / "front" / str(number)) for number, finalist in members)
+    target, bundle = study.settings.deployment, None
+    if target is not None:
+        bundle = _make_bundle(study, target, _winner(study, trunk, final, test, latency_ms))
+    return Deployed(latency_ms, bundle, front)
+
+
+def _make_bundle(study: Study, target: Part, winner: Winner) -> str | None:
+    """The winner's bundle, relative to ESPALIER_HOME; says at which check it broke."""
     try:
-        bundle: Path = build(study.settings.deployment).deploy(winner, study.home, study.progress.say)
+        bundle: Path = build(target).deploy(winner, study.home, study.progress.say)
     except DeploymentError as error:
         study.progress.say(f"no bundle was made: {error}", "red")
-        return Deployed(latency_ms, None)
+        return None
     study.progress.say(f"bundle: {bundle}")
-    return Deployed(latency_ms, bundle.relative_to(study.home).as_posix())
+    return bundle.relative_to(study.home).as_posix()
 
 
-def keep_model(study: Study, finalist: Finalist, folder: Path) -> float:
+def _keep_member(study: Study, finalist: Finalist, folder: Path) -> FrontModel:
+    """A member of the front as files, and what it costs."""
+    latency_ms = _keep_model(study, finalist, folder)
+    architecture = finalist.recipe.architecture
+    return FrontModel(
+        recipe=finalist.recipe.content_digest,
+        weights_sha256=finalist.trial.weights_sha256,
+        params=architecture.params,
+        flops=architecture.flops,
+        val_error=finalist.seen.error,
+        val_loss=finalist.seen.loss,
+        latency_ms=latency_ms,
+        folder=folder.relative_to(study.home).as_posix(),
+    )
+
+
+def _keep_model(study: Study, finalist: Finalist, folder: Path) -> float:
     """A model as files: its description, its weights and the exported model; returns its latency in milliseconds."""
-    folder.mkdir(parents=True, exist_ok=True)
     weights = study.laboratory.store.folder("trials", finalist.trial.key) / "weights.safetensors"
-    write_file(folder / "weights.safetensors", partial(shutil.copyfile, weights))
-    write_text(folder / "recipe.json", finalist.recipe.model_dump_json(indent=1))
     tensors = safetensors.numpy.load_file(weights)
     exported = partial(export_onnx, finalist.recipe.architecture, tensors, study.laboratory.data.classes)
-    write_file(folder / "model.onnx", exported)  # predictions trust what is there
+    with explained_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_file(folder / "weights.safetensors", partial(shutil.copyfile, weights))
+        write_text(folder / "recipe.json", finalist.recipe.model_dump_json(indent=1))
+        write_file(folder / "model.onnx", exported)  # predictions trust what is there
     return measure_latency_ms(folder / "model.onnx")
 
 

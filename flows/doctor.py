@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -31,6 +32,7 @@ _BREAKS = {
 }
 _LITTLE_SPACE = 2 * 2**30  # bytes
 _SLOW_FLUSH = 0.1  # seconds
+_READING = {"g": 0o050, "o": 0o005}  # as chmod calls them: the rights of the group and of others
 _NAMES = {True: "WRONG", False: "ok"}
 _MOUNTS = Path("/proc/self/mountinfo")  # Linux alone has it
 # Types of file systems that other machines may see, too.
@@ -129,6 +131,7 @@ def _home(home: Path) -> Iterator[Finding]:
         "disk", f"{free / 2**30:.1f} GiB are free", "" if free > _LITTLE_SPACE else "free some, or see `espalier gc`"
     )
     yield Finding("locks", *_locking(home))
+    yield from _closed_entries(home / "store")
 
 
 def _seconds_to_write(home: Path) -> float:
@@ -137,6 +140,27 @@ def _seconds_to_write(home: Path) -> float:
         store.put("doctor", "0" * 32, {"well": True})
         assert store.find("doctor", "0" * 32) is not None
         return time.monotonic() - started
+
+
+def _closed_entries(store: Path) -> Iterator[Finding]:
+    """Entries that let in fewer than the folder they lie in does: older versions made each for its maker alone."""
+    missing = [_missing_rights(entry) for entry in store.glob("*/??/*") if not entry.name.startswith(".")]
+    closed = [rights for rights in missing if rights]
+    if closed:
+        who = "".join(letter for letter, rights in _READING.items() if any(rights & each for each in closed))
+        yield Finding(
+            "store",
+            f"{len(closed):,} of {len(missing):,} entries cannot be read by all who can read their folders",
+            f"whoever owns them: chmod -R {who}+rX {shlex.quote(str(store))}",
+        )
+
+
+def _missing_rights(entry: Path) -> int:
+    """The rights to read that an entry does not grant, though the folder that it lies in does."""
+    try:
+        return entry.parent.stat().st_mode & ~entry.stat().st_mode & sum(_READING.values())
+    except OSError:  # it was removed meanwhile, or its folder is closed as well
+        return 0
 
 
 def _locking(home: Path) -> tuple[str, str]:

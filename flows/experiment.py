@@ -16,11 +16,13 @@ from functools import partial
 from pathlib import Path
 
 from flows import deploying, reporting
-from flows.allowance import wishes_of
+from flows.allowance import new_plan, wishes_of
 from flows.augmentation import augmented
+from flows.commands import as_typed
 from flows.contests import race_optimizers, race_wishes, tune_hyperparameters
+from flows.decisions import Question
 from flows.deploying import Deployed
-from flows.evidence import trained_of
+from flows.evidence import first_trunk, trained_of
 from flows.explaining import explain_winner
 from flows.finals import confirm_final, train_final
 from flows.first_network import find_earlier_winner, first_start, size_network
@@ -29,13 +31,13 @@ from flows.generations import run_generation
 from flows.limits import check_limits, say_limits
 from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
+from flows.points import say_space
 from flows.rates import found_rate
 from flows.selection import check_selection, find_selection, say_cost, say_imbalance
 from flows.shrinking import begin_to_shrink
 from flows.study import Study
 from flows.transfer import Planted, plan_transfer, plant_pretrained, train_planted
-from flows.translation import configured_data, configured_recipe, finds_selection
-from flows.trials import first_piece, first_step, train_trial
+from flows.translation import configured_data, configured_recipe
 from flows.tuning import sweep, swept
 from modules.config import RunnerSettings, Settings, home_folder, resolve
 from modules.errors import StudyError
@@ -49,14 +51,11 @@ from modules.search.first_recipe import batch_limit
 from modules.search.front import Member, generations_in_vain
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
-from modules.search.planning import make_plan as new_plan
 from modules.search.prior import Prior, take_prior
 from modules.search.rungs import warm
 from modules.search.stopping import slowdown_of, why_stop
 from modules.store import Store
 from modules.training.spec import Start
-
-_BATCH_SIZE = "measured batch size"  # a decision that `espalier credit` hands on, as measuring anew might change it
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Found:
 
 def experiment(overrides: Sequence[str] = (), command: str | None = None) -> Path:
     """Run the study that Hydra overrides describe, or go on with it; returns the path of its summary.json."""
-    return run_study(resolve(list(overrides)), command or " ".join(["espalier", "run", *overrides]))
+    return run_study(resolve(list(overrides)), command or as_typed(overrides))
 
 
 def run_study(settings: Settings, command: str) -> Path:
@@ -98,7 +97,7 @@ def plan_study(settings: Settings, home: Path) -> None:
     """
     here = settings.updated(fresh=False, runner=RunnerSettings(kind="serial", workers=1, address=None))
     with opened_study(here, home, "espalier plan", tracked=False) as study:
-        data, is_kept = load_data(study), not finds_selection(study.settings)
+        data, is_kept = load_data(study), not study.settings.finds_selection
         remember_studies(study)
         recipe = configured_recipe(study.settings, data)
         if is_kept:
@@ -174,7 +173,7 @@ def run_generations(study: Study, plan: Plan, trunk: Trunk) -> tuple[Trunk, tupl
 def load_data(study: Study) -> DataRecord:
     """Read the images, give each its part and keep them in the store."""
     data = configured_data(study.settings, Store(study.home / "store"))
-    begun_on = study.decided("data", lambda: data.digest)
+    begun_on = study.decided(Question.DATA.key(), lambda: data.digest)
     if begun_on != data.digest:
         raise StudyError(
             f"study {study.name!r} was begun on other images, or others of them had been corrected (digest "
@@ -183,6 +182,7 @@ def load_data(study: Study) -> DataRecord:
         )
     study.open_laboratory(data)
     reporting.say_data(study, data)
+    say_space(study)
     reporting.keep_look(study, data)
     return data
 
@@ -202,7 +202,7 @@ def select_data(study: Study, data: DataRecord) -> Recipe:
     """The first recipe, with the selection that the configuration names, or that trainings of their own find."""
     recipe = configured_recipe(study.settings, data)
     say_imbalance(study, recipe)
-    return find_selection(study, recipe, train_trial)
+    return find_selection(study, recipe)
 
 
 @task("augment training images")
@@ -217,7 +217,9 @@ def tune_recipe(study: Study, recipe: Recipe) -> Recipe:
     training = study.settings.training
     if training.batch_size == "measured":
         largest = batch_limit(study.laboratory.num_selected(recipe))
-        measured = study.decided(_BATCH_SIZE, partial(study.laboratory.measure_batch_size, recipe, largest))
+        measured = study.decided(
+            Question.BATCH_SIZE.key(), partial(study.laboratory.measure_batch_size, recipe, largest)
+        )
         recipe = recipe.updated(batch_size=measured)
         study.progress.say(f"batches of {recipe.batch_size}: no larger one is much faster on this machine")
     found = found_rate(study, recipe) if training.learning_rate is None else None
@@ -237,18 +239,14 @@ def make_plan(study: Study, recipe: Recipe, is_kept: bool = True) -> Plan:
 def _new_plan(study: Study, recipe: Recipe) -> Plan:
     wishes = race_wishes(study, wishes_of(study), recipe)
     calibration = study.laboratory.calibrate(recipe) if wishes.needs_calibration else None
-    num_train = study.laboratory.num_selected(recipe)
-    plan = new_plan(wishes, num_train, calibration, study.clock.seconds, study.energy.wh)
-    return plan.updated(prior=study.prior.content_digest if study.prior.lessons else None)
+    return new_plan(study, wishes, recipe, calibration)
 
 
 def train_baseline(study: Study, recipe: Recipe, plan: Plan, start: Start | None = None) -> Trunk:
     """The first model: the trunk of the generations, at a constant rate, or all there is where nothing is searched."""
     if plan.continued_samples:
         recipe = recipe.updated(schedule=warm())
-    spec = study.laboratory.spec(recipe, first_piece(study, plan), study.seed(0), start)
-    trial = train_trial(study, spec, "baseline")
-    return Trunk(trained=trained_of(study, recipe, trial), position=trial.samples, lineage=(first_step(spec, trial),))
+    return first_trunk(study, plan, recipe, start, "baseline")
 
 
 def sweep_space(study: Study, plan: Plan, recipe: Recipe) -> Found:
@@ -267,16 +265,16 @@ def stop_reason(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member],
     is_front = study.settings.objective.is_pareto
     in_vain = generations_in_vain(front, trunk.generations) if is_front else trunk.generations_in_vain
     reason: str | None = study.decided(
-        f"stop before generation {number}",
+        Question.STOP.key(number),
         lambda: why_stop(
             plan,
-            study.clock.seconds,
-            trunk.trained.evidence.error,
-            study.settings.budget.target_error,
-            in_vain,
-            study.settings.search.patience,
-            study.energy.wh,
-            slowdown_of(plan, latest.samples, latest.seconds),
+            seconds=study.clock.seconds,
+            wh=study.energy.wh,
+            steer_error=trunk.trained.evidence.error,
+            target_error=study.settings.budget.target_error,
+            in_vain=in_vain,
+            patience=study.settings.search.patience,
+            slowdown=slowdown_of(plan, latest.samples, latest.seconds),
         ),
     )
     if reason:

@@ -5,12 +5,14 @@ from dataclasses import replace
 from functools import partial
 from statistics import fmean
 
+from flows.decisions import Question
 from flows.limits import within_limits
 from flows.orchestration import task
 from flows.study import Study
-from flows.trials import first_step, next_step, out_of_energy, piece_of, train_trial
+from flows.trials import attempted, out_of_energy, piece_of, train_trial
 from modules.recipe import Recipe
-from modules.search.climbing import start_of
+from modules.search.climbing import first_step, next_step, start_of
+from modules.search.failed import Failed
 from modules.search.final import Final, Finalist, FinalTraining, choose_final
 from modules.search.front import Member, confirmed_front, spaced
 from modules.search.generation import Trunk
@@ -34,10 +36,10 @@ def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member],
     if not plan.continued_samples:
         only = FinalTraining(recipe, trial, recipe.content_digest, trunk.lineage)
         return confirm_final(study, trunk, {"baseline": only})
-    if plan.scratch_samples and _is_timed(study, plan) and anew.content_digest == first.content_digest:
+    if plan.scratch_samples and plan.may_grow and anew.content_digest == first.content_digest:
         study.progress.say("no edit was kept, so that the time for training from scratch goes to training on")
         plan = plan.without_scratch()
-    samples = study.decided("final samples", lambda: _affordable(study, plan, [trunk]))
+    samples = study.decided(Question.FINAL_SAMPLES.key(), lambda: _affordable(study, plan, [trunk]))
     _say_samples(study, plan, samples, "the final training is one")
     ways: dict[str, Callable[[], FinalTraining | None]] = {
         "continued": partial(_cool_down, study, plan, trunk, samples, "final: continued")
@@ -55,7 +57,7 @@ def _trained_each(study: Study, ways: dict[str, Callable[[], FinalTraining | Non
 
 def train_front(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member]) -> Final:
     """Some members of the front, spread over their costs, cooled down; *confirm* says which of them stay on it."""
-    count, samples = study.decided("final samples of the front", lambda: _shared(study, plan, front))
+    count, samples = study.decided(Question.FRONT_SAMPLES.key(), lambda: _shared(study, plan, front))
     what = f"{count} of the front's {len(front)} networks share a final training"
     _say_samples(study, plan, samples, what, always=count < min(plan.num_finals, len(front)))
     numbered = enumerate(spaced(front, count), start=1)
@@ -108,10 +110,7 @@ def _cool_down(study: Study, plan: Plan, start: Trunk | Member, samples: int, ro
 @task("confirm final training")
 def confirm_final(study: Study, trunk: Trunk, trained: dict[str, FinalTraining]) -> Final:
     """Open *confirm* for the final trainings and choose."""
-    finalists = {
-        name: Finalist(name, training, study.laboratory.observe(training.recipe, training.trial, "confirm"))
-        for name, training in trained.items()
-    }
+    finalists = _finalists(study, trained)
     noise = trunk.noise_at(min(finalist.seen.loss for finalist in finalists.values()))
     final = choose_final(finalists, noise)
     if study.settings.objective.is_pareto:
@@ -121,17 +120,34 @@ def confirm_final(study: Study, trunk: Trunk, trained: dict[str, FinalTraining])
     return final
 
 
-def _is_timed(study: Study, plan: Plan) -> bool:
-    """Whether the final trainings are as long as there is time for, and not as long as was asked for."""
-    settings = study.settings
-    wished = settings.search.final_samples is not None or settings.training.max_epochs is not None
-    return plan.seconds is not None and settings.budget.samples is None and not wished
+def _finalists(study: Study, trained: dict[str, FinalTraining]) -> dict[str, Finalist]:
+    """The final trainings that *confirm* could be opened for; one has to be there to end with."""
+    finalists: dict[str, Finalist] = {}
+    for place, (name, training) in enumerate(trained.items(), start=1):
+        look = partial(study.laboratory.observe, training.recipe, training.trial, "confirm")
+        is_needed = not finalists and place == len(trained)
+        seen = look() if is_needed else attempted(study, f"to confirm {training.trial.key}", look)
+        if isinstance(seen, Failed):
+            why = f"confirm could not be opened for it: {seen.reason}"
+            study.progress.say(f"final: {name} is left out, as {why}", "yellow")
+        else:
+            finalists[name] = Finalist(name, training, seen)
+    return finalists
 
 
 def _affordable(study: Study, plan: Plan, starts: Sequence[Trunk | Member]) -> int:
-    """Under a clock, all the time that is left, as fast as these were trained: the plan could only guess both."""
+    """Under a clock, all the time that is left, as fast as these were trained: the plan could only guess both.
+
+    A head alone gains nothing from more: it was fitted to its optimum.
+    """
     pace = fmean(start.trained.first.seconds / start.trained.first.samples for start in starts)
-    return final_samples(plan, study.clock.seconds, pace, may_grow=_is_timed(study, plan), wh=study.energy.wh)
+    return final_samples(
+        plan,
+        seconds=study.clock.seconds,
+        wh=study.energy.wh,
+        seconds_per_sample=pace,
+        may_grow=bool(plan.may_grow) and not all(start.trained.recipe.frozen_until for start in starts),
+    )
 
 
 def _say_samples(study: Study, plan: Plan, samples: int, what: str, always: bool = False) -> None:

@@ -3,26 +3,26 @@
 from functools import partial
 
 from flows import reporting
+from flows.allowance import seconds_for
+from flows.decisions import Question
 from flows.limits import check_limits
 from flows.orchestration import task
 from flows.study import Study
 from flows.translation import configured_limits, configured_wishes
 from modules.recipe import Recipe
-from modules.search.contest import change
+from modules.search.contest import change_part
 from modules.search.earlier import EarlierWinner, read_earlier_winner
 from modules.search.first_recipe import leaves_width_open, model_of
 from modules.search.laboratory import Inherited
 from modules.search.limits import Limits
-from modules.search.planning import training_seconds
 from modules.search.sizing import affordable_flops, fitting_width
 from modules.training.spec import Start
-
-_WIDTH = "width of the first network"  # a decision that `espalier credit` hands on to studies without a clock
 
 
 def decided_width(study: Study) -> float | None:
     """Of the first network, where limits or a clock decided it."""
-    width: float | None = study.decided(_WIDTH, lambda: None) if study.has_decided(_WIDTH) else None
+    key = Question.WIDTH.key()
+    width: float | None = study.decided(key, lambda: None) if study.has_decided(key) else None
     return width
 
 
@@ -32,7 +32,7 @@ def find_earlier_winner(study: Study) -> EarlierWinner | None:
     name = study.settings.search.start
     if name is None:
         return None
-    found = study.decided("start", lambda: _checked_winner(study, name).model_dump(mode="json"))
+    found = study.decided(Question.START.key(), lambda: _checked_winner(study, name).model_dump(mode="json"))
     study.progress.say(f"goes on from the winner of study {name}")
     return EarlierWinner.model_validate(found)
 
@@ -49,7 +49,7 @@ def first_start(study: Study, recipe: Recipe, earlier: EarlierWinner | None) -> 
     if earlier is None or earlier.optimizer is None or earlier.optimizer.target == recipe.optimizer.target:
         return earlier.start if earlier else None
     before = recipe.updated(optimizer=earlier.optimizer)
-    inherited = study.laboratory.inherit(change(before, recipe, "", "").edit, before, earlier.start, study.seed(0))
+    inherited = study.laboratory.inherit(change_part(before, recipe), before, earlier.start, study.seed(0))
     assert isinstance(inherited, Inherited), inherited  # a recipe that was checked fits any network
     return inherited.start
 
@@ -58,11 +58,11 @@ def first_start(study: Study, recipe: Recipe, earlier: EarlierWinner | None) -> 
 def size_network(study: Study, recipe: Recipe, earlier: EarlierWinner | None) -> Recipe:
     """The recipe with a network within the limits and, under a budget of time or energy, as wide as that pays for."""
     settings, data = study.settings, study.laboratory.data
-    limits = configured_limits(settings)
+    limits, key = configured_limits(settings), Question.WIDTH.key()
     if earlier is not None:
         recipe = earlier.taken_over(recipe)
-    elif leaves_width_open(settings.model) and (_is_bounded(study, limits) or study.has_decided(_WIDTH)):
-        width = study.decided(_WIDTH, lambda: _fitting_width(study, recipe, limits))
+    elif leaves_width_open(settings.model) and (_is_bounded(study, limits) or study.has_decided(key)):
+        width = study.decided(key, lambda: _fitting_width(study, recipe, limits))
         recipe = recipe.updated(architecture=model_of(settings.model, data, width))
     check_limits(study, recipe.architecture)
     reporting.say_recipe(study, recipe)
@@ -78,7 +78,6 @@ def _fitting_width(study: Study, recipe: Recipe, limits: Limits) -> float:
     wishes, searched, most = configured_wishes(settings), settings.search.kind != "none", None
     if wishes.needs_calibration:
         num_train, calibration = laboratory.data.num_images["train"], laboratory.calibrate(recipe)
-        seconds = training_seconds(wishes, calibration, study.clock.seconds, study.energy.wh)
-        most = affordable_flops(recipe.architecture, calibration, num_train, seconds, searched)
+        most = affordable_flops(recipe.architecture, calibration, num_train, seconds_for(study, calibration), searched)
     build = partial(model_of, settings.model, laboratory.data)
     return fitting_width(build, limits, most, laboratory.latency_ms)

@@ -1,39 +1,64 @@
 """One generation: look at the parent, propose edits, train them and the control, judge, keep what earned it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
-from flows import reporting
-from flows.evidence import confirmation_of, trained_of
-from flows.limits import demanded_by_limits
+from flows.concluding import conclude
+from flows.decisions import Question
+from flows.evidence import trained_again, trained_of
+from flows.limits import cost_of, demanded_by_limits, measured_cost
 from flows.orchestration import task
 from flows.study import Study
 from flows.translation import configured_limits
-from flows.trials import all_or_why_not, attempt_edit, attempt_trial, attempted, out_of_energy, slice_of
-from modules.recipe import Recipe
-from modules.records import CurvePoint, TrialResult
+from flows.trials import all_or_failed, attempt_edit, attempt_trial, attempted, out_of_energy, piece_of
+from modules.records import CurvePoint, GenerationRecord, TrialResult
 from modules.search.climbing import start_of
 from modules.search.diagnosis import Diagnosis
+from modules.search.failed import Failed
 from modules.search.front import Member, grown_front, next_parent, trunk_at
-from modules.search.generation import (
-    Child,
-    Comparison,
-    Trained,
-    Trunk,
-    next_trunk,
-    record_generation,
-    survivors,
-)
-from modules.search.laboratory import Inherited, Refused
+from modules.search.generation import Child, Comparison, Trained, Trunk, next_trunk, survivors
+from modules.search.laboratory import Inherited
+from modules.search.limits import Cost
 from modules.search.plan import CONTROL_SEEDS, Plan
 from modules.search.proposal import Knowledge, Proposal, propose
 from modules.search.rungs import constant
-from modules.training.spec import TrialSpec
+from modules.training.spec import Slice, TrialSpec
 
 Fitting = tuple[Proposal, Inherited]
 
 _PROPOSED = 4  # times as many edits as a generation tries, since some may not fit
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What all of a generation take part in: of which study, by which plan, from which trunk."""
+
+    study: Study
+    plan: Plan
+    trunk: Trunk
+    number: int
+
+    @property
+    def parent(self) -> Trained:
+        """What the control goes on with and edits change."""
+        return self.trunk.trained
+
+    @property
+    def slice(self) -> Slice:
+        """What each training goes through, from where the trunk is."""
+        samples, looks = self.plan.slice_samples, 2 if self.plan.halving else 1
+        return piece_of(self.study, samples, max(1, samples // looks), self.trunk.position)
+
+    def control_spec(self, replicate: int) -> TrialSpec:
+        """The parent, trained on without an edit."""
+        recipe, start = self.parent.recipe.updated(schedule=constant()), start_of(self.parent.first)
+        return self.study.laboratory.spec(recipe, self.slice, self.study.seed(replicate), start)
+
+    def edited_spec(self, inherited: Inherited, replicate: int) -> TrialSpec:
+        """An edited network, trained for as long."""
+        recipe = inherited.recipe.updated(schedule=constant())
+        return self.study.laboratory.spec(recipe, self.slice, self.study.seed(replicate), inherited.start)
 
 
 def run_generation(
@@ -46,152 +71,144 @@ def run_generation(
     """
     if study.settings.objective.is_pareto:
         trunk = trunk_at(trunk, next_parent(front))
-    diagnosis = evaluate(study, trunk, number)
-    proposals = propose_edits(study, plan, trunk, diagnosis, number)
-    fitting, others = choose_edits(study, plan, trunk, proposals, number)
-    control, children = study.both(
-        partial(train_control, study, plan, trunk, number),
-        partial(train_children, study, plan, trunk, fitting, number),
-    )
-    if isinstance(control, str):
-        say_no_control(study, number, control)
+    generation = Generation(study, plan, trunk, number)
+    diagnosis = evaluate(generation)
+    proposals = propose_edits(generation, diagnosis)
+    fitting, others = choose_edits(generation, proposals)
+    control, children = study.both(partial(train_control, generation), partial(train_children, generation, fitting))
+    if isinstance(control, Failed):
+        say_no_control(generation, control)
         return None
     demanded = demanded_by_limits(study, plan, trunk, children)
     comparison = Comparison(control, trunk, study.settings.objective.margin)
     chosen = comparison.favourite(children, demanded)
     if chosen is not None and out_of_energy(study, plan, f"second seed of generation {number}") is None:
-        children[chosen] = train_again(study, plan, trunk, children[chosen], number)
+        children[chosen] = train_again(generation, children[chosen])
     children += others
     if study.settings.objective.is_pareto:
-        front = grown_front(front, trunk, control, children, slice_of(study, plan, trunk).model_dump(mode="json"))
-    return judge_edits(study, plan, comparison, children, number, demanded), front
+        front = grown_front(front, trunk, control, children, generation.slice.model_dump(mode="json"))
+    return judge_edits(generation, comparison, children, demanded), front
 
 
-@task("evaluate, generation {number}")
-def evaluate(study: Study, trunk: Trunk, number: int) -> Diagnosis:
-    """Look at how well the parent fits and at what its layers do."""
-    diagnosis = study.laboratory.diagnose(trunk.trained.recipe, trunk.trained.first)
-    study.progress.say(f"generation {number}: {diagnosis.headline(trunk.trained.recipe.architecture)}", "bold")
+@task("evaluate, generation {generation.number}")
+def evaluate(generation: Generation) -> Diagnosis:
+    """Look at how well the parent fits and at what its layers do; where that fails, edits are proposed without it."""
+    study, number = generation.study, generation.number
+    recipe, parent = generation.parent.recipe, generation.parent.first
+    diagnosis = attempted(study, f"to diagnose {parent.key}", partial(study.laboratory.diagnose, recipe, parent))
+    if isinstance(diagnosis, Failed):
+        blind = f"generation {number}: edits are proposed without a look at the network"
+        study.progress.say(f"{blind}, as that failed: {diagnosis.reason}", "yellow")
+        return Diagnosis.without_a_look(parent)
+    study.progress.say(f"generation {number}: {diagnosis.headline(recipe.architecture)}", "bold")
     return diagnosis
 
 
-@task("propose edits, generation {number}")
-def propose_edits(study: Study, plan: Plan, trunk: Trunk, diagnosis: Diagnosis, number: int) -> tuple[Proposal, ...]:
+@task("propose edits, generation {generation.number}")
+def propose_edits(generation: Generation, diagnosis: Diagnosis) -> tuple[Proposal, ...]:
     """Edits in the order in which to try them; search=random asks neither the evaluation nor the ledger."""
-    search = study.settings.search
-    limits = configured_limits(study.settings)
-    latency_ms = limits.cost_of(trunk.trained.recipe.architecture, study.laboratory.latency_ms).latency_ms
-    rows = tuple(row for generation in trunk.generations for row in generation.rows)
+    study, recipe = generation.study, generation.parent.recipe
+    search, limits = study.settings.search, configured_limits(study.settings)
+    latency_ms = measured_cost(study, recipe.architecture).latency_ms
+    rows = tuple(row for earlier in generation.trunk.generations for row in earlier.rows)
     knowledge = (
         Knowledge(diagnosis=diagnosis, rows=rows, limits=limits, latency_ms=latency_ms, prior=study.prior)
         if search.kind == "edits"
         else None
     )
-    count = _PROPOSED * plan.begun_per_generation
-    return propose(search.edits, trunk.trained.recipe, knowledge, count, study.settings.seed, number)
+    count = _PROPOSED * generation.plan.begun_per_generation
+    return propose(search.edits, recipe, knowledge, count, study.settings.seed, generation.number)
 
 
-def choose_edits(
-    study: Study, plan: Plan, trunk: Trunk, proposals: Sequence[Proposal], number: int
-) -> tuple[list[Fitting], list[Child]]:
+def choose_edits(generation: Generation, proposals: Sequence[Proposal]) -> tuple[list[Fitting], list[Child]]:
     """As many of the proposals as a generation trains; and those that were refused or given up on the way.
 
     Before the control is trained: a latency that was measured beside a training would be that training's, too.
     """
-    fitting, others = fit_edits(study, trunk, proposals, plan.begun_per_generation, number)
-    if plan.halving:
-        fitting, given_up = halve_edits(study, plan, trunk, fitting, number)
+    fitting, others = fit_edits(generation, proposals)
+    if generation.plan.halving:
+        fitting, given_up = halve_edits(generation, fitting)
         others += given_up
     return fitting, others
 
 
-def train_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> Trained | str:
-    """The parent, trained on without an edit, with each of the control's seeds; why, where one comes to nothing."""
-    specs = [_control_spec(study, plan, trunk, replicate) for replicate in range(CONTROL_SEEDS)]
-    came = all_or_why_not(study.each([partial(attempt_trial, study, spec, "control", number) for spec in specs]))
-    return came if isinstance(came, str) else trained_of(study, specs[0].recipe, *came)
+def train_control(generation: Generation) -> Trained | Failed:
+    """The parent, trained on without an edit, with each of the control's seeds, of which none may fail."""
+    study, specs = generation.study, [generation.control_spec(replicate) for replicate in range(CONTROL_SEEDS)]
+    calls = [partial(attempt_trial, study, spec, "control", generation.number) for spec in specs]
+    came = all_or_failed(study.each(calls))
+    return came if isinstance(came, Failed) else trained_of(study, specs[0].recipe, *came)
 
 
-def _control_spec(study: Study, plan: Plan, trunk: Trunk, replicate: int) -> TrialSpec:
-    recipe, start = trunk.trained.recipe.updated(schedule=constant()), start_of(trunk.trained.first)
-    return study.laboratory.spec(recipe, slice_of(study, plan, trunk), study.seed(replicate), start)
-
-
-def say_no_control(study: Study, number: int, reason: str) -> None:
+def say_no_control(generation: Generation, failed: Failed) -> None:
     """The end of a search, in which nothing was wrong with what it has come to: why is kept for the report."""
-    why = f"the control of generation {number} came to nothing: {reason}"
-    study.decided(f"stop before generation {number} is judged", lambda: why)
+    study, number = generation.study, generation.number
+    why = f"the control of generation {number} came to nothing: {failed.reason}"
+    study.decided(Question.STOP_UNJUDGED.key(number), lambda: why)
     study.progress.say(f"the search stops in generation {number}: {why}", "yellow")
 
 
-def train_children(study: Study, plan: Plan, trunk: Trunk, fitting: Sequence[Fitting], number: int) -> list[Child]:
+def train_children(generation: Generation, fitting: Sequence[Fitting]) -> list[Child]:
     """The edits that fit, trained side by side."""
-    return study.each([partial(train_child, study, plan, trunk, *fit, number) for fit in fitting])
+    return generation.study.each([partial(train_child, generation, *fit) for fit in fitting])
 
 
-def fit_edits(
-    study: Study, trunk: Trunk, proposals: Sequence[Proposal], count: int, number: int
-) -> tuple[list[Fitting], list[Child]]:
-    """The first `count` proposals that fit the parent and the limits, applied; and those refused on the way."""
-    limits, parent = configured_limits(study.settings), trunk.trained
-    before = limits.cost_of(parent.recipe.architecture, study.laboratory.latency_ms)
+def fit_edits(generation: Generation, proposals: Sequence[Proposal]) -> tuple[list[Fitting], list[Child]]:
+    """The first proposals that fit the parent and the limits, as many as begin, applied; and those refused before."""
+    study, count = generation.study, generation.plan.begun_per_generation
+    limits, before = configured_limits(study.settings), measured_cost(study, generation.parent.recipe.architecture)
     fitting: list[Fitting] = []
     refused: list[Child] = []
     left = list(proposals)
     while left and len(fitting) < count:
         wanted = count - len(fitting)
         turn, left = left[:wanted], left[wanted:]
-        for proposal, inherited in zip(turn, _applied(study, trunk, turn, number), strict=True):
-            if not isinstance(inherited, Inherited):
-                refused.append(Child(proposal, proposal.name, refused=inherited.reason))
+        applied = study.each([partial(apply_edit, generation, proposal, study.seed(0)) for proposal in turn])
+        for proposal, inherited in zip(turn, applied, strict=True):
+            if isinstance(inherited, Failed):
+                refused.append(Child(proposal=proposal, description=proposal.name, refused=inherited.reason))
                 continue
-            after = limits.cost_of(inherited.recipe.architecture, study.laboratory.latency_ms)
-            if limits.allows(before, after):
+            after = cost_of(study, inherited.recipe.architecture)
+            if isinstance(after, Cost) and limits.allows(before, after):
                 fitting.append((proposal, inherited))
             else:
-                objection = limits.objection(after)
-                refused.append(Child(proposal, inherited.description, None, inherited.certificate, objection))
+                objection = limits.objection(after) if isinstance(after, Cost) else after.reason
+                refused.append(replace(_applied(proposal, inherited), refused=objection))
     return fitting, refused
 
 
-def _applied(study: Study, trunk: Trunk, proposals: Sequence[Proposal], number: int) -> list[Inherited | Refused]:
-    recipe, parent, seed = trunk.trained.recipe, trunk.trained.first, study.seed(0)
-    return study.each([partial(apply_edit, study, proposal, recipe, parent, seed, number) for proposal in proposals])
+def _applied(proposal: Proposal, inherited: Inherited) -> Child:
+    return Child(proposal=proposal, description=inherited.description, certificate=inherited.certificate)
 
 
-def halve_edits(
-    study: Study, plan: Plan, trunk: Trunk, fitting: Sequence[Fitting], number: int
-) -> tuple[list[Fitting], list[Child]]:
+def halve_edits(generation: Generation, fitting: Sequence[Fitting]) -> tuple[list[Fitting], list[Child]]:
     """Those that promise most after half a slice, and the others, given up there or failed on the way."""
+    study, parent = generation.study, generation.parent
     control, looks = study.both(
-        partial(begin_control, study, plan, trunk, number),
-        partial(study.each, [partial(begin_child, study, plan, trunk, *fit, number) for fit in fitting]),
+        partial(begin_control, generation),
+        partial(study.each, [partial(begin_child, generation, *fit) for fit in fitting]),
     )
     begun = [(fit, look) for fit, look in zip(fitting, looks, strict=True) if isinstance(look, CurvePoint)]
     others = [look for look in looks if isinstance(look, Child)]
-    margin, parent = study.settings.objective.margin, trunk.trained
     seen = [(inherited.recipe, look.steer_loss) for (_, inherited), look in begun]
     reached = control.steer_loss if isinstance(control, CurvePoint) else parent.evidence.loss
-    chosen = survivors(seen, reached, parent.recipe, margin)
+    chosen = survivors(seen, reached, parent.recipe, study.settings.objective.margin)
     others += [_given_up(*fit, look) for index, (fit, look) in enumerate(begun) if index not in chosen]
     return [begun[index][0] for index in chosen], others
 
 
-def begin_control(study: Study, plan: Plan, trunk: Trunk, number: int) -> CurvePoint | str:
-    """What the parent comes to with as much training; why, where that fails, as the whole of it then may, too."""
-    spec = _control_spec(study, plan, trunk, 0)
-    return attempted(study, f"to begin {spec.key}", partial(begin_trial, study, spec, number, "control"))
+def begin_control(generation: Generation) -> CurvePoint | Failed:
+    """What the parent comes to with as much training; where that fails, the whole of it may fail, too."""
+    study, spec = generation.study, generation.control_spec(0)
+    return attempted(study, f"to begin {spec.key}", partial(begin_trial, study, spec, generation.number, "control"))
 
 
-def begin_child(
-    study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, number: int
-) -> CurvePoint | Child:
+def begin_child(generation: Generation, proposal: Proposal, inherited: Inherited) -> CurvePoint | Child:
     """The edited network after half a slice; a Child with a reason where that fails."""
-    spec = _edited_spec(study, plan, trunk, inherited, 0)
-    look = attempted(study, f"to begin {spec.key}", partial(begin_trial, study, spec, number, proposal.name))
-    if isinstance(look, CurvePoint):
-        return look
-    return Child(proposal, inherited.description, None, inherited.certificate, look)
+    study, spec = generation.study, generation.edited_spec(inherited, 0)
+    begin = partial(begin_trial, study, spec, generation.number, proposal.name)
+    look = attempted(study, f"to begin {spec.key}", begin)
+    return replace(_applied(proposal, inherited), refused=look.reason) if isinstance(look, Failed) else look
 
 
 @task("begin {edit}, seed {spec.seed}")
@@ -202,72 +219,51 @@ def begin_trial(study: Study, spec: TrialSpec, generation: int, edit: str) -> Cu
 
 def _given_up(proposal: Proposal, inherited: Inherited, look: CurvePoint) -> Child:
     reason = f"after half a slice its loss on steer was {look.steer_loss:.4f}; others promised more for their cost"
-    return Child(proposal, inherited.description, None, inherited.certificate, reason, look.seconds)
+    return replace(_applied(proposal, inherited), refused=reason, seconds=look.seconds)
 
 
-def train_child(study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, number: int) -> Child:
+def train_child(generation: Generation, proposal: Proposal, inherited: Inherited) -> Child:
     """The edited network trained for a slice; a Child with a reason where that fails, as when memory runs out."""
-    child = Child(proposal, inherited.description, certificate=inherited.certificate)
-    no_more = out_of_energy(study, plan, f"{proposal.name} {inherited.description} of generation {number}")
+    study, child = generation.study, _applied(proposal, inherited)
+    training = f"{proposal.name} {inherited.description} of generation {generation.number}"
+    no_more = out_of_energy(study, generation.plan, training)
     if no_more is not None:
         return replace(child, refused=no_more)
-    trial = _train_edited(study, plan, trunk, proposal, inherited, 0, number)
-    if isinstance(trial, str):
-        return replace(child, refused=trial)
+    trial = _train_edited(generation, proposal, inherited, 0)
+    if isinstance(trial, Failed):
+        return replace(child, refused=trial.reason)
     return replace(child, trained=trained_of(study, inherited.recipe.updated(schedule=constant()), trial))
 
 
-def train_again(study: Study, plan: Plan, trunk: Trunk, child: Child, number: int) -> Child:
-    """The same edit with a second seed: its new weights are drawn again and its images come in another order.
-
-    A Child with a reason where that fails: an edit that only one seed bears is not kept.
-    """
-    assert child.trained is not None
-    inherited = apply_edit(study, child.proposal, trunk.trained.recipe, trunk.trained.first, study.seed(1), number)
-    if not isinstance(inherited, Inherited):
-        return child.given_up(f"with a second seed: {inherited.reason}")
-    trial = _train_edited(study, plan, trunk, child.proposal, inherited, 1, number)
-    if isinstance(trial, str):
-        return child.given_up(f"with a second seed: {trial}")
-    return replace(child, trained=trained_of(study, child.trained.recipe, *child.trained.trials, trial))
+def train_again(generation: Generation, child: Child) -> Child:
+    """The same edit with a second seed: its new weights are drawn again and its images come in another order."""
+    inherited = apply_edit(generation, child.proposal, generation.study.seed(1))
+    if isinstance(inherited, Failed):
+        return trained_again(generation.study, child, inherited)
+    return trained_again(generation.study, child, _train_edited(generation, child.proposal, inherited, 1))
 
 
 def _train_edited(
-    study: Study, plan: Plan, trunk: Trunk, proposal: Proposal, inherited: Inherited, replicate: int, number: int
-) -> TrialResult | str:
-    return attempt_trial(study, _edited_spec(study, plan, trunk, inherited, replicate), "edit", number, proposal.name)
+    generation: Generation, proposal: Proposal, inherited: Inherited, replicate: int
+) -> TrialResult | Failed:
+    spec = generation.edited_spec(inherited, replicate)
+    return attempt_trial(generation.study, spec, "edit", generation.number, proposal.name)
 
 
-def _edited_spec(study: Study, plan: Plan, trunk: Trunk, inherited: Inherited, replicate: int) -> TrialSpec:
-    recipe = inherited.recipe.updated(schedule=constant())
-    return study.laboratory.spec(recipe, slice_of(study, plan, trunk), study.seed(replicate), inherited.start)
-
-
-@task("apply {proposal.name}, generation {number}, seed {seed}")
-def apply_edit(
-    study: Study, proposal: Proposal, recipe: Recipe, parent: TrialResult, seed: int, number: int
-) -> Inherited | Refused:
+@task("apply {proposal.name}, generation {generation.number}, seed {seed}")
+def apply_edit(generation: Generation, proposal: Proposal, seed: int) -> Inherited | Failed:
     """The edit on the parent's recipe and weights, certified before any training."""
-    return attempt_edit(study, proposal.edit, recipe, parent, seed)
+    return attempt_edit(generation.study, proposal.edit, generation.parent.recipe, generation.parent.first, seed)
 
 
-@task("judge generation {number}")
+@task("judge generation {generation.number}")
 def judge_edits(
-    study: Study,
-    plan: Plan,
-    comparison: Comparison,
-    children: Sequence[Child],
-    number: int,
-    demanded: Sequence[int] = (),
+    generation: Generation, comparison: Comparison, children: Sequence[Child], demanded: Sequence[int] = ()
 ) -> Trunk:
     """Judge on *steer*, open *confirm* for what is kept, write the ledger."""
-    control, trunk = comparison.control, comparison.trunk
-    judged = comparison.judge(children, demanded)
-    kept = None if judged.kept is None else children[judged.kept].trained
-    confirmed = confirmation_of(study, kept, control)
-    record = record_generation(number, comparison, children, judged, confirmed)
-    piece = slice_of(study, plan, trunk).model_dump(mode="json")
-    trunk = next_trunk(trunk, children, control, judged, record, piece)
-    reporting.write_ledger(study, trunk)
-    reporting.say_generation(study, record)
-    return trunk
+    judged, piece = comparison.judge(children, demanded), generation.slice.model_dump(mode="json")
+
+    def after(record: GenerationRecord) -> Trunk:
+        return next_trunk(generation.trunk, children, comparison.control, judged, record, piece)
+
+    return conclude(generation.study, generation.number, comparison, children, judged, after)

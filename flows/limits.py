@@ -1,20 +1,35 @@
 """What a study's limits say of its networks while it runs."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from flows.study import Study
 from flows.translation import configured_limits
+from flows.trials import attempted
 from modules.architecture.description import Architecture
 from modules.errors import ConfigError
+from modules.search.failed import Failed
 from modules.search.front import Member
 from modules.search.generation import Child, Trunk
+from modules.search.limits import Cost
 from modules.search.plan import Plan
+
+
+def measured_cost(study: Study, architecture: Architecture) -> Cost:
+    """What a network costs, with its latency where that is limited."""
+    return configured_limits(study.settings).cost_of(architecture, study.laboratory.latency_ms)
+
+
+def cost_of(study: Study, architecture: Architecture) -> Cost | Failed:
+    """What a network costs that the study can do without; why nobody can say, where measuring its latency fails."""
+    measure = partial(measured_cost, study, architecture)
+    came = attempted(study, f"to measure the latency of {architecture.content_digest}", measure)
+    return Failed(f"its latency could not be measured: {came.reason}") if isinstance(came, Failed) else came
 
 
 def excess_of(study: Study, architecture: Architecture) -> str | None:
     """Half a sentence about a limit that a network exceeds; None where it exceeds none."""
-    limits = configured_limits(study.settings)
-    return limits.objection(limits.cost_of(architecture, study.laboratory.latency_ms))
+    return configured_limits(study.settings).objection(measured_cost(study, architecture))
 
 
 def check_limits(study: Study, architecture: Architecture) -> None:
@@ -31,12 +46,10 @@ def demanded_by_limits(study: Study, plan: Plan, trunk: Trunk, children: Sequenc
     """The children of which one has to be kept, so that a network that exceeds a limit comes below it in time."""
     if study.settings.objective.is_pareto:
         return []
-    limits, latency_of = configured_limits(study.settings), study.laboratory.latency_ms
-    after = [
-        limits.cost_of(each.trained.recipe.architecture, latency_of) if each.trained else None for each in children
-    ]
+    before = measured_cost(study, trunk.trained.recipe.architecture)
+    after = [measured_cost(study, each.trained.recipe.architecture) if each.trained else None for each in children]
     left = plan.generations - sum(record.contest is None for record in trunk.generations)
-    return limits.demanded(limits.cost_of(trunk.trained.recipe.architecture, latency_of), after, left)
+    return configured_limits(study.settings).demanded(before, after, left)
 
 
 def within_limits(study: Study, front: Sequence[Member]) -> Sequence[Member]:

@@ -11,7 +11,7 @@ from flows.study import Study
 from flows.translation import varied_recipe
 from modules.augmentation.strength import strength_between
 from modules.config import Settings, Variations
-from modules.errors import TrainingError
+from modules.errors import ConfigError, TrainingError
 from modules.recipe import Recipe
 from modules.records import Part
 from modules.search.first_recipe import leaves_width_open
@@ -19,6 +19,30 @@ from modules.search.prior import Lesson, value_of
 from modules.space import Scalar, Space, Values
 
 OWN = "the configuration"
+_BATCH_SIZE = "training.batch_size"
+
+
+def space_on_data(study: Study) -> Space | None:
+    """The study's space without batches that are larger than its training data; ConfigError where nothing is left."""
+    space, num_train = study.settings.search.space, study.laboratory.data.num_images["train"]
+    if space is None:
+        return None
+    fitting = space.up_to(_BATCH_SIZE, num_train)
+    if not fitting.parameters:
+        raise ConfigError(
+            f"search.space={space.name} varies nothing but {_BATCH_SIZE}, and all that it offers is larger than the "
+            f"training data; allowed is up to {num_train}, or all"
+        )
+    return fitting
+
+
+def say_space(study: Study) -> None:
+    """What of the study's space is left out on its data."""
+    space, fitting = study.settings.search.space, space_on_data(study)
+    if space is not None and fitting is not None:
+        for difference in fitting.differences(space):
+            num_train = study.laboratory.data.num_images["train"]
+            study.progress.say(f"space {space.name}, for {num_train:,} training images: {difference}", "yellow")
 
 
 class Points:
@@ -31,9 +55,12 @@ class Points:
     def recipe_at(self, values: Values) -> Recipe:
         """The recipe at a point, its rate from a range test where another optimiser comes without one.
 
-        TrainingError where its network is beyond a limit.
+        TrainingError where its network is beyond a limit, or does not fit the data.
         """
-        settings, recipe = self._varied(values)
+        try:
+            settings, recipe = self._varied(values)
+        except ConfigError as error:  # the space was checked without the data
+            raise TrainingError(str(error)) from error
         if recipe.architecture != self.recipe.architecture:
             objection = excess_of(self.study, recipe.architecture)
             if objection is not None:

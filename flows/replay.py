@@ -1,9 +1,10 @@
 """`espalier replay`: rebuilds a study's winner from its ledger alone, in a store of its own, and compares the bits."""
 
-import json
 import shutil
 import tempfile
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from flows.opening import open_workers
 from flows.progress import Progress
@@ -13,19 +14,11 @@ from modules.config import Settings
 from modules.errors import StudyError
 from modules.recipe import Recipe
 from modules.records import Ledger, Step, TrialResult
+from modules.search.climbing import start_of
 from modules.search.laboratory import Inherited, Laboratory
 from modules.selection.kept import KIND as SELECTIONS
 from modules.store import Store
 from modules.training.spec import Slice, Start
-
-_INCIDENTAL = {
-    "orchestrator": "inline",
-    "fresh": False,
-    "study": None,
-    "runner": {"kind": "serial", "workers": 1, "address": None},
-    "explanation": {"kind": "none", "methods": ()},
-    "energy": {"meter": "auto", "country": None, "watts_per_core": None},
-}
 
 
 def replay_study(study: str, home: Path, progress: Progress) -> TrialResult:
@@ -57,12 +50,18 @@ def replay_study(study: str, home: Path, progress: Progress) -> TrialResult:
 
 
 def kept_settings(folder: StudyFolder) -> Settings:
-    """What the study was begun with; how it was orchestrated and shown does not matter."""
+    """What the study was begun with; StudyError where its settings are those of another version."""
     content = folder.read("settings.json")
     assert content is not None, "every study that began has written down its settings"
-    content["trainer"]["worker_timeout_minutes"] = 24 * 60.0
-    whole = {**content, **_INCIDENTAL, "tracking": {"enabled": False, "uri": None}}
-    return Settings.model_validate_json(json.dumps(whole))
+    try:
+        return Settings.from_content(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(step) for step in first["loc"])
+        raise StudyError(
+            f"cannot read the settings of study {folder.name!r} in {folder.path} ({key}: {first['msg'].lower()}); "
+            "allowed are studies that this version of espalier wrote"
+        ) from error
 
 
 def _take(
@@ -82,7 +81,7 @@ def _take(
     else:
         assert recipe is not None
         assert parent is not None, "only a first step has no parent"
-        start = Start(kind="trials", key=parent.key, state_sha256=parent.state_sha256)
+        start = start_of(parent)
         if step.edit is not None:
             inherited = laboratory.inherit(step.edit, recipe, parent, step.seed)
             if not isinstance(inherited, Inherited):

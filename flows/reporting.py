@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from flows.bundle_reporting import bundle_view
-from flows.deploying import Deployed, keep_model, versions
+from flows.decisions import is_stop
+from flows.deploying import Deployed, versions
 from flows.registering import registered
 from flows.selection_reporting import selection_view
 from flows.study import Study
@@ -29,9 +30,11 @@ from modules.report.wording import headline
 from modules.search.augmentation import FoundPolicy
 from modules.search.credits import Credits
 from modules.search.final import Final
+from modules.search.gears import Gears
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
-from modules.search.transfer import Gears, Heads
+from modules.search.plan_in_words import cost_in_words
+from modules.search.transfer import Heads
 from modules.search.tries import Tuning
 from modules.store import explained_write_errors, write_text
 from modules.tracking.flattening import flattened
@@ -91,7 +94,6 @@ def keep_heads(study: Study, heads: Heads) -> None:
     """Keep what heads on frozen features came to for the report, and say whether more images would help."""
     study.folder.write("heads.json", heads.model_dump(mode="json"))
     if heads.curve is not None:
-        study.folder.write("learning_curve.json", heads.curve.model_dump(mode="json"))
         study.progress.say(heads.curve.sentence)
 
 
@@ -189,35 +191,23 @@ def write_study(
     deployed: Deployed,
 ) -> StudyView:
     """Everything that a finished study leaves beside its models: ledger, report, summary, its page in MLflow."""
-    with explained_write_errors(study.folder.path):
-        return _write_study(study, plan, trunk, final, test, explanation, deployed)
-
-
-def _write_study(
-    study: Study,
-    plan: Plan,
-    trunk: Trunk,
-    final: Final,
-    test: Outputs,
-    explanation: Explanation | None,
-    deployed: Deployed,
-) -> StudyView:
-    ledger = write_ledger(study, trunk, final)
-    champion = _champion(final, test, deployed.latency_ms)
-    summary = _summary(study, "completed", champion, _keep_front(study, final), deployed.bundle)
-    view = _view(study, plan, ledger, final, test, summary).updated(explanation=explanation)
     folder = study.folder.path
-    drawings = draw_figures(view)
-    figures = write_figures(folder / "figures", view, drawings)
-    write_html(folder / "report.html", view, drawings)
-    write_text(folder / "view.json", view.model_dump_json(indent=1))
-    end = _completed(study, final, test, (*figures, folder / "data" / SHEET), view)
-    _keep_end(study, end)  # before the summary: what that calls completed has to be so in MLflow, too
-    study.folder.write("summary.json", summary)
-    _show_end(study, end)
-    _track_bundle(study, deployed)
-    study.progress.console.print(study_table(view))
-    return view
+    with explained_write_errors(folder):
+        ledger = write_ledger(study, trunk, final)
+        champion = _champion(final, test, deployed.latency_ms)
+        summary = _summary(study, "completed", champion, deployed.front, deployed.bundle)
+        view = _view(study, plan, ledger, final, test, summary).updated(explanation=explanation)
+        drawings = draw_figures(view)
+        figures = write_figures(folder / "figures", view, drawings)
+        write_html(folder / "report.html", view, drawings)
+        write_text(folder / "view.json", view.model_dump_json(indent=1))
+        end = _completed(study, final, test, (*figures, folder / "data" / SHEET), view)
+        _keep_end(study, end)  # before the summary: what that calls completed has to be so in MLflow, too
+        study.folder.write("summary.json", summary)
+        _show_end(study, end)
+        _track_bundle(study, deployed)
+        study.progress.console.print(study_table(view))
+        return view
 
 
 def write_interrupted(study: Study, error: BaseException) -> None:
@@ -244,27 +234,6 @@ def _keep_end(study: Study, end: StudyEnd) -> None:
 def _show_end(study: Study, end: StudyEnd) -> None:
     if study.sink is not None and study.is_tracked:
         study.sink.finish_study(end, set(study.folder.trials))
-
-
-def _keep_front(study: Study, final: Final) -> tuple[FrontModel, ...]:
-    models = []
-    for number, finalist in enumerate(final.front, start=1):
-        folder = study.folder.path / "front" / str(number)
-        latency_ms = keep_model(study, finalist, folder)
-        architecture = finalist.recipe.architecture
-        models.append(
-            FrontModel(
-                recipe=finalist.recipe.content_digest,
-                weights_sha256=finalist.trial.weights_sha256,
-                params=architecture.params,
-                flops=architecture.flops,
-                val_error=finalist.seen.error,
-                val_loss=finalist.seen.loss,
-                latency_ms=latency_ms,
-                folder=folder.relative_to(study.home).as_posix(),
-            )
-        )
-    return tuple(models)
 
 
 def _champion(final: Final, test: Outputs, latency_ms: float) -> Champion:
@@ -387,7 +356,7 @@ def _range_test(study: Study) -> RangeTest | None:
 
 def _stop_reason(study: Study, plan: Plan) -> str:
     decisions = study.folder.read("decisions.json") or {}
-    reasons = [answer for question, answer in decisions.items() if question.startswith("stop before") and answer]
+    reasons = [answer for key, answer in decisions.items() if is_stop(key) and answer]
     if reasons:
         return str(reasons[0])
     if plan.try_samples:
@@ -451,26 +420,8 @@ def _relative(study: Study, paths: Any) -> tuple[str, ...]:
 
 def say_plan(study: Study, plan: Plan) -> None:
     """What the plan comes to, in samples and, where it was calibrated, in minutes."""
-    num_train = study.laboratory.data.num_images["train"]
-    say = study.progress.console.print
-    say(f"{_most_trials(plan)}, {plan.total_samples:,} samples ({plan.total_samples / num_train:.0f} epochs)")
-    if plan.calibration is not None:
-        rate = plan.calibration.samples_per_second
-        say(f"about {plan.total_samples / rate / 60:.1f} minutes of training at {rate:,.0f} samples a second")
-
-
-def _most_trials(plan: Plan) -> str:
-    """As far as a plan says so: how many a race and a search in a space train is left to their samples."""
-    if plan.try_samples:
-        return f"at most {plan.tries} tries" if plan.tries else "as many tries as there is room for"
-    apart = {
-        "the race": plan.race_samples,
-        "thawing": plan.thaw_samples,
-        "hyper-parameters": plan.tuning_before_samples + plan.tuning_after_samples,
-    }
-    besides = " and ".join(name for name, samples in apart.items() if samples)
-    trials = 1 + plan.generations * plan.trials_per_generation + plan.num_finals
-    return f"at most {trials} trials" + (f" besides those of {besides}" if besides else "")
+    for line in cost_in_words(plan, study.laboratory.data.num_images["train"]):
+        study.progress.console.print(line)
 
 
 def rewrite_report(study: str, home: Path) -> Path:

@@ -15,6 +15,7 @@ from prefect import State, flow
 from prefect.runtime import deployment, flow_run
 from prefect.states import Completed, Failed
 
+from flows.commands import as_typed
 from flows.experiment import run_study
 from flows.retraining import retrain
 from flows.schedule import zone_of
@@ -56,7 +57,7 @@ def _failed(sentence: str) -> State[Any]:
 
 
 def _run(settings: Settings, overrides: list[str], retraining: bool) -> str:
-    command = " ".join(["espalier", "run", *overrides])
+    command = as_typed(overrides)
     if retraining:
         return retrain(settings, home_folder(), command)
     run_study(settings, command)

@@ -1,23 +1,22 @@
 """The images that a study trains on: those that the configuration names, or those that trainings of their own find."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
 from flows.allowance import affordable_samples
+from flows.decisions import Question
 from flows.orchestration import task
 from flows.selection_reporting import keep_selection
 from flows.study import Study
-from flows.translation import finds_selection
+from flows.trials import train_trial
 from modules.data.arrays import open_arrays
 from modules.errors import ConfigError
 from modules.parts import build
 from modules.recipe import Recipe
-from modules.records import TrialResult
 from modules.search.selecting.found import FoundSelection
 from modules.search.selecting.workplace import Workplace
-from modules.training.spec import TrialSpec
 
 _SHARE = 0.25  # of a budget, which finding a selection may take
 _SMALLEST = 0.1  # of the epochs that were asked for; with fewer, networks say nothing of an image
@@ -50,7 +49,7 @@ def say_imbalance(study: Study, recipe: Recipe) -> None:
 
 def say_cost(study: Study) -> None:
     """What finding the selection trains, where one has to be found."""
-    if finds_selection(study.settings):
+    if study.settings.finds_selection:
         finder: Finder = build(study.settings.selection)
         samples = finder.epochs_trained() * study.laboratory.data.num_images["train"]
         study.progress.say(
@@ -74,13 +73,13 @@ def check_selection(study: Study, recipe: Recipe) -> None:
     )
 
 
-def find_selection(study: Study, recipe: Recipe, train: Callable[[Study, TrialSpec, str], TrialResult]) -> Recipe:
+def find_selection(study: Study, recipe: Recipe) -> Recipe:
     """The recipe with the selection that was found, where the configuration asks for one to be found."""
-    if not finds_selection(study.settings):
+    if not study.settings.finds_selection:
         check_selection(study, recipe)
         return recipe
     finder: Finder = build(study.settings.selection)
-    share = study.decided("share of the selection's epochs", lambda: _affordable(study, recipe, finder))
+    share = study.decided(Question.SELECTION_SHARE.key(), lambda: _affordable(study, recipe, finder))
     if share < 1:
         study.progress.say(
             f"note: a quarter of the budget pays for {share:.0%} of the epochs that selection="
@@ -89,7 +88,7 @@ def find_selection(study: Study, recipe: Recipe, train: Callable[[Study, TrialSp
     workplace = Workplace(
         laboratory=study.laboratory,
         recipe=recipe,
-        train=lambda spec, role: train(study, spec, role),
+        train=partial(train_trial, study),
         seed=study.seed,
         margin=study.settings.objective.margin,
         share=share,

@@ -6,10 +6,10 @@ from flows.limits import excess_of
 from flows.study import Study
 from flows.transfer import Planted
 from modules.recipe import Distillation, Recipe
-from modules.search.contest import change
+from modules.search.contest import change_part
+from modules.search.gears import geared
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
-from modules.search.transfer import geared
 
 
 def begin_to_shrink(study: Study, plan: Plan, trunk: Trunk, planted: Planted) -> Trunk:
@@ -21,18 +21,18 @@ def begin_to_shrink(study: Study, plan: Plan, trunk: Trunk, planted: Planted) ->
     is_asked_for = bool(study.settings.search.generations)
     if not plan.generations or (not is_asked_for and excess_of(study, now.recipe.architecture) is None):
         return trunk
-    recipe = _thawed(study, now.recipe, planted)
+    recipe = _thawed(now.recipe, planted)
     if (settings := study.settings.transfer.distillation) is not None:
         teacher = Distillation(teacher=now.first.key, weights_sha256=now.first.weights_sha256, **dict(settings))
         recipe = recipe.updated(distillation=teacher)
     if recipe == now.recipe:
         return trunk
     # A step without a training of its own: what comes next starts from the same weights with another recipe.
-    step = trunk.lineage[-1].updated(edit=change(now.recipe, recipe, "", "").edit, recipe=None, start=None)
+    step = trunk.lineage[-1].updated(edit=change_part(now.recipe, recipe), recipe=None, start=None)
     return replace(trunk, trained=replace(now, recipe=recipe), lineage=(*trunk.lineage, step))
 
 
-def _thawed(study: Study, recipe: Recipe, planted: Planted) -> Recipe:
+def _thawed(recipe: Recipe, planted: Planted) -> Recipe:
     if recipe.frozen_until is None:
         return recipe
     first = planted.first

@@ -17,7 +17,7 @@ from typing import IO, Any, TypeVar
 from flows.energy_account import EnergyAccount
 from flows.progress import Progress
 from flows.side_by_side import side_by_side
-from flows.translation import configured_laboratory
+from flows.translation import configured_laboratory, configured_wishes
 from flows.watchdog import is_locked
 from modules.config import Settings
 from modules.errors import StudyError
@@ -379,6 +379,9 @@ class Study:
         """The plan, which turns the budget into samples once: a study that goes on reads it from its folder."""
         kept = self.folder.read("plan.json")
         plan = Plan.model_validate(kept) if kept else make()
+        if plan.may_grow is None:  # a new one, or one of a study that began before plans said so
+            is_open = configured_wishes(self.settings).leaves_finals_open
+            plan = plan.updated(may_grow=plan.seconds is not None and is_open)
         if is_kept:
             self.folder.write("plan.json", plan.model_dump(mode="json"))
         self.progress.say(f"plan: {plan.note}")

@@ -5,25 +5,27 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows import reporting
-from flows.allowance import wishes_of
-from flows.evidence import trained_of
+from flows.allowance import new_plan, seconds_for, seconds_left, wishes_of
+from flows.decisions import Question
+from flows.evidence import first_trunk
 from flows.limits import excess_of
 from flows.orchestration import task
 from flows.study import Study
 from flows.translation import configured_backbones, configured_wishes
-from flows.trials import first_piece, first_step, train_trial
 from modules.data.arrays import open_arrays
 from modules.digests import sha256_of_file
 from modules.errors import DataError, StudyError, TrainingError
 from modules.pretrained.backbone import Backbone, Source, find_source
 from modules.recipe import Recipe
+from modules.search.first_recipe import leaves_width_open
+from modules.search.gears import thaw_cost
 from modules.search.generation import Trunk
 from modules.search.learning_curve import fit_curve
-from modules.search.pace import Calibration
+from modules.search.pace import RESERVED_SECONDS, Calibration
 from modules.search.plan import Plan
-from modules.search.planning import make_plan, training_seconds
 from modules.search.rungs import cooling
 from modules.search.transfer import (
     FEW_IMAGES,
@@ -32,17 +34,13 @@ from modules.search.transfer import (
     Heads,
     choose_source,
     head_recipe,
-    is_worth_it,
     may_begin,
     may_look,
     may_train,
-    thaw_cost,
+    smallest_as_good,
     transfer_wishes,
 )
 from modules.training.spec import Start
-
-_PACE = "pace of the pretrained network"  # a decision that `espalier credit` hands on to studies without a clock
-_BEGAN_FROM = "weights to start from"
 
 
 class Weights(NamedTuple):
@@ -76,7 +74,7 @@ def plant_pretrained(study: Study, recipe: Recipe) -> Planted | None:
         return None
     pace = _pace_of(study, recipe, weights.backbone)
     if study.settings.pretrained == "auto":  # what was asked for is tried all the same
-        obstacle = study.decided("obstacle to pretrained weights", partial(_obstacle, study, recipe, weights, pace))
+        obstacle = study.decided(Question.PRETRAINED_OBSTACLE.key(), partial(_obstacle, study, recipe, weights, pace))
         if obstacle is not None:
             study.progress.say(f"from scratch: {obstacle}")
             return None
@@ -99,7 +97,7 @@ def find_weights(study: Study) -> Weights | None:
     choice, source = _look_around(study)
     found = None if choice.backbone is None or source is None else Weights(choice.backbone, source, choice.reason)
     now = None if found is None else found.identity
-    began = study.decided(_BEGAN_FROM, lambda: now)
+    began = study.decided(Question.PRETRAINED_WEIGHTS.key(), lambda: now)
     if began is None:
         if choice.reason and study.laboratory.data.image_shape[0] > 1:
             study.progress.say(f"from scratch: {choice.reason if found is None else 'so this study began'}")
@@ -139,8 +137,8 @@ def _leaves_it_open(study: Study) -> bool:
     """Whether nothing in the configuration asks for a network or for weights of another kind."""
     settings = study.settings
     return (
-        settings.model.arguments.get("width", 0.0) is None
-        and settings.model.name == "first_architecture"
+        settings.has_default_model
+        and leaves_width_open(settings.model)
         and settings.search.start is None
         and settings.search.kind != "sweep"
         and not settings.objective.is_pareto
@@ -148,37 +146,38 @@ def _leaves_it_open(study: Study) -> bool:
 
 
 class Pace(NamedTuple):
-    """How fast everything is trained on images of the smallest size, and the seconds that there are for it."""
+    """How fast everything is trained on images of the smallest size, and the seconds that there are at most for it."""
 
     calibration: Calibration
     seconds: float
     smallest: int  # pixels
 
+    @property
+    def affordable(self) -> float:
+        """The samples of the smallest size that there is time for at most."""
+        return self.seconds * self.calibration.samples_per_second
+
     def calibration_at(self, side: int) -> Calibration:
         """With images of another size."""
-        scale = (self.smallest / side) ** 2
-        return self.calibration.updated(
-            samples_per_second=self.calibration.samples_per_second * scale,
-            evaluation_seconds=self.calibration.evaluation_seconds / scale,
-        )
+        return self.calibration.slower((side / self.smallest) ** 2)
 
     def affordable_at(self, side: int) -> float:
-        """The samples that there is time for."""
-        return self.seconds * self.calibration_at(side).samples_per_second
+        """The samples that there is time for beside what the study ends with."""
+        there = self.calibration_at(side)
+        return max(0.0, self.seconds - (there.end_seconds - RESERVED_SECONDS)) * there.samples_per_second
 
 
 def _pace_of(study: Study, recipe: Recipe, backbone: Backbone) -> Pace | None:
     """None without a clock."""
     wishes, smallest = configured_wishes(study.settings), study.settings.transfer.sides[0]
-    if not wishes.needs_calibration and not study.has_decided(_PACE):
+    key = Question.PRETRAINED_PACE.key()
+    if not wishes.needs_calibration and not study.has_decided(key):
         return None
     first = _first(study, recipe, backbone, smallest)
-    measured = study.decided(_PACE, lambda: study.laboratory.calibrate(first).model_dump(mode="json"))
+    measured = study.decided(key, lambda: study.laboratory.calibrate(first).model_dump(mode="json"))
     calibration = Calibration.model_validate(measured)
-    seconds = study.decided(
-        "seconds for fine-tuning",
-        lambda: training_seconds(wishes, calibration, study.clock.seconds, study.energy.wh),
-    )
+    least_end = calibration.with_least_end()
+    seconds = study.decided(Question.PRETRAINED_SECONDS.key(), lambda: seconds_for(study, least_end))
     return Pace(calibration, seconds, smallest)
 
 
@@ -190,7 +189,7 @@ def _obstacle(study: Study, recipe: Recipe, weights: Weights, pace: Pace | None)
     if excess is not None and (search.kind == "none" or search.generations == 0):
         return f"with the weights of {weights.backbone.name} {excess}, and no generation is to shrink it"
     copies = head_recipe(first, study.settings.transfer.copies).augmentation_copies or 0
-    if pace is not None and not may_begin(pace.affordable_at(smallest), num_train, copies):
+    if pace is not None and not may_begin(pace.affordable, num_train, copies):
         what = "a head on features of" if num_train <= FEW_IMAGES else "fine-tuning on"
         return f"the budget does not pay for {what} {num_train:,} images"
     try:
@@ -214,37 +213,38 @@ def num_folds(study: Study, recipe: Recipe) -> int:
 
 def _first(study: Study, recipe: Recipe, backbone: Backbone, side: int) -> Recipe:
     data, transfer = study.laboratory.data, study.settings.transfer
-    training = study.settings.training
+    smoothing = study.settings.training.label_smoothing
     return recipe.updated(
         architecture=backbone.family.architecture(data.image_shape, len(data.classes), side),
         learning_rate=gear_rates(study)[0],
         frozen_statistics=transfer.frozen_statistics,
         first_layer_rate=transfer.first_layer_rate,
-        label_smoothing=training.label_smoothing or transfer.label_smoothing,
+        label_smoothing=transfer.label_smoothing if smoothing is None else smoothing,
     )
 
 
 def choose_side(study: Study, recipe: Recipe, weights: Weights, pace: Pace | None) -> Fitted:
     """Heads on images of growing size, for as long as that pays: the size is decided once."""
-    best: Fitted | None = None
     tried: list[Fitted] = []
+    losses: list[NDArray[np.float32]] = []
     for side in study.settings.transfer.sides:
-        objection = None if best is None else _objection(study, recipe, weights.backbone, best, side, pace)
+        objection = _objection(study, recipe, weights.backbone, tried[-1], side, pace) if tried else None
         if objection is not None:
             study.progress.say(f"images of {side} pixels {objection}")
             break
         fitted = fit_head(study, recipe, weights, side)
         tried.append(fitted)
+        losses.append(study.laboratory.said_by_heads(fitted.key).losses)
         how = "that it was not fitted to" if num_folds(study, recipe) else "of steer"
         study.progress.say(
             f"a head on features of {side} pixels: {fitted.error:.1%} ± {1.96 * fitted.standard_error:.1%} of "
             f"{fitted.asked:,} images {how} wrong (features {fitted.feature_seconds:.1f} s, head "
             f"{fitted.head_seconds:.1f} s)"
         )
-        if best is not None and not is_worth_it(best, fitted):
+        if losses[-1].mean() > min(each.mean() for each in losses):
             break
-        best = fitted
-    assert best is not None
+    best = tried[smallest_as_good(losses)]
+    study.progress.say(f"images of {best.side} pixels: the smallest that are within a standard error of the best")
     curve = [(images, error) for images, error, _ in best.curve]
     fit = fit_curve([*curve, (best.fitted_to, best.error)], best.images) if curve else None
     heads = Heads(fitted=tuple(tried), side=best.side, folds=num_folds(study, recipe), curve=fit)
@@ -262,16 +262,18 @@ def _objection(
         return f"are too large: {breaks}"
     num_train = study.laboratory.num_selected(recipe)
     # Settled once, as it depends on how long smaller images took.
-    has_time = study.decided(f"look at {side} pixels", lambda: _has_time(smaller, side, num_train, pace))
+    has_time = study.decided(Question.LARGER_IMAGES.key(side), lambda: _has_time(study, smaller, side, num_train, pace))
     return None if has_time else "would take too long to look at"
 
 
-def _has_time(smaller: Fitted, side: int, num_train: int, pace: Pace | None) -> bool:
+def _has_time(study: Study, smaller: Fitted, side: int, num_train: int, pace: Pace | None) -> bool:
     """For a look at larger images; and for fine-tuning on them, unless there is none for that on smaller ones."""
     if pace is None:
-        return may_look(smaller, side, None)
+        return may_look(smaller, side, None, trains=True)
     trains = [may_train(pace.affordable_at(each), num_train) for each in (smaller.side, side)]
-    return may_look(smaller, side, pace.seconds) and (trains[1] or not trains[0])
+    left = seconds_left(study, pace.calibration_at(side))
+    left = pace.seconds if left is None else left  # an ablation has its study's decisions, but no clock
+    return may_look(smaller, side, left, trains=trains[0]) and (trains[1] or not trains[0])
 
 
 @task("fit a head on {side} pixels")
@@ -294,24 +296,19 @@ def plan_transfer(study: Study, planted: Planted, is_kept: bool = True) -> Plan:
 
 
 def _new_plan(study: Study, planted: Planted) -> Plan:
-    wishes, calibration = wishes_of(study), planted.calibration
-    num_train = study.laboratory.num_selected(planted.first)
-    affordable = None
-    if calibration is not None:
-        seconds = training_seconds(wishes, calibration, study.clock.seconds, study.energy.wh)
-        affordable = seconds * calibration.samples_per_second
+    calibration, num_train = planted.calibration, study.laboratory.num_selected(planted.first)
+    if calibration is not None and not seconds_left(study, calibration):
+        calibration = calibration.with_least_end()
+    affordable = None if calibration is None else seconds_for(study, calibration) * calibration.samples_per_second
     is_limited = excess_of(study, planted.first.architecture) is not None
     folds = num_folds(study, planted.first)
     cost = thaw_cost(len(study.settings.transfer.gears), len(gear_rates(study)), folds)
-    wishes = transfer_wishes(wishes.updated(thaw=cost), num_train, affordable, is_limited)
-    plan = make_plan(wishes, num_train, calibration, study.clock.seconds, study.energy.wh)
-    return plan.updated(prior=study.prior.content_digest if study.prior.lessons else None)
+    wishes = transfer_wishes(wishes_of(study).updated(thaw=cost), num_train, affordable, is_limited)
+    return new_plan(study, wishes, planted.first, calibration)
 
 
 def train_planted(study: Study, plan: Plan, planted: Planted) -> Trunk:
     """What the study begins with: everything fine-tuned where nothing is searched, else the head."""
     searched = study.settings.search.kind != "none"
     recipe = planted.head.updated(schedule=cooling()) if searched else planted.first
-    spec = study.laboratory.spec(recipe, first_piece(study, plan), study.seed(0), planted.start)
-    trial = train_trial(study, spec, "head" if searched else "baseline")
-    return Trunk(trained=trained_of(study, recipe, trial), position=trial.samples, lineage=(first_step(spec, trial),))
+    return first_trunk(study, plan, recipe, planted.start, "head" if searched else "baseline")

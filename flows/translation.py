@@ -1,4 +1,4 @@
-"""From the configuration to the plain arguments that the modules take: past this file nobody sees settings."""
+"""From the configuration to the plain arguments that the modules take: flows read settings, no module does."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from modules.augmentation.strength import strengthened
 from modules.config import Settings
+from modules.config.variations import STRENGTH
 from modules.data.load import load_data
 from modules.energy.meter import MeterChoice
 from modules.pretrained.backbone import Backbone
@@ -18,9 +19,6 @@ from modules.search.plan import Wishes
 from modules.search.selecting.workplace import KEEP_ALL
 from modules.store import Store
 from modules.workers.pool import Workers
-
-_FINDERS = "modules.search.selecting."
-_STRENGTH = "augmentation.strength"
 
 
 def configured_data(settings: Settings, store: Store) -> DataRecord:
@@ -36,7 +34,7 @@ def configured_laboratory(settings: Settings, home: Path, pool: Workers, data: D
     wished = settings.trainer.model_dump(include={"precision", "accelerator", "devices", "strategy"})
     numerics = Numerics.model_validate(pool.call("modules.training.numerics.describe_numerics", wished))
     balanced = settings.objective.kind == "balanced_accuracy"
-    return Laboratory(home, pool, numerics, data, balanced, configured_meter(settings))
+    return Laboratory(home, pool, numerics, data, balanced=balanced, meter=configured_meter(settings))
 
 
 def configured_meter(settings: Settings) -> MeterChoice:
@@ -49,11 +47,6 @@ def configured_backbones(settings: Settings) -> tuple[Backbone, ...]:
     return tuple(Backbone(**choice.model_dump()) for choice in settings.backbones)
 
 
-def finds_selection(settings: Settings) -> bool:
-    """Whether the selection is one that trainings have to find."""
-    return settings.selection.target.startswith(_FINDERS)
-
-
 def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
     """The first recipe, yet without augmentation, and with all images where a selection has to be found."""
     training = settings.training
@@ -63,14 +56,14 @@ def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
         initialisation=settings.initialisation,
         optimizer=settings.optimizer,
         schedule=settings.schedule,
-        selection=KEEP_ALL if finds_selection(settings) else settings.selection,
+        selection=KEEP_ALL if settings.finds_selection else settings.selection,
         balance=settings.balance,
         batching=settings.batching,
         averaging=settings.averaging,
         mixing=settings.mixing,
         learning_rate=training.learning_rate or training.default_learning_rate,
         batch_size=training.batch_size,
-        label_smoothing=training.label_smoothing,
+        label_smoothing=training.label_smoothing or 0.0,
         dropout=training.dropout,
         gradient_clip=training.gradient_clip,
     )
@@ -90,7 +83,7 @@ def varied_recipe(
     """
     num_train, training = data.num_images["train"], settings.training
     changes: dict[str, Any] = {}
-    for key in (key for key in keys if key != _STRENGTH):
+    for key in (key for key in keys if key != STRENGTH):
         group, _, name = key.partition(".")
         if group == "model":
             open_width = width if leaves_width_open(settings.model) else None
@@ -112,7 +105,7 @@ def varied_recipe(
             changes[group] = getattr(settings, group)
     if changes.get("dropout") == changes.get("architecture", recipe.architecture).dropout:
         changes["dropout"] = None  # as the network has it
-    if _STRENGTH in keys:
+    if STRENGTH in keys:
         transforms = changes.get("augmentation", transforms)
         changes["augmentation"] = strengthened(transforms, settings.augmentation.strength)
     return recipe.updated(**changes)

@@ -1,17 +1,18 @@
-"""Trainings, as all stages of a study share them: one trial, the part of a training it is, its step in a lineage."""
+"""Trainings, as all stages of a study share them: one trial, and the part of a training it is."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from flows.decisions import Question
 from flows.orchestration import task
 from flows.study import Study
 from modules.digests import digest_of
 from modules.errors import TrainingError
 from modules.recipe import Recipe
-from modules.records import Part, Step, TrialResult
-from modules.search.generation import Trunk
-from modules.search.laboratory import Inherited, Refused
+from modules.records import Part, TrialResult
+from modules.search.failed import Failed
+from modules.search.laboratory import Inherited
 from modules.search.plan import Plan
 from modules.search.stopping import used_up
 from modules.training.spec import Slice, TrialSpec
@@ -36,55 +37,48 @@ def run_trial(
     return study.trial(spec, role, generation, edit)
 
 
-def attempted(study: Study, what: str, do: Callable[[], R]) -> R | str:
+def attempted(study: Study, what: str, do: Callable[[], R]) -> R | Failed:
     """What comes of work that may fail without ending the study, or why nothing does.
 
     The reason is kept: what was killed, or took too long, might come to its end once the study goes on, which would
     then judge otherwise.
     """
-    question, reason = f"failed {what}", ""
+    question, reason = Question.FAILED.key(what), ""
     if not study.has_decided(question):
         try:
             return do()
         except (TrainingError, WorkerDiedError) as error:
             reason = str(error)
     study.count_failure()
-    return str(study.decided(question, lambda: reason))
+    return Failed(study.decided(question, lambda: reason))
 
 
-def all_or_why_not(came: Sequence[R | str]) -> list[R] | str:
-    """What several attempts came to; why the first of those that failed did, if one failed."""
-    reasons = [each for each in came if isinstance(each, str)]
-    return reasons[0] if reasons else [each for each in came if not isinstance(each, str)]
+def all_or_failed(came: Sequence[R | Failed]) -> list[R] | Failed:
+    """What several attempts came to; the first of those that failed, if one failed."""
+    failures = [each for each in came if isinstance(each, Failed)]
+    return failures[0] if failures else [each for each in came if not isinstance(each, Failed)]
 
 
 def attempt_trial(
     study: Study, spec: TrialSpec, role: str, generation: int | None = None, edit: str | None = None
-) -> TrialResult | str:
-    """As `train_trial`, for a training that the study can do without; why it came to nothing, if it did."""
+) -> TrialResult | Failed:
+    """As `train_trial`, for a training that the study can do without."""
     return attempted(study, f"to train {spec.key}", partial(train_trial, study, spec, role, generation, edit))
 
 
-def attempt_edit(study: Study, edit: Part, recipe: Recipe, parent: TrialResult, seed: int) -> Inherited | Refused:
-    """An edit on a parent's weights; what a worker dies of is refused like what does not fit."""
+def attempt_edit(study: Study, edit: Part, recipe: Recipe, parent: TrialResult, seed: int) -> Inherited | Failed:
+    """An edit on a parent's weights; what a worker dies of has failed like what does not fit."""
     key = digest_of([edit.model_dump(mode="json"), recipe.content_digest, parent.state_sha256, seed])
     inherit = partial(study.laboratory.inherit, edit, recipe, parent, seed)
-    came = attempted(study, f"to apply {edit.name} {key}", inherit)
-    return Refused(came) if isinstance(came, str) else came
+    return attempted(study, f"to apply {edit.name} {key}", inherit)
 
 
 def out_of_energy(study: Study, plan: Plan, training: str) -> str | None:
     """Why a training that can be left out is: the watt-hours are used up. Decided once, since it was measured."""
     if plan.wh is None:
         return None
-    reason: str | None = study.decided(f"leave out {training}", lambda: used_up(plan, study.energy.wh))
+    reason: str | None = study.decided(Question.LEFT_OUT.key(training), lambda: used_up(plan, study.energy.wh))
     return reason
-
-
-def slice_of(study: Study, plan: Plan, trunk: Trunk) -> Slice:
-    """What each training of a generation goes through, from where the trunk is."""
-    looks = 2 if plan.halving else 1
-    return piece_of(study, plan.slice_samples, max(1, plan.slice_samples // looks), trunk.position)
 
 
 def piece_of(study: Study, samples: int, evaluate_every: int, first_sample: int = 0) -> Slice:
@@ -103,15 +97,3 @@ def first_piece(study: Study, plan: Plan) -> Slice:
         target_loss=training.target_loss,
         target_error=study.settings.budget.target_error,
     )
-
-
-def first_step(spec: TrialSpec, trial: TrialResult) -> Step:
-    """Of a lineage: a training with all it began with."""
-    recipe, start = spec.recipe.model_dump(mode="json"), spec.start.model_dump(mode="json") if spec.start else None
-    return next_step(spec, trial).updated(recipe=recipe, start=start)
-
-
-def next_step(spec: TrialSpec, trial: TrialResult) -> Step:
-    """Of a lineage: a training that went on from the step before."""
-    piece = spec.slice.model_dump(mode="json")
-    return Step(trial=trial.key, seed=spec.seed, slice=piece, schedule=spec.recipe.schedule)

@@ -3,17 +3,19 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
+from flows.decisions import Question
 from flows.orchestration import task
-from flows.points import Points
+from flows.points import Points, space_on_data
 from flows.study import Study
 from flows.trials import attempted
 from modules.digests import digest_of
 from modules.errors import TrainingError
 from modules.recipe import Recipe
-from modules.records import Step, TrialResult
-from modules.search.climbing import Climbed, Ground, Leg, climb, climb_anew
+from modules.records import TrialResult
+from modules.search.climbing import Climbed, Ground, Leg, climb, climb_anew, first_step, next_step
+from modules.search.failed import Failed
 from modules.search.final import FinalTraining
 from modules.search.plan import SWEEP_RUNGS, Plan
 from modules.search.rungs import Rung, cost, rungs_of
@@ -24,7 +26,6 @@ from modules.space import Space, Values
 from modules.tracking.flattening import flattened
 from modules.training.spec import Slice, Start, TrialSpec
 
-R = TypeVar("R")
 When = Literal["sweep", "before", "after"]
 _KEPT = "this study, before its space changed"
 _NOT_THERE = "the store does not hold it"
@@ -39,7 +40,7 @@ class Search:
     space: Space
     recipe: Recipe  # what the space varies
     rungs: tuple[Rung, ...]
-    begin: Callable[[Recipe], Ground] = lambda recipe: Ground()  # what a try with a recipe begins with
+    begin: Callable[[Recipe], Ground | Failed] = lambda recipe: Ground()  # what a try with a recipe begins with
     generation: int | None = None
     tries: list[Try] = field(default_factory=list)
     climbed: dict[int, Climbed] = field(default_factory=dict)  # by number; the complete ones
@@ -76,12 +77,7 @@ class Search:
     def run(self, how_many: "HowMany") -> Tuning:
         """Try points, so many side by side as may begin, until none may."""
         first = self._first_points(how_many)
-        workers = self.study.pool.size
-        if workers > 1 and self.study.settings.search.tries_at_once == 1:
-            self.study.progress.say(
-                f"one try at a time, though there are {workers} workers: search.tries_at_once={workers} uses all",
-                "yellow",
-            )
+        _say_idle_workers(self.study)
         for tries in self._batches(first, how_many, partial(_climb_side_by_side, self.study)):
             for one in tries:
                 self._show(one)
@@ -118,12 +114,15 @@ class Search:
             conditional_importances=conditional_importances(self.space, self.tries),
         )
 
-    def climbing(self, recipe: Recipe, train: Callable[[TrialSpec], TrialResult]) -> Iterator[Climbed]:
+    def climbing(
+        self, recipe: Recipe, train: Callable[[TrialSpec], TrialResult | Failed]
+    ) -> Iterator[Climbed | Failed]:
         """The way of a recipe over the rungs."""
 
-        def leg(recipe: Recipe, piece: Slice, start: Start | None) -> Leg:
+        def leg(recipe: Recipe, piece: Slice, start: Start | None) -> Leg | Failed:
             spec = self.study.laboratory.spec(recipe, piece, self.study.seed(0), start)
-            return spec, train(spec)
+            came = train(spec)
+            return came if isinstance(came, Failed) else (spec, came)
 
         retreats = self.study.settings.training.max_retreats
         if self.varies_schedule:
@@ -170,6 +169,17 @@ class Search:
             self.study.show(one.trials[-1])
 
 
+def _say_idle_workers(study: Study) -> None:
+    """That a search which tries one point after the other leaves workers without work."""
+    workers, address = study.pool.size, study.settings.runner.address
+    if workers == 1 or study.settings.search.tries_at_once > 1:
+        return
+    there, uses = f"there are {workers} workers", f"search.tries_at_once={workers} uses all"
+    if address is not None:  # nobody here knows how many it has
+        there, uses = f"the cluster at {address} may have many workers", "search.tries_at_once=N uses N of them"
+    study.progress.say(f"one try at a time, though {there}: {uses}", "yellow")
+
+
 def first_of(first: dict[str, list[Values]], asked: Asked) -> str:
     """Where a point came from: the first ones are asked for in their order."""
     place = asked.number
@@ -190,29 +200,32 @@ class Way:
     state: State | None = None  # None: it goes on
     reason: str = ""  # of a failure
     done: list[TrialResult] = field(default_factory=list)
-    _climbing: Iterator[Climbed] | None = None
+    _climbing: Iterator[Climbed | Failed] | None = None
 
     def go_on(self, train: Callable[[TrialSpec], TrialResult]) -> None:
         """Train to the next rung. What has failed once has failed, so that the same is asked again after it."""
+        came = self._next_rung(train)
+        if isinstance(came, Failed):
+            self.state, self.reason = "failed", came.reason
+        else:
+            self.climbed = came
+
+    def _next_rung(self, train: Callable[[TrialSpec], TrialResult]) -> Climbed | Failed:
         search, values = self.search, self.asked.values
 
-        def attempt(what: str, do: Callable[[], R]) -> R:
-            came = attempted(search.study, what, do)
-            if isinstance(came, str):
-                raise TrainingError(came)
+        def counted(spec: TrialSpec) -> TrialResult | Failed:
+            came = attempted(search.study, f"to train {spec.key}", partial(train, spec))
+            if not isinstance(came, Failed):
+                self.done.append(came)
             return came
 
-        def counted(spec: TrialSpec) -> TrialResult:
-            self.done.append(attempt(f"to train {spec.key}", partial(train, spec)))
-            return self.done[-1]
-
-        try:
-            if self._climbing is None:
-                begun = f"to begin try {digest_of([search.when, values])}"
-                self._climbing = search.climbing(attempt(begun, partial(search.points.recipe_at, values)), counted)
-            self.climbed = next(self._climbing)
-        except TrainingError as error:
-            self.state, self.reason = "failed", str(error)
+        if self._climbing is None:
+            begun = f"to begin try {digest_of([search.when, values])}"
+            recipe = attempted(search.study, begun, partial(search.points.recipe_at, values))
+            if isinstance(recipe, Failed):
+                return recipe
+            self._climbing = search.climbing(recipe, counted)
+        return next(self._climbing)
 
     @property
     def figures(self) -> list[float]:
@@ -295,7 +308,7 @@ def _short(value: Any) -> str:
 
 def sweep(study: Study, plan: Plan, recipe: Recipe) -> tuple[Tuning, dict[str, Climbed]]:
     """Whole trainings in the study's space, as many as the plan says; of them the best, or the front's members."""
-    space = study.settings.search.space
+    space = space_on_data(study)
     assert space is not None
     search = Search(study, "sweep", space, recipe, rungs_of(plan.try_samples, SWEEP_RUNGS))
     tuning = search.run(partial(_tries_of_sweep, study, plan))
@@ -317,12 +330,8 @@ def sweep(study: Study, plan: Plan, recipe: Recipe) -> tuple[Tuning, dict[str, C
 def swept(first: Recipe, climbed: Climbed) -> FinalTraining:
     """A try of a sweep as what a study may end with, with the steps that lead to it."""
     legs = [*climbed.trunk, climbed.judged]
-    steps = [
-        Step(trial=result.key, seed=spec.seed, slice=spec.slice.model_dump(mode="json"), schedule=spec.recipe.schedule)
-        for spec, result in legs
-    ]
-    steps[0] = steps[0].updated(recipe=legs[0][0].recipe.model_dump(mode="json"))
-    return FinalTraining(climbed.judged[0].recipe, climbed.result, first.content_digest, tuple(steps))
+    steps = (first_step(*legs[0]), *(next_step(*leg) for leg in legs[1:]))
+    return FinalTraining(climbed.judged[0].recipe, climbed.result, first.content_digest, steps)
 
 
 def _tries_of_sweep(study: Study, plan: Plan, search: Search) -> int:
@@ -346,7 +355,7 @@ def _target_reached(study: Study, search: Search) -> str:
     return f"the target was reached: {lowest:.2%} error on steer, asked for {target:.2%}"
 
 
-def within_clock(study: Study, plan: Plan, search: Search, count: int, samples: int, slowdown: float = 1.0) -> int:
+def within_clock(study: Study, plan: Plan, search: Search, count: int, samples: int, slowdown: float) -> int:
     """Of so many tries those that a clock which runs ahead of the plan has time for: asked once, the answer kept."""
     if plan.calibration is None or not count:
         return count
@@ -355,7 +364,7 @@ def within_clock(study: Study, plan: Plan, search: Search, count: int, samples: 
         seconds, wh = study.clock.seconds, study.energy.wh
         return sum(budget_allows(plan, seconds, wh, number * samples, slowdown) for number in range(1, count + 1))
 
-    may_begin = int(study.decided(f"tries of {search.when} that begin after {len(search.tries)}", allowed))
+    may_begin = int(study.decided(Question.TRIES.key(search.when, len(search.tries)), allowed))
     if not may_begin:
         search.ended_by = "the budget's clock or watt-hours left no room for another try"
     return may_begin

@@ -5,13 +5,16 @@ EspalierError
 │   ├── ConfigError   a key, a type or a value of the configuration
 │   ├── DataError     what was found where the images should be
 │   ├── StudyError    a study that is unknown, badly named or already running
-│   ├── TrainingError a training that came to nothing: its loss exploded
+│   ├── TrainingError a training that came to nothing or is ruled out
 │   ├── HomeError     ESPALIER_HOME cannot be read or written
 │   └── DeploymentError  a bundle that cannot be made, found, served or promoted
 └── InternalError     exit 1, says where its log is
     ├── EditError     an edit broke its own promise
+    │   └── CertificateError  on images its network does not do what was promised
     └── WorkerError   a worker process died or answered nonsense
 """
+
+from collections.abc import Sequence
 
 
 class EspalierError(Exception):
@@ -37,7 +40,7 @@ class StudyError(UserError):
 
 
 class TrainingError(UserError):
-    """A training that came to nothing: its loss exploded."""
+    """A training that came to nothing, as its loss exploded, or that a limit, its edit or its data rule out."""
 
 
 class HomeError(UserError):
@@ -64,3 +67,11 @@ class CertificateError(EditError):
 
 class WorkerError(InternalError):
     """A worker process that died or answered nonsense."""
+
+
+def did_you_mean(name: str, known: Sequence[str], most: int = 3, cutoff: float = 0.6) -> str:
+    """A question about the known names that are most like one that is unknown; empty where none is like it."""
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=most, cutoff=cutoff)
+    return f"did you mean {' or '.join(near)}? " if near else ""

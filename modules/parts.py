@@ -2,7 +2,7 @@
 
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,12 @@ _IMPORT = re.compile(r"^ *from (modules[\w.]*) import ([^(\n]+|\([^)]*\))", re.M
 @cache
 def allowed_targets() -> frozenset[str]:
     """Every `_target_` of the yamls that come with the program: nothing else is ever called by name."""
-    return frozenset(target for path in CONF.rglob("*.yaml") for target in _TARGET.findall(path.read_text()))
+    return targets_in(CONF.rglob("*.yaml"))
+
+
+def targets_in(yamls: Iterable[Path]) -> frozenset[str]:
+    """Every `_target_` that some yamls name."""
+    return frozenset(target for path in yamls for target in _TARGET.findall(path.read_text()))
 
 
 def build(part: Part, *positional: Any, **extra: Any) -> Any:

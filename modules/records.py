@@ -135,7 +135,6 @@ class LayerMeasures(Record):
     full_rank: int  # the largest that it could be: the channels, or the values seen of each where those are fewer
     similarity: float  # of its input to its output: linear CKA (Kornblith et al. 2019, arXiv:1905.00414)
     agreement: float | None  # cosine of the two around each channel's mean; None where their shapes differ
-    gradient_norm: float | None  # of its weights; None for a sum, which has none
 
     @property
     def redundant(self) -> float:

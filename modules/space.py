@@ -91,8 +91,8 @@ class Choice(Record):
         return self.values
 
     def contains(self, value: Any) -> bool:
-        """Whether a value is one of them."""
-        return any(type(value) is type(one) and value == one for one in self.values)
+        """Whether a value is one of them: 0 and 0.0 are one number, which false is not."""
+        return any(isinstance(value, bool) is isinstance(one, bool) and value == one for one in self.values)
 
 
 Parameter = Annotated[Real | Whole | Choice, Field(discriminator="kind")]
@@ -121,6 +121,12 @@ class Space(Record):
         found = {one.key for one in applying}
         return found == set(values) and all(one.contains(values[one.key]) for one in applying)
 
+    def up_to(self, key: str, most: int) -> "Space":
+        """Without the numbers of a key that are larger, and without what only applies with those."""
+        bounded = [_up_to(one, most) if one.key == key else one for one in self.parameters]
+        applying = [_where_possible(one, key, most) for one in bounded if one is not None]
+        return self.model_copy(update={"parameters": tuple(one for one in applying if one is not None)})
+
     def differences(self, other: "Space") -> list[str]:
         """What is otherwise in another space, a phrase for each key."""
         ours, theirs = _by_key(self), _by_key(other)
@@ -129,6 +135,32 @@ class Space(Record):
             for key in dict.fromkeys([*theirs, *ours])
             if ours.get(key) != theirs.get(key)
         ]
+
+
+def _up_to(parameter: Parameter, most: int) -> Parameter | None:
+    """With the numbers that are not larger, and all words; None where nothing is left."""
+    if isinstance(parameter, Choice):
+        values = _not_larger(parameter.values, most)
+        return parameter.updated(values=values) if values else None
+    if parameter.low > most:
+        return None
+    if isinstance(parameter, Whole):
+        high = parameter.low + (most - parameter.low) // parameter.step * parameter.step
+        return parameter.updated(high=min(parameter.high, high))
+    return parameter.updated(high=min(parameter.high, float(most)))
+
+
+def _where_possible(parameter: Parameter, key: str, most: int) -> Parameter | None:
+    """With the values of its condition that there still are; None where there is none."""
+    condition = parameter.condition
+    if condition is None or condition.key != key:
+        return parameter
+    values = _not_larger(condition.values, most)
+    return parameter.updated(condition=condition.updated(values=values)) if values else None
+
+
+def _not_larger(values: tuple[Scalar, ...], most: int) -> tuple[Scalar, ...]:
+    return tuple(value for value in values if isinstance(value, str) or value <= most)
 
 
 def _by_key(space: Space) -> dict[str, str]:

@@ -12,6 +12,13 @@ from typing import NamedTuple
 from modules.architecture.description import IMAGE, Architecture
 from modules.architecture.nodes import Add, Conv, Dense, Flatten, GroupNorm, Node, Norm, Standardise
 
+_MULTIPLE = 4
+
+
+def channel_multiple(size: int) -> int:
+    """What a number of channels near `size` is to be a multiple of: from 8 on of 4, which processors are quick at."""
+    return _MULTIPLE if size >= 2 * _MULTIPLE else 1
+
 
 class Slot(NamedTuple):
     """A dimension of a tensor with `repeat` consecutive entries for each channel."""

@@ -2,7 +2,7 @@
 
 from modules.config.compose import config_text, group_choices, resolve, resolved_config
 from modules.config.home import home_folder
-from modules.config.multirun import expand_sweep
+from modules.config.multirun import expand_multirun
 from modules.config.overrides import check_from_afar
 from modules.config.settings import (
     BudgetSettings,
@@ -30,7 +30,7 @@ __all__ = [
     "Variations",
     "check_from_afar",
     "config_text",
-    "expand_sweep",
+    "expand_multirun",
     "group_choices",
     "home_folder",
     "resolve",

@@ -1,6 +1,5 @@
 """Checks of values, and the sentences that say what was wrong, what came and what is allowed."""
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from modules.config.settings import NAME_PATTERN, Settings
-from modules.errors import ConfigError
+from modules.errors import ConfigError, did_you_mean
 
 _TYPES: dict[str, tuple[type, ...]] = {"float": (int, float), "int": (int,), "bool": (bool,), "str": (str,)}
 _JSON_TYPES = {"float": "number", "int": "integer", "bool": "boolean", "str": "string"}
@@ -21,8 +20,7 @@ _NOUNS = {"number": "a number", "integer": "a whole number", "boolean": "true or
 def unknown(what: str, name: object, allowed: Iterable[str]) -> ConfigError:
     """The error for a name that is none of `allowed`: says the nearest ones where there are any, and all of them."""
     choices = sorted(allowed)
-    near = difflib.get_close_matches(str(name), choices, n=2, cutoff=0.6)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    hint = did_you_mean(str(name), choices, most=2)
     return ConfigError(f"unknown {what} {shown(name)}: {hint}allowed: {', '.join(choices) or 'nothing here'}")
 
 

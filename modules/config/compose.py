@@ -1,6 +1,5 @@
 """From overrides to settings: Hydra composes, the parts are checked against their schemas, pydantic checks the rest."""
 
-import re
 import threading
 from collections.abc import Sequence
 from copy import deepcopy
@@ -15,7 +14,7 @@ from modules.config.overrides import UNCHOSEN, Typed, check, check_keys, groups,
 from modules.config.settings import BackboneChoice, OptimizerChoice, Settings
 from modules.config.spaces import read_space
 from modules.errors import ConfigError
-from modules.parts import CONF
+from modules.parts import CONF, targets_in
 from modules.records import Part
 from modules.space import Space
 
@@ -29,7 +28,6 @@ _DATA_OWN = ("name", "steer_fraction", "confirm_fraction", "test_fraction", "spl
 _OPTIMIZER_OWN = ("default_learning_rate", "default_batch_size")
 _PLACEBO = "placebo_"  # edits called so do nothing: they are there to be asked for by name
 _OF_CONTESTS = ("change_recipe",)  # an edit that has no sites
-_TARGET = re.compile(r"^\s*_target_:\s*([\w.]+)\s*$", re.MULTILINE)
 _hydra = threading.Lock()  # Hydra is one for the whole process
 
 
@@ -92,7 +90,7 @@ def composed(overrides: Sequence[str], conf: Path = CONF) -> dict[str, Any]:
 
 @cache
 def _compose(choices: tuple[str, ...], conf: Path) -> "DictConfig":
-    """The yamls of the chosen groups, merged; once for the studies of a sweep that only differ in values."""
+    """The yamls of the chosen groups, merged; once for the studies of -m that only differ in values."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
@@ -165,8 +163,8 @@ def _part(node: Any, key: str, group: str, conf: Path, own: Sequence[str] = ()) 
 
 
 @cache
-def _targets(folder: Path) -> set[str]:
-    return {target for path in folder.glob("*.yaml") for target in _TARGET.findall(path.read_text())}
+def _targets(folder: Path) -> frozenset[str]:
+    return targets_in(folder.glob("*.yaml"))
 
 
 def _augmentation(node: dict[str, Any], conf: Path) -> dict[str, Any]:
@@ -301,7 +299,9 @@ def _optimizers(chosen: Any, conf: Path) -> tuple[OptimizerChoice, ...]:
     comparable = [name for name, one in known.items() if one.batch_size is None]
     names = comparable if chosen == "all" else [chosen] if isinstance(chosen, str) else chosen
     if not isinstance(names, list):
-        raise ConfigError(f"search.optimizers must be none, all or a list of {', '.join(comparable)}")
+        raise ConfigError(
+            f"search.optimizers must be none, all or a list of {', '.join(comparable)}; got {shown(chosen)}"
+        )
     for name in names:
         if name not in comparable:
             raise unknown("choice for search.optimizers:", name, ["none", "all", *comparable])

@@ -15,13 +15,13 @@ from modules.parts import CONF
 _MAX_STUDIES = 10_000
 
 
-def expand_sweep(overrides: Sequence[str], conf: Path = CONF) -> list[list[str]]:
-    """The studies a sweep asks for: every combination of the values given, in the order in which they were typed."""
+def expand_multirun(overrides: Sequence[str], conf: Path = CONF) -> list[list[str]]:
+    """The studies that -m asks for: every combination of the values given, in the order in which they were typed."""
     typed = read(overrides)
     axes = [_values(one, conf) for one in typed]
     total = math.prod(len(axis) for axis in axes)
     if total > _MAX_STUDIES:
-        raise ConfigError(f"the sweep asks for {total} studies; allowed are at most {_MAX_STUDIES}")
+        raise ConfigError(f"-m asks for {total} studies; allowed are at most {_MAX_STUDIES}")
     names = next((axis for one, axis in zip(typed, axes, strict=True) if one.key == "study"), None)
     if names is not None and total > len(names):
         named = "one study" if len(names) == 1 else f"{len(names)} studies"

@@ -194,7 +194,7 @@ def check_keys(typed: Sequence[Typed], config: Any) -> None:
     """Refuse a key that the composed `config` does not have."""
     for one in typed:
         for key in _paths(one.key, one.value):
-            _check_path(key, config)
+            check_path(key, config)
 
 
 def _paths(key: str, value: Any) -> list[str]:
@@ -203,11 +203,12 @@ def _paths(key: str, value: Any) -> list[str]:
     return [path for name, inner in value.items() for path in _paths(f"{key}.{name}", inner)]
 
 
-def _check_path(key: str, level: Any) -> None:
+def check_path(key: str, level: Any) -> None:
+    """Refuse a key that a configuration does not have; names like _target_ are none."""
     path: list[str] = []
     for step in key.split("."):
         if not isinstance(level, dict):
             raise ConfigError(f"unknown key {key}: allowed: {'.'.join(path)}, which has no keys of its own")
-        if step not in level:
+        if step not in level or step.startswith("_"):
             raise unknown("key", key, [".".join([*path, name]) for name in level if not name.startswith("_")])
         level, path = level[step], [*path, step]

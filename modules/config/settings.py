@@ -1,18 +1,33 @@
 """What a study is made of, as plain frozen data: the only form in which the configuration leaves this package."""
 
-import difflib
+import json
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from modules.digests import digest_of
 from modules.energy.grids import countries
+from modules.errors import did_you_mean
 from modules.records import Part, Record
 from modules.space import Space
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _DIGEST_DIGITS = 8
 _DEFAULT_MODEL = "first_architecture"
+_FINDERS = "modules.search.selecting."  # selections there are found by trainings
+# What no result depends on: how a study is orchestrated, run, shown and named. With what stands for it in settings of
+# which only the content was kept: one trial after the other, shown nowhere.
+_INCIDENTAL: dict[str, Any] = {
+    "orchestrator": "inline",
+    "fresh": False,
+    "tracking": {"enabled": False, "uri": None},
+    "runner": {"kind": "serial", "workers": 1, "address": None},
+    "study": None,
+    "energy": {"meter": "auto", "country": None, "watts_per_core": None},
+    "explanation": {"kind": "none", "methods": ()},
+    "overrides": (),
+}
+_PATIENT_MINUTES = 24 * 60.0
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -80,7 +95,7 @@ class TrainingSettings(Section):
     find_rate: bool
     # all: the training data; measured: what this machine trains fastest with
     batch_size: Annotated[int, Field(ge=1, le=65536)] | Literal["all", "measured"] | None
-    label_smoothing: Fraction
+    label_smoothing: Fraction | None
     dropout: Fraction | None
     gradient_clip: Positive | None
     patience: Count | None
@@ -119,6 +134,7 @@ class DistillationSettings(Section):
 class TransferSettings(Section):
     """How a study starts from pretrained weights, where it does."""
 
+    # At 32 pixels the last planes of a backbone are a single one.
     sides: Annotated[
         tuple[Annotated[int, Field(ge=32, le=1024, multiple_of=32)], ...], Field(min_length=1, strict=False)
     ]
@@ -231,21 +247,28 @@ class RunnerSettings(Section):
     workers: Annotated[int, Field(ge=1, le=1024)] | None  # None: as many as there are cores for
     address: Text | None  # of a cluster that is there already; None: one on this machine, for as long as the study runs
 
+    @model_validator(mode="before")
+    @classmethod
+    def _cluster_has_its_own(cls, values: Any) -> Any:
+        """Before anything is said of workers that are meant for this machine."""
+        if not isinstance(values, dict):
+            return values
+        kind, workers, address = (values.get(name) for name in ("kind", "workers", "address"))
+        if address is not None and kind in ("serial", "processes"):
+            raise ValueError(f"runner.address={address} is of no use to runner={kind}; allowed is runner=dask or ray")
+        if address is not None and workers is not None:
+            raise ValueError(
+                f"runner.workers={workers} is of no use with runner.address={address}, where as many trials are "
+                "trained at once as that cluster has workers; allowed is one of the two"
+            )
+        return values
+
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
         if self.kind == "serial" and self.workers != 1:
             raise ValueError(
                 f"runner.workers={self.workers} contradicts runner=serial, which trains one trial after the other; "
                 "allowed is runner=processes, dask or ray"
-            )
-        if self.kind in ("serial", "processes") and self.address is not None:
-            raise ValueError(
-                f"runner.address={self.address} is of no use to runner={self.kind}; allowed is runner=dask or ray"
-            )
-        if self.address is not None and self.workers is not None:
-            raise ValueError(
-                f"runner.workers={self.workers} is of no use with runner.address={self.address}, where as many trials "
-                "are trained at once as that cluster has workers; allowed is one of the two"
             )
         return self
 
@@ -269,8 +292,7 @@ class EnergySettings(Section):
     def _is_known(cls, country: str | None) -> str | None:
         if country is None or country.upper() in countries():
             return country and country.upper()
-        near = difflib.get_close_matches(country.upper(), countries(), n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        hint = did_you_mean(country.upper(), countries(), cutoff=0.5)
         raise ValueError(
             f"unknown energy.country {country!r}: {hint}allowed are the three letters of ISO 3166-1, as DEU or USA, "
             f"of {len(countries())} countries, or null for the world's average"
@@ -331,7 +353,7 @@ class Settings(Section):
     def _weights_have_their_network(self) -> Self:
         if self.pretrained in ("auto", "none"):
             return self
-        if self.model.name != _DEFAULT_MODEL:
+        if not self.has_default_model:
             raise ValueError(
                 f"pretrained={self.pretrained} contradicts model={self.model.name}, as the weights are those of "
                 "another network; allowed is one of the two"
@@ -383,13 +405,48 @@ class Settings(Section):
         return "training.batch_size=measured" if self.training.batch_size == "measured" else None
 
     @property
+    def has_default_model(self) -> bool:
+        """Whether nobody asked for another family of networks."""
+        return self.model.name == _DEFAULT_MODEL
+
+    @property
+    def changes_rate(self) -> bool:
+        """Whether the learning rate changes in the course of a training."""
+        return self.schedule.name != "Constant"
+
+    @property
+    def changes_batches(self) -> bool:
+        """Whether their size changes in the course of a training."""
+        return self.batching.name != "Fixed"
+
+    @property
+    def averages_weights(self) -> bool:
+        """Whether it is an average of the weights that is judged and kept."""
+        return self.averaging.name != "NoAverage"
+
+    @property
+    def selects_images(self) -> bool:
+        """Whether some of the training images may be left out."""
+        return self.selection.name != "KeepAll"
+
+    @property
+    def finds_selection(self) -> bool:
+        """Whether the selection is one that trainings have to find."""
+        return self.selection.target.startswith(_FINDERS)
+
+    @property
     def content(self) -> dict[str, Any]:
         """All that a study's results depend on: not how it is orchestrated, run, shown or named."""
-        incidental = {"orchestrator", "fresh", "tracking", "runner", "study", "energy", "explanation", "overrides"}
-        content = self.model_dump(mode="json", exclude=incidental)
+        content = self.model_dump(mode="json", exclude=set(_INCIDENTAL))
         del content["trainer"]["worker_timeout_minutes"]
         content["data"]["reader"]["arguments"].pop("download", None)  # the files are the same
         return content
+
+    @classmethod
+    def from_content(cls, content: dict[str, Any]) -> Self:
+        """Settings of this content, to be gone by here and now; ValidationError where another version wrote it."""
+        trainer = {**content.get("trainer", {}), "worker_timeout_minutes": _PATIENT_MINUTES}
+        return cls.model_validate_json(json.dumps({**content, **_INCIDENTAL, "trainer": trainer}))
 
     @property
     def digest(self) -> str:

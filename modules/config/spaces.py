@@ -77,7 +77,10 @@ def _condition(text: str, common: Mapping[str, Parameter], where: str) -> Condit
 def _parameter(key: str, text: Any, condition: Condition | None, where: str) -> Parameter:
     if not isinstance(text, str):
         raise ConfigError(f"{where}: {key} is {shown(text)}, a single value; allowed is {_GRAMMAR}")
-    (typed,) = read([f"{key}={text}"])
+    try:
+        (typed,) = read([f"{key}={text}"])
+    except ConfigError:  # which speaks of overrides
+        raise ConfigError(f"{where}: cannot read {key}: {text}; allowed is {_GRAMMAR}") from None
     if typed.parsed.is_interval_sweep():
         return _interval(typed, condition, where)
     if typed.parsed.is_range_sweep():
@@ -139,7 +142,7 @@ def counted(sweep: "RangeSweep") -> Iterator[int | float]:
 
 
 def _choice(key: str, values: tuple[Scalar, ...], condition: Condition | None, where: str) -> Choice:
-    distinct = tuple({(type(value), value): value for value in values}.values())
+    distinct = tuple({(isinstance(value, bool), value): value for value in values}.values())
     if len(distinct) < 2:
         said = shown(distinct[0]) if distinct else "nothing"
         raise ConfigError(f"{where}: {key} can only be {said}; allowed are two values or more, or an override for one")

@@ -9,7 +9,7 @@ from typing import Any
 
 from modules.config.checks import unknown
 from modules.config.compose import composed, settings_of
-from modules.config.overrides import groups, read
+from modules.config.overrides import check_path, groups, read
 from modules.config.settings import Settings
 from modules.config.spaces import read_space
 from modules.errors import ConfigError
@@ -27,8 +27,7 @@ _OF_A_RECIPE = (
         "training.gradient_clip",
     ),
 )
-_FINDERS = "modules.search.selecting."
-_STRENGTH = "augmentation.strength"
+STRENGTH = "augmentation.strength"
 # While structure is searched the network is there already and trained at a constant rate.
 _OF_A_WHOLE_TRAINING = ("model", "initialisation", "schedule")
 
@@ -125,12 +124,10 @@ def _get(config: dict[str, Any], key: str) -> Any:
 
 def _level(config: dict[str, Any], key: str) -> dict[str, Any]:
     """The section that a key lies in; ConfigError where there is none."""
-    *path, last = key.split(".")
-    level: Any = config
-    for step in path:
-        level = level.get(step) if isinstance(level, dict) else None
-    if not isinstance(level, dict) or last not in level or last.startswith("_"):
-        raise ConfigError(f"unknown key {key}")
+    check_path(key, config)
+    level = config
+    for step in key.split(".")[:-1]:
+        level = level[step]
     return level
 
 
@@ -156,10 +153,10 @@ def check_space(space: Space, overrides: Sequence[str], whole_trainings: bool, c
 def _refuse_finders(settings: Settings, key: str) -> None:
     """A selection or a policy that trainings find first is found once, before a search."""
     group = key.split(".")[0]
-    finds_selection = group == "selection" and settings.selection.target.startswith(_FINDERS)
-    finds_policy = group == "augmentation" and key != _STRENGTH and settings.augmentation.candidates
+    finds_selection = group == "selection" and settings.finds_selection
+    finds_policy = group == "augmentation" and key != STRENGTH and settings.augmentation.candidates
     if finds_selection or finds_policy:
-        allowed = "none, random or kept" if finds_selection else f"one that names its transforms, or {_STRENGTH}"
+        allowed = "none, random or kept" if finds_selection else f"one that names its transforms, or {STRENGTH}"
         raise ConfigError(f"the {group} is found by trainings of its own, which no search varies; allowed is {allowed}")
 
 

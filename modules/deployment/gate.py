@@ -19,15 +19,14 @@ from modules.deployment.latency import measure_latency_ms
 from modules.deployment.manifest import Manifest
 from modules.errors import DeploymentError
 from modules.evaluation.calibration import calibration_of, gaps_of
-from modules.evaluation.intervals import paired_interval
+from modules.evaluation.intervals import ALPHA, paired_interval
+from modules.evaluation.outputs import cross_entropies
+from modules.evaluation.significance import mcnemar_worse
 from modules.records import Record
-from modules.search.judging import mcnemar_worse
 
-ALPHA = 0.05
 _RESAMPLES = 2000
 _AT_ONCE = 100  # resamples, for the sake of memory
 _SEED = 20_251_103
-_SMALLEST = 1e-12  # probability, in a logarithm
 
 
 class Decision(Record):
@@ -42,8 +41,7 @@ class Seen:
     """What a model says of the gate's images: `losses`, `wrong` and `confidences` (N each)."""
 
     def __init__(self, probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
-        of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-        self.losses = -np.log(np.maximum(of_truth, _SMALLEST))
+        self.losses = cross_entropies(probabilities, labels)
         self.wrong = probabilities.argmax(axis=1) != labels
         self.confidences = probabilities.max(axis=1)
 

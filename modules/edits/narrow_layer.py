@@ -7,15 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from modules.architecture.channels import ChannelGroup, Slot, group_made_by, resizable_groups, resized
+from modules.architecture.channels import ChannelGroup, Slot, channel_multiple, group_made_by, resizable_groups, resized
 from modules.architecture.description import Architecture
 from modules.edits.changes import Array
 from modules.edits.edit import Edited, EditKind, Want, downstream_calibrations
 from modules.edits.selecting import select_blocks, single_block
 
 REVISION = 2
-
-MULTIPLE = 4  # numbers of channels are multiples of this, from twice this on: what processors are quick at
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,8 @@ class NarrowLayer:
 
 
 def _narrowed(size: int, factor: float) -> int:
-    if size < 2 * MULTIPLE:
-        return max(1, min(size - 1, round(size * factor)))
-    return max(1, min((size - 1) // MULTIPLE, round(size * factor / MULTIPLE))) * MULTIPLE
+    multiple = channel_multiple(size)
+    return max(1, min((size - 1) // multiple, round(size * factor / multiple))) * multiple
 
 
 def most_important(

@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from modules.architecture.channels import ChannelGroup, resizable_groups, resized
+from modules.architecture.channels import ChannelGroup, channel_multiple, resizable_groups, resized
 from modules.architecture.description import Architecture
 from modules.architecture.nodes import Conv, Dense, Norm
 from modules.edits.changes import Array, TensorChange
 from modules.edits.edit import Calibration, Edited, EditKind, KeepMean, SetNorm, Want
-from modules.edits.narrow_layer import MULTIPLE, most_important
+from modules.edits.narrow_layer import most_important
 from modules.edits.selecting import select_blocks
 
 REVISION = 1
@@ -64,9 +64,8 @@ def _narrowed(groups: tuple[ChannelGroup, ...], share: float) -> list[tuple[Chan
 
 
 def _kept(size: int, share: float) -> int:
-    if size < 2 * MULTIPLE:
-        return round(size * share)
-    return max(1, round(size * share / MULTIPLE)) * MULTIPLE
+    multiple = channel_multiple(size)
+    return max(1, round(size * share / multiple)) * multiple
 
 
 def _calibrations(architecture: Architecture, left: Mapping[str, tuple[int, ...]]) -> tuple[Calibration, ...]:

@@ -11,14 +11,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from modules.architecture.channels import ChannelGroup, Slot, group_made_by, resizable_groups, resized
+from modules.architecture.channels import ChannelGroup, Slot, channel_multiple, group_made_by, resizable_groups, resized
 from modules.architecture.description import Architecture
 from modules.edits.changes import Array, Copy, Divide
 from modules.edits.edit import Edited, EditKind
 
 REVISION = 2
-
-_BLOCK = 4  # numbers of channels are multiples of this, from twice this on: what processors are quick at
 
 
 @dataclass(frozen=True)
@@ -56,9 +54,8 @@ class WidenLayer:
 
 
 def _widened(size: int, factor: float) -> int:
-    if size < 2 * _BLOCK:
-        return max(size + 1, round(size * factor))
-    return max(size // _BLOCK + 1, round(size * factor / _BLOCK)) * _BLOCK
+    multiple = channel_multiple(size)
+    return max(size // multiple + 1, round(size * factor / multiple)) * multiple
 
 
 def _most_used(group: ChannelGroup, extra: int, weights: Mapping[str, Array]) -> list[int]:

@@ -36,7 +36,7 @@ class CodeCarbon(Meter):
             ) from error
         self._tracker = OfflineEmissionsTracker(
             country_iso_code="USA",  # it wants one; grams are not taken from it
-            save_to_file=False,
+            output_methods=[],  # no file of its own
             tracking_mode="process",
             allow_multiple_runs=True,  # else it takes over the handlers of signals
             measure_power_secs=_SECONDS_BETWEEN_READINGS,

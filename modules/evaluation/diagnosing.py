@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from modules.architecture.description import Architecture
@@ -46,7 +45,7 @@ def diagnose(
     seen = observe(network, arrays.images, arrays.labels, sample)
     steer = observe(network, arrays.images, arrays.labels, arrays.indices("steer"))
     few = _spread(sample, fitting_images(network.architecture))
-    layers = measure_layers(network, as_batch(arrays.images[few]), torch.from_numpy(arrays.labels[few]))
+    layers = measure_layers(network, as_batch(arrays.images[few]))
     result = {
         "train_loss": seen.loss,
         "steer_loss": steer.loss,

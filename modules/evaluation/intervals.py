@@ -2,6 +2,8 @@
 
 import math
 
+ALPHA = 0.05  # how often what is said may be wrong: intervals are of 95 %, and a claim has a p-value below it
+
 
 def wilson_interval(fraction: float, count: int, z: float = 1.96) -> tuple[float, float]:
     """Wilson's interval (1927), of 95 % as it comes: what another sample of this size could have shown."""

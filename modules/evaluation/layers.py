@@ -6,7 +6,7 @@ What is computed from products of channels looks at a grid of positions of each 
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from modules.architecture.description import Architecture
 from modules.architecture.layers import Layer, layers_of
@@ -14,10 +14,9 @@ from modules.architecture.module import Network
 from modules.evaluation.observing import device_of, fitting_batch
 from modules.records import LayerMeasures
 
-REVISION = 1
+REVISION = 2  # 2: without the gradient's norm
 
 _MOST_POSITIONS = 16  # of a plane
-_GRADIENT_IMAGES = 100
 _SILENT = 0.02  # a channel that varies less than this part of its layer's mean deviation says next to nothing
 _DUPLICATE = 0.95  # a channel whose correlation with another one is above this in size says little that is new
 
@@ -27,19 +26,16 @@ def fitting_images(architecture: Architecture) -> int:
     return fitting_batch(sum(math.prod(shape) for shape in architecture.shapes().values()))
 
 
-def measure_layers(network: Network, images: Tensor, labels: Tensor) -> tuple[LayerMeasures, ...]:
+def measure_layers(network: Network, images: Tensor) -> tuple[LayerMeasures, ...]:
     """The measures of each layer on images (N, C, H, W) in [0, 1]; the network is left in evaluation mode."""
     network.eval()
-    images, labels = images.to(device_of(network)), labels.to(device_of(network))
-    layers = layers_of(network.architecture)
-    norms = gradient_norms(network, layers, images[:_GRADIENT_IMAGES], labels[:_GRADIENT_IMAGES])
     with torch.inference_mode():
         # not every accelerator has float64
-        outputs = {name: values.cpu() for name, values in network.outputs(images).items()}
-        return tuple(_measures(layer, outputs, norms.get(layer.node)) for layer in layers)
+        outputs = {name: values.cpu() for name, values in network.outputs(images.to(device_of(network))).items()}
+        return tuple(_measures(layer, outputs) for layer in layers_of(network.architecture))
 
 
-def _measures(layer: Layer, outputs: dict[str, Tensor], gradient_norm: float | None) -> LayerMeasures:
+def _measures(layer: Layer, outputs: dict[str, Tensor]) -> LayerMeasures:
     values = outputs[layer.output]
     before = outputs[layer.source] if layer.source is not None else None
     after = outputs[layer.compared]
@@ -54,7 +50,6 @@ def _measures(layer: Layer, outputs: dict[str, Tensor], gradient_norm: float | N
         full_rank=max(1, min(seen.shape[1], len(seen) - 1)),
         similarity=linear_cka(before, after) if before is not None else 0.0,
         agreement=agreement(before, after) if before is not None and before.shape == after.shape else None,
-        gradient_norm=gradient_norm,
     )
 
 
@@ -116,14 +111,3 @@ def agreement(before: Tensor, after: Tensor) -> float:
     first, second = channel_values(before), channel_values(after)
     scale = float(first.norm() * second.norm())
     return float((first * second).sum()) / scale if scale else 0.0
-
-
-def gradient_norms(network: Network, layers: tuple[Layer, ...], images: Tensor, labels: Tensor) -> dict[str, float]:
-    """The norm of the loss's gradient by the weights of each layer that has some, by the layer's node."""
-    parameters = dict(network.named_parameters())
-    nodes = [layer.node for layer in layers if not layer.is_sum]
-    if not nodes:
-        return {}
-    loss = nn.functional.cross_entropy(network(images), labels)
-    gradients = torch.autograd.grad(loss, [parameters[f"{node}.weight"] for node in nodes])
-    return {node: float(gradient.norm()) for node, gradient in zip(nodes, gradients, strict=True)}

@@ -8,6 +8,19 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
+_SMALLEST = 1e-12  # a probability of zero has no logarithm
+
+
+def logarithms(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Of probabilities, none of them infinite."""
+    result: NDArray[np.float64] = np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST))
+    return result
+
+
+def cross_entropies(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Of each of N images, in nats, from probabilities (N x classes)."""
+    return -logarithms(probabilities[np.arange(len(labels)), labels])
+
 
 class Outputs(NamedTuple):
     """Of N images: `losses` (N, cross-entropy in nats), `probabilities` (N x classes) and `labels` (N)."""

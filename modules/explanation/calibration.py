@@ -5,10 +5,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from modules.evaluation.calibration import BINS, bins_of, calibration_error
-from modules.evaluation.outputs import Outputs
+from modules.evaluation.outputs import Outputs, cross_entropies, logarithms
 from modules.explanation.records import CalibrationFigures, ReliabilityBin
 
-_SMALLEST = 1e-12  # a probability of zero has no logarithm
 _TEMPERATURES = (0.05, 20.0)
 
 Probabilities = NDArray[np.float64]
@@ -42,7 +41,7 @@ def fit_temperature(outputs: Outputs) -> float:
 
 def scaled(probabilities: NDArray[np.floating], temperature: float) -> Probabilities:
     """What the softmax gives for logits divided by a temperature; the logits themselves are not needed for it."""
-    logits = np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST)) / temperature
+    logits = logarithms(probabilities) / temperature
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     result: Probabilities = raised / raised.sum(axis=1, keepdims=True)
     return result
@@ -50,7 +49,7 @@ def scaled(probabilities: NDArray[np.floating], temperature: float) -> Probabili
 
 def cross_entropy(probabilities: Probabilities, labels: NDArray[np.int64]) -> float:
     """Its mean, in nats."""
-    return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], _SMALLEST)).mean())
+    return float(cross_entropies(probabilities, labels).mean())
 
 
 def reliability(probabilities: Probabilities, labels: NDArray[np.int64]) -> tuple[ReliabilityBin, ...]:

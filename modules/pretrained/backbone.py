@@ -19,7 +19,6 @@ class Family(Protocol):
     """What a backbone's part is: a network for images of any shape, and what its published tensors are called."""
 
     channels: int
-    side_multiple: int
 
     def architecture(self, image_shape: tuple[int, int, int], num_classes: int, side: int) -> Architecture:
         """The network, whose last layer gives the classes; it brings images to `side` pixels itself."""

@@ -55,7 +55,6 @@ class EfficientNetLite:
     """A variant: factors on the numbers of channels and of blocks."""
 
     channels = 3
-    side_multiple = 32  # of the images' sides; at the smallest the last planes are a pixel
 
     def __init__(self, width: float, depth: float) -> None:
         self.width = width

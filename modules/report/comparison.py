@@ -17,11 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from modules.energy.wording import watt_hours
-from modules.evaluation.intervals import paired_interval, unpaired_interval, wilson_interval
+from modules.evaluation.intervals import ALPHA, paired_interval, unpaired_interval, wilson_interval
 from modules.records import DataRecord, Ledger, PartName
 from modules.report.wording import NOTHING, duration, magnitude, number, outcome, percent, signed
 
-ALPHA = 0.05
 _ERRORS: dict[PartName, str] = {"test": "test_error", "confirm": "val_error"}
 _WHERE: dict[PartName, str] = {"test": "test", "confirm": "confirm, which the studies chose by"}
 

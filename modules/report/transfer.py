@@ -5,8 +5,9 @@ from typing import Any
 from modules.report.figures import figure_of, plain_log_ticks, svg_of
 from modules.report.palette import LIGHT
 from modules.report.wording import NOTHING, duration, number, percent
+from modules.search.gears import Gears, TriedRate
 from modules.search.learning_curve import CurveFit
-from modules.search.transfer import Fitted, Gears, Heads, TriedRate
+from modules.search.transfer import Fitted, Heads
 
 HEAD_COLUMNS = ("images of", "wrong", "cross-entropy", "images asked", "features", "head")
 RATE_COLUMNS = ("gear", "learning rate", "cross-entropy", "wrong", "images asked")

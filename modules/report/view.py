@@ -10,8 +10,9 @@ from modules.records import DataRecord, Interval, Ledger, PartName, RangeTest, R
 from modules.report.contact_sheet import Picture
 from modules.search.augmentation import FoundPolicy
 from modules.search.credits import Credits
+from modules.search.gears import Gears
 from modules.search.selecting.found import Compared
-from modules.search.transfer import Gears, Heads
+from modules.search.transfer import Heads
 from modules.search.tries import Tuning
 
 

@@ -5,13 +5,12 @@ what the study goes on from. So a contest is a generation whose edits change the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from modules.edits.change_recipe import ChangeRecipe, changes_between
 from modules.recipe import Recipe
-from modules.records import GenerationRecord, Part, Step
-from modules.search.climbing import Climbed
+from modules.records import GenerationRecord, Part
+from modules.search.climbing import Climbed, next_step
 from modules.search.generation import Child, Trained, Trunk
 from modules.search.proposal import Proposal
 from modules.search.sampler import HALVING
@@ -28,10 +27,13 @@ class Contender:
 
 
 def change(before: Recipe, after: Recipe, name: str, reason: str) -> Proposal:
-    """The edit that leads from one recipe to another."""
-    return Proposal(
-        name=name, edit=Part(target=_TARGET, arguments={"changes": changes_between(before, after)}), reason=reason
-    )
+    """The edit that leads from one recipe to another, as a proposal."""
+    return Proposal(name=name, edit=change_part(before, after), reason=reason)
+
+
+def change_part(before: Recipe, after: Recipe) -> Part:
+    """The same as a part of a lineage's step, which nobody proposed."""
+    return Part(target=_TARGET, arguments={"changes": changes_between(before, after)})
 
 
 def survivors(losses: Sequence[float | None]) -> list[int]:
@@ -56,19 +58,7 @@ def settled(record: GenerationRecord, title: str, winner: Climbed) -> Generation
 
 def trunk_after(trunk: Trunk, kept: Child | None, winner: Climbed, trained: Trained, record: GenerationRecord) -> Trunk:
     """What the study goes on from. Losses of cooled branches say nothing of the trunk's, so its noise and best stay."""
-    steps = [_step(leg) for leg in winner.trunk]
+    steps = [next_step(*leg) for leg in winner.trunk]
     if kept is not None:
         steps[0] = steps[0].updated(edit=kept.proposal.edit)
-    return replace(
-        trunk,
-        trained=trained,
-        position=trunk.position + sum(result.samples for _, result in winner.trunk),
-        generations=(*trunk.generations, record),
-        lineage=(*trunk.lineage, *steps),
-    )
-
-
-def _step(leg: Any) -> Step:
-    spec, result = leg
-    piece = spec.slice.model_dump(mode="json")
-    return Step(trial=result.key, seed=spec.seed, slice=piece, schedule=spec.recipe.schedule)
+    return trunk.gone_on(record, trained, sum(result.samples for _, result in winner.trunk), *steps)

@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from modules.evaluation.intervals import ALPHA
 from modules.records import Interval
 from modules.search.credits import Contribution, Credits
-from modules.search.judging import ALPHA, PRIOR_NOISE, Effect, Evidence, Noise, effect_of, pooled_noise
+from modules.search.judging import PRIOR_NOISE, Effect, Evidence, Noise, effect_of, pooled_noise
 
 
 class Outcome(NamedTuple):

@@ -4,14 +4,14 @@ A rule only shifts the odds of what is tried; whether an edit was worth it is fo
 """
 
 from collections import defaultdict
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
 from modules.architecture.channels import ChannelGroup, groups_by_node
 from modules.architecture.description import Architecture
 from modules.architecture.nodes import Conv
-from modules.records import LayerMeasures, Record
+from modules.records import LayerMeasures, Record, TrialResult
 
 Leaning = Literal["grow", "shrink"]
 Rule = Literal["redundant channels", "full layer", "idle layer", "unchanged input", "gap"]
@@ -43,27 +43,42 @@ class Finding(Record):
 
 
 class Diagnosis(Record):
-    """What a trained network shows. Losses in nats, errors as fractions."""
+    """What a trained network shows. Losses in nats, errors as fractions.
 
-    train_loss: float
+    Where it could not be looked at, nothing is known but what its training said of *steer*, and no rule asks for
+    anything.
+    """
+
+    train_loss: float | None
     steer_loss: float
-    train_error: float
+    train_error: float | None
     steer_error: float
     layers: tuple[LayerMeasures, ...] = ()
 
+    @classmethod
+    def without_a_look(cls, trial: TrialResult) -> Self:
+        """What is known of a network all the same."""
+        return cls(train_loss=None, steer_loss=trial.steer_loss, train_error=None, steer_error=trial.steer_error)
+
     @property
-    def gap(self) -> float:
+    def gap(self) -> float | None:
         """How much of the loss on *steer* is not there on training images."""
+        if self.train_loss is None:
+            return None
         return (self.steer_loss - self.train_loss) / self.steer_loss if self.steer_loss > 0 else 0.0
 
     @property
-    def leaning(self) -> Leaning:
+    def leaning(self) -> Leaning | None:
         """Whether capacity is what is short."""
+        if self.gap is None:
+            return None
         return "shrink" if self.gap > _GAP else "grow"
 
     @property
     def fit(self) -> str:
         """The losses and what they lean to, in a sentence."""
+        if self.leaning is None:
+            return "the network could not be looked at"
         if self.leaning == "shrink":
             return f"{self._losses}: the gap is large, so that more capacity may not help by itself"
         return f"{self._losses}: the gap is small, so that capacity is what is short"
@@ -85,7 +100,7 @@ class Diagnosis(Record):
         """What the gap asks of all that is not the architecture."""
         if self.leaning == "shrink":
             direction, reason = "stronger", "the gap is large, so that training images should differ more"
-        elif self.gap < 0:
+        elif self.gap is not None and self.gap < 0:
             direction, reason = "weaker", "there is no gap, so that training images may differ more than they have to"
         else:
             return ()

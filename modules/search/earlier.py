@@ -11,6 +11,7 @@ from modules.data.parts import PARTS
 from modules.errors import ConfigError, StudyError
 from modules.recipe import Recipe
 from modules.records import DataRecord, Ledger, Part, Record, TrialResult
+from modules.search.climbing import start_of
 from modules.store import Store
 from modules.training.spec import Start
 
@@ -102,7 +103,7 @@ def read_earlier_winner(home: Path, study: str) -> EarlierWinner:
     return EarlierWinner(
         study=study,
         architecture=recipe.architecture,
-        start=Start(kind="trials", key=trial.key, state_sha256=trial.state_sha256),
+        start=start_of(trial),
         optimizer=recipe.optimizer,
         frozen_statistics=recipe.frozen_statistics,
         first_layer_rate=recipe.first_layer_rate,

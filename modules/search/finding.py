@@ -23,13 +23,11 @@ from modules.search.augmentation import (
     in_order_of_gain,
     sifted,
 )
+from modules.search.climbing import start_of
 from modules.search.laboratory import Laboratory
+from modules.search.rungs import constant, warm
 from modules.selection.kept import keeping
-from modules.training.spec import Slice, Start, TrialSpec
-
-_CONSTANT = "modules.training.schedules.constant.Constant"
-_BEGINNING = Part(target=_CONSTANT, arguments={"warmup_fraction": 0.1})
-_GOING_ON = Part(target=_CONSTANT, arguments={"warmup_fraction": 0.0})
+from modules.training.spec import Slice, TrialSpec
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,9 @@ class Finder:
     def find(self, recipe: Recipe, transforms: Sequence[Part]) -> FoundPolicy:
         """Train briefly, look through each candidate, learn of them all, look again, and try what is left."""
         since, data, laboratory = time.monotonic(), self.laboratory.data, self.laboratory
-        recipe = recipe.updated(augmentation=(), selection=self._brief(recipe.selection), schedule=_BEGINNING)
+        recipe = recipe.updated(augmentation=(), selection=self._brief(recipe.selection), schedule=warm())
         fresh = self._trained(recipe, "brief", self.effort.brief_samples)
-        recipe = recipe.updated(schedule=_GOING_ON)
+        recipe = recipe.updated(schedule=constant())
         learning = recipe.updated(augmentation=tuple(transforms), augmentation_mode="one")
         learnt = self._trained(learning, "all candidates", self.effort.brief_samples, fresh)
         each, images = [[certain(part)] for part in transforms], self.effort.images
@@ -125,6 +123,6 @@ class Finder:
         self, recipe: Recipe, role: str, samples: int, start: TrialResult | None = None, seed: int | None = None
     ) -> TrialResult:
         piece = Slice(samples=samples, evaluate_every=samples, first_sample=start.samples if start else 0)
-        state = Start(kind="trials", key=start.key, state_sha256=start.state_sha256) if start else None
+        state = start_of(start) if start else None
         spec = self.laboratory.spec(recipe, piece, self.seeds[0] if seed is None else seed, state)
         return self.train(spec, f"augmentation: {role}")

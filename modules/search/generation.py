@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from modules.evaluation.intervals import ALPHA
 from modules.recipe import Recipe
 from modules.records import Certificate, GenerationRecord, LedgerRow, Part, Step, TrialResult
+from modules.search.failed import Failed
 from modules.search.judging import (
-    ALPHA,
     PRIOR_PAIRED,
     Candidate,
     Evidence,
@@ -43,7 +44,7 @@ class Trained:
         return self.trials[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Child:
     """A proposed edit, applied and trained; or `refused`, with the reason."""
 
@@ -77,6 +78,16 @@ class Trunk:
     def noise_at(self, scale: float) -> Noise:
         """The noise between seeds of trainings that come to a loss of `scale`, from all of the study so far."""
         return pooled_noise(self.replicated, 1.0).at(scale)
+
+    def gone_on(self, record: GenerationRecord, trained: Trained, samples: int, *steps: Step) -> "Trunk":
+        """After a generation that led to `trained`, with the noise and the best so far as they were."""
+        return replace(
+            self,
+            trained=trained,
+            position=self.position + samples,
+            generations=(*self.generations, record),
+            lineage=(*self.lineage, *steps),
+        )
 
     @property
     def generations_in_vain(self) -> int:
@@ -130,6 +141,22 @@ class Judged:
     kept: int | None
     noises: Noises
     smallest_effect: float | None
+
+    def kept_child(self, children: Sequence[Child]) -> Child | None:
+        """Of the children that were judged; None: the control stays."""
+        return None if self.kept is None else children[self.kept]
+
+    def winner(self, children: Sequence[Child], control: Trained) -> Trained:
+        """What is kept, or the control."""
+        kept = self.kept_child(children)
+        winner = kept.trained if kept else control
+        assert winner is not None, "what is kept was trained"
+        return winner
+
+    def without_kept(self) -> "Judged":
+        """As if what was to be kept had been refused: it came to nothing after all."""
+        verdicts = tuple(None if place == self.kept else one for place, one in enumerate(self.verdicts))
+        return replace(self, kept=None, verdicts=verdicts)
 
 
 @dataclass(frozen=True)
@@ -224,28 +251,28 @@ def record_generation(
     comparison: Comparison,
     children: Sequence[Child],
     judged: Judged,
-    confirmation: Confirmation | None,
+    confirmation: Confirmation | Failed | None,
 ) -> GenerationRecord:
-    """The ledger's account of a generation."""
+    """The ledger's account of a generation; a `confirmation` may be why *confirm* could not be opened."""
     control, margin = comparison.control, comparison.margin
     num_tried = sum(bool(child.trained or child.spent or child.seconds) for child in children)
     rows = [_control_row(number, control)]
-    for index, child in enumerate(children):
-        row = _row(number, child, control, judged.verdicts[index])
+    for index, (child, verdict) in enumerate(zip(children, judged.verdicts, strict=True)):
+        row = _row(number, child, control, verdict)
         if index == judged.kept and child.trained is not None and confirmation is not None:
-            candidate = candidate_of(child.trained, control.recipe)._replace(evidence=confirmation.child)
-            verdict = judged.verdicts[index]
             assert verdict is not None, "what is kept was trained"
-            interval, p_value = confirms(candidate, confirmation.control, judged.noises, margin, num_tried)
-            confirmed = p_value < ALPHA
-            found = _confirmation(verdict, p_value, num_tried)
+            if isinstance(confirmation, Failed):
+                interval, confirmed, found = None, False, f"not confirmed: {confirmation.reason}"
+            else:
+                candidate = candidate_of(child.trained, control.recipe)._replace(evidence=confirmation.child)
+                interval, p_value = confirms(candidate, confirmation.control, judged.noises, margin, num_tried)
+                confirmed, found = p_value < ALPHA, _confirmation(verdict, p_value, num_tried)
             reason = verdict.reason if verdict.passes else f"a limit demands it, though {verdict.reason}"
             row = row.updated(
                 kept=True, confirm_effect=interval, confirmed=confirmed, verdict=f"kept: {reason}; {found}"
             )
         rows.append(row)
-    winner = control if judged.kept is None else children[judged.kept].trained
-    assert winner is not None
+    winner = judged.winner(children, control)
     return GenerationRecord(
         number=number,
         parent=control.recipe.content_digest,
@@ -348,19 +375,15 @@ def next_trunk(
     piece: dict[str, Any],
 ) -> Trunk:
     """What the next generation starts from; `piece` is the slice that all were trained for."""
-    winner = control if judged.kept is None else children[judged.kept].trained
-    assert winner is not None
-    step = step_of(winner, piece, None if judged.kept is None else children[judged.kept].proposal.edit)
+    winner, kept = judged.winner(children, control), judged.kept_child(children)
+    step = step_of(winner, piece, kept.proposal.edit if kept else None)
     reference = best_evidence(control, trunk)
     twice = [child.trained for child in children if child.trained is not None and child.trained.evidence.seeds > 1]
     scale = control.evidence.loss
     replicated = [*trunk.replicated, *(_relative_losses(each, scale) for each in (control, *twice))]
-    return Trunk(
-        trained=winner,
-        position=trunk.position + winner.first.samples,
+    return replace(
+        trunk.gone_on(record, winner, winner.first.samples, step),
         best=winner.evidence if winner.evidence.loss < reference.loss else reference,
         replicated=tuple(replicated),
         paired=(*trunk.paired, *_pairs(children, control)),
-        generations=(*trunk.generations, record),
-        lineage=(*trunk.lineage, step),
     )

@@ -21,10 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special  # scipy.stats takes a second to import
 
+from modules.evaluation.intervals import ALPHA
+from modules.evaluation.significance import holm, mcnemar_worse
 from modules.records import Interval, Record
 
-ALPHA = 0.05
 POWER = 0.8
+_CHILD_SEEDS = 2  # of the best edit of a generation
 
 # The standard deviation between seeds of a slice's mean cross-entropy, in proportion to it, and how many degrees of
 # freedom that prior is worth; measured by benchmarks/rank_correlation.py.
@@ -162,28 +164,9 @@ def _effect(differences: NDArray[np.float64], training: float, freedom: float) -
     return Effect(float(differences.mean()), math.sqrt(variance), freedom)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, in the given order."""
-    adjusted = [0.0] * len(p_values)
-    running = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = running
-    return adjusted
-
-
-def mcnemar_worse(child_wrong: NDArray[np.bool_], control_wrong: NDArray[np.bool_]) -> float:
-    """The exact one-sided p-value of McNemar's test that the child errs more often than the control."""
-    only_child = int((child_wrong & ~control_wrong).sum())
-    only_control = int((~child_wrong & control_wrong).sum())
-    if only_child + only_control == 0:
-        return 1.0
-    return float(special.bdtrc(only_child - 1, only_child + only_control, 0.5))
-
-
-def smallest_effect(control: Evidence, child: Evidence, noises: Noises, num_edits: int, child_seeds: int = 2) -> float:
+def smallest_effect(control: Evidence, child: Evidence, noises: Noises, num_edits: int) -> float:
     """The gain that a generation of `num_edits` would have seen with power `POWER`, from its own noise."""
-    effect = compared(Evidence(child.losses[:1].repeat(child_seeds, 0), child.wrong[:1]), control, noises)
+    effect = compared(Evidence(child.losses[:1].repeat(_CHILD_SEEDS, 0), child.wrong[:1]), control, noises)
     quantiles = special.stdtrit(effect.freedom, [1 - ALPHA / num_edits, POWER])
     return float(quantiles.sum()) * effect.standard_error
 

@@ -19,6 +19,7 @@ from modules.recipe import Recipe
 from modules.records import Certificate, CurvePoint, DataRecord, Numerics, Part, PartName, RangeTest, TrialResult
 from modules.search.augmentation import Looks
 from modules.search.diagnosis import Diagnosis
+from modules.search.failed import Failed
 from modules.search.judging import Evidence
 from modules.search.pace import Calibration
 from modules.store import Store
@@ -40,12 +41,6 @@ class Inherited(NamedTuple):
     description: str
 
 
-class Refused(NamedTuple):
-    """An edit that does not fit, and why."""
-
-    reason: str
-
-
 class FittedHead(NamedTuple):
     """A last layer fitted to frozen features: its record, its key in the store and whether it was there before."""
 
@@ -55,7 +50,7 @@ class FittedHead(NamedTuple):
 
 
 class Laboratory:
-    """The store and the workers behind a study's trials; counts what was trained and what was found."""
+    """The store and the workers behind a study's trials."""
 
     def __init__(
         self,
@@ -63,8 +58,9 @@ class Laboratory:
         pool: Workers,
         numerics: Numerics,
         data: DataRecord,
-        balanced: bool = False,
-        meter: MeterChoice | None = None,
+        *,
+        balanced: bool,
+        meter: MeterChoice,
     ) -> None:
         self.home = home
         self.store = Store(home / "store")
@@ -72,7 +68,7 @@ class Laboratory:
         self.numerics = numerics
         self.data = data
         self.balanced = balanced  # whether each class counts alike in the losses that edits are judged by
-        self.meter = meter or MeterChoice()  # of the energy of trials
+        self.meter = meter  # of the energy of trials
 
     def spec(self, recipe: Recipe, piece: Slice, seed: int, start: Start | None = None) -> TrialSpec:
         """A trial on this laboratory's data and machine."""
@@ -131,7 +127,8 @@ class Laboratory:
     def calibrate(self, recipe: Recipe) -> Calibration:
         """How fast this machine trains a recipe, and with how many watts."""
         arguments = self._metered(self._open_ended(recipe, 0))
-        return Calibration.model_validate(self.pool.call("modules.training.calibration.calibrate", arguments))
+        measured = self.pool.call("modules.training.calibration.calibrate", arguments)
+        return Calibration.model_validate(measured).with_end()
 
     def find_rate(self, recipe: Recipe, seed: int) -> RangeTest:
         """Which learning rate a range test speaks for, from rates around the recipe's own."""
@@ -154,7 +151,7 @@ class Laboratory:
         """A recipe for a job that decides itself how long it trains."""
         return self.spec(recipe, Slice(samples=1, evaluate_every=1), seed)
 
-    def inherit(self, edit: Part, recipe: Recipe, parent: TrialResult | Start, seed: int) -> Inherited | Refused:
+    def inherit(self, edit: Part, recipe: Recipe, parent: TrialResult | Start, seed: int) -> Inherited | Failed:
         """Apply an edit to a trained parent, or find that it was refused."""
         module = edit.target.rpartition(".")[0]
         key = digest_of(
@@ -181,7 +178,7 @@ class Laboratory:
             },
         )
         if "refused" in record:
-            return Refused(record["refused"])
+            return Failed(record["refused"])
         start = Start(kind="edits", key=key, state_sha256=record["state_sha256"])
         return Inherited(
             Recipe.model_validate(record["recipe"]),
@@ -316,6 +313,13 @@ class Laboratory:
             said += [self._read("trials", trial.key, "steer.safetensors") for _, trial in trained]
         return self._judged(Outputs.joined(said))
 
+    def said_by_heads(self, key: str) -> Outputs:
+        """What fitted heads said of images that they were not fitted to: of each fold's in turn, or of *steer*.
+
+        The losses are those that edits are judged by.
+        """
+        return self._judged(self._read("heads", key, "outputs.safetensors"))
+
     def _of_left_out(self, selection: Part, recipe: Recipe, trial: TrialResult) -> Outputs:
         arguments = {
             "architecture": recipe.architecture.model_dump(mode="json"),
@@ -386,7 +390,7 @@ def _revisions(job: str, parts: Sequence[Part]) -> dict[str, int]:
 
 
 def evidence_of(observations: list[Outputs]) -> Evidence:
-    """Outputss of one recipe with several seeds, side by side."""
+    """Outputs of one recipe with several seeds, side by side."""
     return Evidence(
         np.stack([seen.losses for seen in observations]).astype(np.float64),
         np.stack([seen.wrong for seen in observations]),

@@ -4,7 +4,8 @@ from modules.energy.meter import JOULES_PER_WH
 from modules.errors import ConfigError
 from modules.records import Record
 
-RESERVED_SECONDS = 12.0  # for the test, the export and the report
+RESERVED_SECONDS = 12.0  # for the test, the export and the report of a small network
+_END_SAMPLES = 2_500  # test, explanations and int8 take as long as training so many samples
 TRIAL_OVERHEAD_SECONDS = 0.8
 
 
@@ -14,6 +15,24 @@ class Calibration(Record):
     samples_per_second: float
     evaluation_seconds: float
     watts: float | None = None  # that the training draws; None where the system does not say
+    end_seconds: float = RESERVED_SECONDS  # from the last training to the end of the study
+
+    def with_end(self) -> "Calibration":
+        """With the seconds that the end of a study takes with a network of this pace."""
+        return self.updated(end_seconds=RESERVED_SECONDS + _END_SAMPLES / self.samples_per_second)
+
+    def with_least_end(self) -> "Calibration":
+        """With the end of a small network: better to be late than to have no model."""
+        return self.updated(end_seconds=RESERVED_SECONDS)
+
+    def slower(self, factor: float) -> "Calibration":
+        """With a network that takes that many times as long for an image."""
+        return Calibration(
+            samples_per_second=self.samples_per_second / factor,
+            evaluation_seconds=self.evaluation_seconds * factor,
+            watts=self.watts,
+            end_seconds=RESERVED_SECONDS + (self.end_seconds - RESERVED_SECONDS) * factor,
+        )
 
 
 def seconds_left(
@@ -27,7 +46,7 @@ def seconds_left(
         left.append(minutes * 60 - spent_seconds)
     if wh is not None:
         left.append((wh - spent_wh) * JOULES_PER_WH / watts_in_training(calibration, wh))
-    return min(left) - RESERVED_SECONDS if left else None
+    return min(left) - calibration.end_seconds if left else None
 
 
 def samples_within(seconds: float, calibration: Calibration, num_trials: int) -> float:

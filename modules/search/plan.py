@@ -34,6 +34,7 @@ class Plan(Record):
     minutes: float | None = None
     wh: float | None = None
     seconds: float | None = None
+    may_grow: bool | None = None  # whether finals get all the time that is left; None: not said yet, see Study.planned
     calibration: Calibration | None = None
     note: str = ""
 
@@ -54,6 +55,11 @@ class Plan(Record):
     def trials_per_generation(self) -> int:
         """The control's seeds, the edits and the second seed of the best."""
         return CONTROL_SEEDS + self.edits_per_generation + 1
+
+    @property
+    def num_trials(self) -> int:
+        """At most, without those of a race, of thawing and of hyper-parameters: their samples pay for many or few."""
+        return 1 + self.generations * self.trials_per_generation + self.num_finals
 
     @property
     def generation_samples(self) -> int:
@@ -120,6 +126,11 @@ class Wishes(Record):
     def needs_calibration(self) -> bool:
         """Whether it has to be known how fast this machine trains."""
         return self.minutes is not None or self.wh is not None
+
+    @property
+    def leaves_finals_open(self) -> bool:
+        """Whether the final trainings may be as long as there is time for: nothing says how long they are to be."""
+        return self.samples is None and self.final_samples is None and self.max_epochs is None
 
     def spent(self, samples: int, trials: int) -> Self:
         """After so many more were trained before the plan."""

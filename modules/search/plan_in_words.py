@@ -23,6 +23,28 @@ def in_words(plan: Plan, num_train: int) -> str:
     )
 
 
+def cost_in_words(plan: Plan, num_train: int) -> list[str]:
+    """What it comes to on so many images: trials and samples and, where it was calibrated, minutes."""
+    said = [f"{_most_trials(plan)}, {plan.total_samples:,} samples ({plan.total_samples / num_train:.0f} epochs)"]
+    if plan.calibration is not None:
+        rate = plan.calibration.samples_per_second
+        said.append(f"about {plan.total_samples / rate / 60:.1f} minutes of training at {rate:,.0f} samples a second")
+    return said
+
+
+def _most_trials(plan: Plan) -> str:
+    """As far as a plan says so: how many a race and a search in a space train is left to their samples."""
+    if plan.try_samples:
+        return f"at most {plan.tries} tries" if plan.tries else "as many tries as there is room for"
+    apart = {
+        "the race": plan.race_samples,
+        "thawing": plan.thaw_samples,
+        "hyper-parameters": plan.tuning_before_samples + plan.tuning_after_samples,
+    }
+    besides = " and ".join(name for name, samples in apart.items() if samples)
+    return f"at most {plan.num_trials} trials" + (f" besides those of {besides}" if besides else "")
+
+
 def _finals(plan: Plan) -> str:
     if plan.front_size and plan.num_finals > 1:
         return f"final trainings of up to {plan.num_finals} networks of the front, {plan.continued_samples:,} in all"

@@ -37,10 +37,6 @@ class Lesson(Record):
         """Of its optimiser, as of this study."""
         return f"{self.optimizer.name} of {self.study}"
 
-    def value_of(self, key: str) -> Any:
-        """What the winner's recipe says about a key of the configuration; None where it says nothing."""
-        return value_of(self.recipe, key)
-
     def is_like(self, data: DataRecord) -> bool:
         """Whether its data was of like size and kind, so that its rates may fit."""
         ratio = self.num_train / data.num_images["train"]

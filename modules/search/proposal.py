@@ -150,7 +150,7 @@ def _weighed(
             continue
         times = in_vain.count(part)
         memory, strength = _TRIED_BEFORE**times, finding.strength if finding else 1.0
-        fits = after.grew_from(before) == (knowledge.diagnosis.leaning == "grow")
+        fits = knowledge.diagnosis.leaning == ("grow" if after.grew_from(before) else "shrink")
         fit = _FITTING if fits and not _revises(edit) else 1.0
         reasons = [
             finding.reason if finding else f"drawn from the mix: {knowledge.diagnosis.fit}",

@@ -8,13 +8,14 @@ _FINAL_SHARE = 0.7  # of the planned final training that must still fit after on
 
 def why_stop(
     plan: Plan,
+    *,
     seconds: float,
+    wh: float,
     steer_error: float,
     target_error: float | None,
-    in_vain: int = 0,
-    patience: int | None = None,
-    wh: float = 0.0,
-    slowdown: float = 1.0,
+    in_vain: int,
+    patience: int | None,
+    slowdown: float,
 ) -> str | None:
     """A sentence if no further generation should be started after `seconds` and `wh` of the study; None to go on.
 
@@ -68,9 +69,7 @@ def budget_allows(plan: Plan, seconds: float, wh: float, samples: int, slowdown:
     return (samples + final) * slowdown / plan.calibration.samples_per_second <= left
 
 
-def final_samples(
-    plan: Plan, seconds: float, seconds_per_sample: float, may_grow: bool = False, wh: float = 0.0
-) -> int:
+def final_samples(plan: Plan, *, seconds: float, wh: float, seconds_per_sample: float, may_grow: bool) -> int:
     """How long each final training may be: as planned, or shorter where the time left does not suffice.
 
     Where it `may_grow`, it gets all the time that is left.

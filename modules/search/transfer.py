@@ -1,14 +1,14 @@
-"""Starting from pretrained weights: whether that suits the data, at which size of images, and what is trained of it.
-
-Three gears: the last layer alone, on features that are computed once; the blocks of the coarsest planes too; all.
-"""
+"""Starting from pretrained weights: whether that suits the data, at which size of images, what to ask of a plan."""
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from modules.architecture.description import Architecture
-from modules.architecture.nodes import Dropout, GlobalPool
+from modules.architecture.nodes import Dropout
 from modules.errors import ConfigError
 from modules.extras import install_command
 from modules.pretrained.backbone import Backbone, Source
@@ -17,17 +17,15 @@ from modules.records import DataRecord, Record
 from modules.search.learning_curve import CurveFit
 from modules.search.plan import Thaw, Wishes
 
-Gear = Literal["upper", "all"]
-
 SMALLEST_IMAGE = 16  # pixels: of smaller ones hardly anything is left of what the weights were trained to see
 FEW_IMAGES = 5_000  # up to which features alone do better than anything that could be trained anew
 _EPOCHS = (10, 30)  # of fine-tuning, least and most
 _MANY_EPOCHS = 2  # the least where images are many
 _FINE_TUNED = 20_000  # samples, in between
 _FORWARD = 1 / 3  # of what training on an image takes, as backward costs twice as much
-_GAIN = 1.0  # standard errors of the difference by which larger images have to be better
 _FIRST_SHARE = 0.5  # of the time, that features of the smallest images may take
-_SHARE = 0.1  # of the time, that looking at a larger size may take
+_SHARE = 0.1  # of the time that is left, that looking at a larger size may take
+_HEADS_SHARE = 0.8  # the same where there is no time for anything but heads
 _PATIENCE_SECONDS = 90.0  # that it may take without a clock
 _PIECES = 8  # of a short budget, at least, one of which a gear is judged after
 _LEAST_EPOCHS = 3  # of each gear on folds: a budget that pays for fewer pays for none
@@ -59,17 +57,6 @@ class Fitted(Record):
         return math.sqrt(max(self.error * (1 - self.error), 1 / self.asked) / self.asked)
 
 
-class TriedRate(Record):
-    """A learning rate of a gear, tried on one fold: what was said of that and of *steer*; None where it failed."""
-
-    gear: Gear
-    learning_rate: float
-    loss: float | None = None
-    error: float | None = None
-    asked: int = 0
-    chosen: bool = False
-
-
 class Heads(Record):
     """What a study found out about heads on frozen features."""
 
@@ -77,14 +64,6 @@ class Heads(Record):
     side: int  # that was chosen
     folds: int  # of cross-validation; 0: *steer* was asked about
     curve: CurveFit | None = None
-
-
-class Gears(Record):
-    """How gears were judged by cross-validation."""
-
-    folds: int
-    asked: int  # images that gears and head were compared on
-    tried: tuple[TriedRate, ...]  # empty where there was one rate
 
 
 class Choice(NamedTuple):
@@ -140,17 +119,6 @@ def feature_node(architecture: Architecture) -> str:
     return name
 
 
-def upper_cut(architecture: Architecture) -> str | None:
-    """The cut before the coarsest planes that has the fewest values, so that most can be kept; None: there is none."""
-    shapes = architecture.shapes()
-    pool = next((node for node in architecture.nodes if isinstance(node, GlobalPool)), None)
-    if pool is None:
-        return None
-    last = shapes[pool.inputs[0]]
-    coarser = [name for name in architecture.cuts() if len(shapes[name]) == 3 and shapes[name][1] > last[1]]
-    return min(reversed(coarser), key=lambda name: math.prod(shapes[name]), default=None)
-
-
 def head_recipe(recipe: Recipe, copies: int) -> Recipe:
     """The last layer trained alone, on features of the images and of transformed copies."""
     return recipe.updated(
@@ -163,39 +131,35 @@ def head_recipe(recipe: Recipe, copies: int) -> Recipe:
     )
 
 
-def geared(recipe: Recipe, first: Recipe, gear: Gear, rate: float, first_layer_rate: float) -> Recipe:
-    """A head's recipe with more of the network trained; augmentation is drawn anew again where everything is.
-
-    `first` is the recipe as it was before anything was frozen.
-    """
-    cut = upper_cut(recipe.architecture) if gear == "upper" else None
-    kept = cut is not None
-    return recipe.updated(
-        frozen_until=cut,
-        augmentation=recipe.augmentation if kept else first.augmentation,
-        augmentation_copies=recipe.augmentation_copies if kept else first.augmentation_copies,
-        mixing=None if kept else first.mixing,
-        label_smoothing=first.label_smoothing,
-        learning_rate=rate,
-        first_layer_rate=math.sqrt(first_layer_rate) if kept else first_layer_rate,
-    )
-
-
 def fine_tuning_samples(num_train: int) -> int:
     """Of one fine-tuning: more epochs where images are fewer."""
     least, most = _EPOCHS
     return round(num_train * min(most, max(least, _FINE_TUNED / num_train)))
 
 
-def is_worth_it(smaller: Fitted, larger: Fitted) -> bool:
-    """Whether a head on larger images is better by more than chance would make it."""
-    return smaller.error - larger.error > _GAIN * math.hypot(smaller.standard_error, larger.standard_error)
+def smallest_as_good(losses: Sequence[NDArray[np.floating]]) -> int:
+    """The first of several heads whose loss is within a standard error of the lowest, image by image.
+
+    The rule of one standard error (Breiman et al. 1984), of the mean difference over the same images: it is several
+    times smaller than that of either loss.
+    """
+    best = min(range(len(losses)), key=lambda place: float(losses[place].mean()))
+    for place, each in enumerate(losses[:best]):
+        behind = each - losses[best]
+        if behind.mean() <= behind.std(ddof=1) / math.sqrt(len(behind)):
+            return place
+    return best
 
 
-def may_look(fitted: Fitted, side: int, seconds_left: float | None) -> bool:
-    """Whether there is time to compute the features of images of `side` pixels."""
-    seconds = fitted.feature_seconds * (side / fitted.side) ** 2
-    return seconds <= (_PATIENCE_SECONDS if seconds_left is None else _SHARE * seconds_left)
+def may_look(fitted: Fitted, side: int, seconds_left: float | None, *, trains: bool) -> bool:
+    """Whether there is time for features of images of `side` pixels and their heads.
+
+    `trains` says whether there is time for more than heads.
+    """
+    seconds = fitted.feature_seconds * (side / fitted.side) ** 2 + fitted.head_seconds
+    if seconds_left is None:
+        return seconds <= _PATIENCE_SECONDS
+    return seconds <= (_SHARE if trains else _HEADS_SHARE) * seconds_left
 
 
 def may_train(affordable: float | None, num_train: int) -> bool:
@@ -212,20 +176,6 @@ def may_begin(affordable: float | None, num_train: int, copies: int) -> bool:
     if affordable is None or num_train > FEW_IMAGES:
         return may_train(affordable, num_train)
     return _FORWARD * num_train * (1 + copies) <= _FIRST_SHARE * affordable
-
-
-def thaw_cost(num_gears: int, num_rates: int, num_folds: int) -> Thaw:
-    """What judging gears takes: by folds, else on *steer*, where the favourite is trained with two seeds.
-
-    On the first of the folds each rate is tried, on each other one the best; what is kept is trained on all images. A
-    training that leaves out a fold is that much shorter than a slice.
-    """
-    if not num_gears:
-        return Thaw()
-    if not num_folds:
-        return Thaw(slices=num_gears + 1, trials=num_gears + 1)
-    each = num_rates + num_folds - 1
-    return Thaw(slices=num_gears * (each - 1) + 1, heads=num_folds - 1, trials=num_folds + num_gears * each + 1)
 
 
 def transfer_wishes(wishes: Wishes, num_train: int, affordable: float | None, limited: bool) -> Wishes:

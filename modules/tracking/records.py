@@ -1,15 +1,26 @@
 """What is shown in MLflow of a study: plain fields, from the store, with the times that were recorded."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from modules.records import DataRecord, Record, TrialResult
 
 StudyState = Literal["running", "completed", "failed", "interrupted"]
 
 
-class StudyRun(Record):
+class _Shown(Record):
+    """Of a study's folder it may have been read from: earlier versions had fields there that nothing was put into."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_is_empty(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if name in cls.model_fields or value}
+
+
+class StudyRun(_Shown):
     """A study as it begins; its run lies in the experiment named after its data.
 
     `parameters` are the flattened configuration or first recipe (see `flattened`). `started_at` is when the study was
@@ -21,11 +32,9 @@ class StudyRun(Record):
     command: str
     started_at: float
     parameters: dict[str, str] = Field(default_factory=dict)
-    tags: dict[str, str] = Field(default_factory=dict)
-    description: str = ""  # Markdown, shown on top of the run's page
 
 
-class TrialRun(Record):
+class TrialRun(_Shown):
     """A finished trial in its place in a study. Losses in nats, errors as fractions of 1; None: was not opened."""
 
     role: str  # "baseline", "control", "edit", "final", ...
@@ -33,7 +42,6 @@ class TrialRun(Record):
     generation: int | None = None
     edit: str | None = None
     parameters: dict[str, str] = Field(default_factory=dict)  # the flattened recipe
-    tags: dict[str, str] = Field(default_factory=dict)
     confirm_loss: float | None = None
     confirm_error: float | None = None
     test_loss: float | None = None
@@ -48,7 +56,7 @@ class TrialRun(Record):
         return " ".join([*place, self.edit or self.role, f"s{self.result.seed}"])
 
 
-class StudyEnd(Record):
+class StudyEnd(_Shown):
     """How a study ended. `artifacts`: folder ("figures"; "" is the top) to paths relative to ESPALIER_HOME."""
 
     name: str
@@ -58,5 +66,4 @@ class StudyEnd(Record):
     champion: TrialRun | None = None
     metrics: dict[str, float] = Field(default_factory=dict)  # more of them, named <group>/<metric>
     artifacts: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    tags: dict[str, str] = Field(default_factory=dict)
-    description: str = ""  # Markdown; replaces that of the start
+    description: str = ""  # Markdown, shown on top of the run's page

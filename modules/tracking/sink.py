@@ -173,8 +173,6 @@ class MlflowSink:
             "mlflow.runName": study.name,
             "mlflow.source.name": study.command,
             "mlflow.source.type": "LOCAL",
-            **({"mlflow.note.content": study.description} if study.description else {}),
-            **study.tags,
         }
         runs = list(self._runs_of(experiment, study.name))
         run = next((run for run in runs if _TRIAL not in run.data.tags), None)
@@ -236,7 +234,7 @@ class MlflowSink:
             for file in files:
                 if (self.home / file).exists():  # not every study has each
                     self._mlflow.log_artifact(known.run, str(self.home / file), folder or None)
-        tags = dict(end.tags) | {"espalier.state": end.state}
+        tags: dict[str, str] = {"espalier.state": end.state}
         tags |= {"espalier.champion": end.champion.result.key} if end.champion else {}
         tags |= {"mlflow.note.content": end.description} if end.description else {}
         self._log(run, measures, {}, tags)
@@ -372,7 +370,7 @@ def _trial_tags(study: str, parent: str, trial: TrialRun) -> dict[str, str]:
         tags["espalier.generation"] = str(trial.generation)
     if trial.edit is not None:
         tags["espalier.edit"] = trial.edit
-    return tags | trial.tags
+    return tags
 
 
 def _contradicts(run: "Run", parameters: Mapping[str, str]) -> bool:

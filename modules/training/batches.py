@@ -110,6 +110,7 @@ class TrainingData(pl.LightningDataModule):
         arrays: Arrays,
         indices: NDArray[np.int64],
         policy: Transform,
+        *,
         mixing: Mixing | None,
         seed: int,
         batch_size: int,

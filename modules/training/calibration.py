@@ -1,5 +1,6 @@
 """How fast this machine trains a recipe: the measurement that turns a budget of minutes into samples."""
 
+import math
 import statistics
 import time
 from collections.abc import Mapping
@@ -16,17 +17,20 @@ from modules.training.training import Training
 from modules.workers.jobs import Report, job
 
 _UPDATES = 60
-_WARMUP_UPDATES = 10
+_WARMUP_SHARE = 1 / 6  # of the updates, not timed
+_ENOUGH_SECONDS = 8.0  # a large network would take a minute for its 60 updates; these few it takes are as steady
+_FEWEST_UPDATES = 6
 _BATCH_SIZES = (32, 64, 128, 256, 512, 1024)
 _BATCH_SAMPLES = 8_192  # for each of them
 _FASTEST = 0.95  # a batch this close to the fastest is fast enough; smaller ones learn more from an image
 
 
 class _Stopwatch(pl.Callback):
-    """Notes when each update begins; stops after some."""
+    """Notes when each update begins; stops after some, or after few that took long enough."""
 
-    def __init__(self, updates: int) -> None:
+    def __init__(self, updates: int, enough_seconds: float) -> None:
         self.updates = updates
+        self.enough_seconds = enough_seconds
         self.marks: list[float] = []
 
     def on_train_batch_start(
@@ -37,7 +41,8 @@ class _Stopwatch(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        trainer.should_stop = len(self.marks) == self.updates
+        is_enough = len(self.marks) > _FEWEST_UPDATES and self.marks[-1] - self.marks[0] > self.enough_seconds
+        trainer.should_stop = is_enough or len(self.marks) == self.updates
 
 
 @job
@@ -68,7 +73,7 @@ def measure_batch_sizes(spec: dict[str, Any], home: str, key: str, largest: int,
     rates = {}
     for size in [size for size in _BATCH_SIZES if size <= largest] or [largest]:
         sized = parsed.updated(recipe=parsed.recipe.updated(batch_size=size))
-        updates = _WARMUP_UPDATES + max(4, _BATCH_SAMPLES // size)
+        updates = max(2 * _FEWEST_UPDATES, _BATCH_SAMPLES // size)
         _, seconds = _timed(sized, Path(home), report, updates)
         rates[size] = size / seconds
     record = {"samples_per_second": {str(size): rate for size, rate in rates.items()}, "picked": pick_size(rates)}
@@ -92,9 +97,10 @@ def _timed(
 ) -> tuple[Training, float]:
     """A training after so many updates, and the median seconds of one, in as many processes as a trial has."""
     training = Training(spec, home, Store(home / "store"), report)
-    stopwatch = _Stopwatch(updates)
+    # Processes that train together have to stop at the same update, which clocks of their own would not tell them.
+    stopwatch = _Stopwatch(updates, _ENOUGH_SECONDS if spec.numerics.devices == 1 else math.inf)
     along = {"spec": spec.model_dump(mode="json"), "home": str(home), "updates": updates}
     with training_together(spec.numerics, home, "modules.training.calibration.time_along", along, rank, port):
         training.run_with([stopwatch, training.decay, training.average])
     laps = [after - before for before, after in zip(stopwatch.marks, stopwatch.marks[1:], strict=False)]
-    return training, statistics.median(laps[_WARMUP_UPDATES:])
+    return training, statistics.median(laps[math.ceil(len(laps) * _WARMUP_SHARE) :])

@@ -31,15 +31,16 @@ class TrialModule(pl.LightningModule):
     def __init__(
         self,
         network: nn.Module,
+        *,
         optimizer: Part,
         history: History,
         label_smoothing: float,
         gradient_clip: float | None,
         seed: int,
         first_sample: int,
-        class_weights: NDArray[np.float64] | None = None,
-        first_layer_rate: float = 1.0,
-        teacher: Teacher | None = None,
+        class_weights: NDArray[np.float64] | None,
+        first_layer_rate: float,
+        teacher: Teacher | None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False

@@ -55,7 +55,7 @@ def test_mlflow_on_postgresql_that_is_stopped_and_started(undisturbed, tmp_path,
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     assert outcome(runner) == outcome(undisturbed)
-    done = runner.run("sync", "--uri", postgres.uri)
+    done = runner.run("sync", "--tracking-uri", postgres.uri)
     assert done.returncode == 0, done.stderr
     count = runner.summary("tiny")["trials"]["count"]
     assert postgres.count("select count(*) from runs where lifecycle_stage = 'active'") == 1 + count

@@ -127,7 +127,7 @@ def test_mlflows_server_killed_in_mid_study_is_written_again_afterwards(undistur
     assert "could not be written" in errors
     assert outcome(runner) == outcome(undisturbed)
     with mlflow_server(tmp_path / "served") as (uri, _):
-        done = runner.run("sync", "--uri", uri)
+        done = runner.run("sync", "--tracking-uri", uri)
     assert done.returncode == 0, done.stderr
     runs = mlflow_runs(tmp_path / "served")
     assert len(runs) == 1 + runner.summary("tiny")["trials"]["count"]

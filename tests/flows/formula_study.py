@@ -10,6 +10,7 @@ from flows.points import Points
 from flows.tuning import Search
 from modules.errors import TrainingError
 from modules.search.climbing import Climbed
+from modules.search.failed import Failed
 from modules.search.rungs import rungs_of
 from modules.space import Real, Space
 
@@ -24,7 +25,8 @@ class FormulaStudy:
     def __init__(self, each: Any = IN_TURN, at_once: int = 1, workers: int = 1) -> None:
         objective, budget = SimpleNamespace(kind="accuracy"), SimpleNamespace(target_error=None)
         search = SimpleNamespace(tries_at_once=at_once)
-        self.settings = SimpleNamespace(overrides=(), seed=0, objective=objective, search=search, budget=budget)
+        sections = {"objective": objective, "budget": budget, "search": search, "runner": SimpleNamespace(address=None)}
+        self.settings = SimpleNamespace(overrides=(), seed=0, **sections)
         self.pool = SimpleNamespace(size=workers)
         self.progress = SimpleNamespace(say=lambda said, style="": self.said.append(said))
         self.said: list[str] = []
@@ -77,7 +79,11 @@ def search_by_formula(monkeypatch: pytest.MonkeyPatch) -> None:
         branches: tuple[Any, ...] = ()
         for rung in range(len(RUNGS)):
             spec = SimpleNamespace(values=recipe, rung=rung, key=f"{recipe}-{rung}")
-            branches = (*branches, (spec, train(spec)))
+            came = train(spec)
+            if isinstance(came, Failed):
+                yield came
+                return
+            branches = (*branches, (spec, came))
             yield Climbed((), branches)
 
     monkeypatch.setattr(Points, "recipe_at", lambda points, values: values)

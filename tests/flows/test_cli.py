@@ -173,7 +173,7 @@ def test_run_starts_the_study(studies):
     assert studies == [(resolve(["seed=7"]).study_name, "espalier run seed=7")]
 
 
-def test_a_sweep_runs_every_study_and_ends_with_a_table(studies, capsys, home):
+def test_a_multirun_runs_every_study_and_ends_with_a_table(studies, capsys, home):
     summary = {"state": "completed", "data": {"name": "digits"}, "champion": {"val_error": 0.0123, "params": 4321}}
     write_summary(home, resolve(["seed=1"]).study_name, json.dumps(summary))
     assert main(["run", "seed=1,13,2", "-m", "orchestrator=inline"]) == 2
@@ -187,7 +187,7 @@ def test_a_sweep_runs_every_study_and_ends_with_a_table(studies, capsys, home):
     assert "4,321" in rows[0]
 
 
-def test_a_sweep_is_checked_before_it_starts(studies):
+def test_a_multirun_is_checked_before_it_starts(studies):
     assert main(["run", "-m", "seed=1,2,x"]) == 2
     assert studies == []
 

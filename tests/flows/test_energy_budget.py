@@ -7,10 +7,13 @@ import pytest
 
 from flows import generations, trials
 from flows.energy_account import EnergyAccount
+from flows.generations import Generation
 from flows.study import StudyFolder
 from modules.energy.grids import find_grid
 from modules.energy.meter import Energy, Estimate
-from modules.search.laboratory import Inherited, Refused
+from modules.search.failed import Failed
+from modules.search.generation import Child
+from modules.search.laboratory import Inherited
 from modules.search.pace import Calibration
 from tests.made_up_plan import CLOCKLESS
 
@@ -32,22 +35,23 @@ def test_a_child_is_left_out_and_says_why(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(generations, "attempt_trial", lambda *arguments: pytest.fail("it was trained"))
     proposal = SimpleNamespace(name="widen_layer", edit=None, reason="")
     inherited = SimpleNamespace(description="widen conv1", certificate=None)
-    child = generations.train_child(Account(1.0), PLAN, None, proposal, inherited, 2)  # type: ignore[arg-type]
+    generation = Generation(Account(1.0), PLAN, None, 2)  # type: ignore[arg-type]
+    child = generations.train_child(generation, proposal, inherited)  # type: ignore[arg-type]
     assert child.refused == "budget.wh=1 is used up"
     assert child.trained is None
 
 
 @pytest.mark.parametrize("what", ["refused", "failed"])
 def test_an_edit_that_only_one_seed_bears_is_given_up(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    again = Refused("it does not fit") if what == "refused" else Inherited(None, None, "", None)  # type: ignore[arg-type]
+    again = Failed("it does not fit") if what == "refused" else Inherited(None, None, "", None)  # type: ignore[arg-type]
     monkeypatch.setattr(generations, "apply_edit", lambda *arguments: again)
-    monkeypatch.setattr(generations, "_train_edited", lambda *arguments: "its loss exploded")
+    monkeypatch.setattr(generations, "_train_edited", lambda *arguments: Failed("its loss exploded"))
     trained = SimpleNamespace(recipe=None, trials=("first",))
     proposal = SimpleNamespace(name="widen_layer", edit=None, reason="")
     study = SimpleNamespace(seed=lambda replicate: replicate)
     trunk = SimpleNamespace(trained=SimpleNamespace(recipe=None, first=None))
-    child = generations.Child(proposal, "widen conv1", trained)  # type: ignore[arg-type]
-    child = generations.train_again(study, PLAN, trunk, child, 2)  # type: ignore[arg-type]
+    child = Child(proposal=proposal, description="widen conv1", trained=trained)  # type: ignore[arg-type]
+    child = generations.train_again(Generation(study, PLAN, trunk, 2), child)  # type: ignore[arg-type]
     assert child.trained is None
     assert child.spent == ("first",)
     reason = "it does not fit" if what == "refused" else "its loss exploded"

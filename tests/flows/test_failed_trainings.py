@@ -12,18 +12,21 @@ import pytest
 from flows import gears, generations
 from flows.contests import Contest, climb_control, halve, settle
 from flows.experiment import run_study
+from flows.generations import Generation
 from flows.trials import attempted
 from modules.config import resolve
 from modules.errors import TrainingError
 from modules.records import CurvePoint, TrialResult
+from modules.search.failed import Failed
 from modules.search.generation import Trained, Trunk
-from modules.search.laboratory import Laboratory, Refused
+from modules.search.laboratory import Laboratory
 from modules.search.plan import RACE_RUNGS
 from modules.search.proposal import Proposal
 from modules.search.rungs import rungs_of
 from modules.training.spec import TrialSpec
 from modules.workers.pool import JobTimedOutError, WorkerKilledError
 from tests.integration.conftest import INLINE, TINY
+from tests.made_up_plan import CLOCKLESS
 from tests.unit.tiny_study import ADAMW, tiny_recipe
 
 RAN_OUT = "the worker process ran out of memory"
@@ -144,8 +147,9 @@ class FakeStudy:
 
 def test_a_failure_is_told_again_and_other_errors_are_none() -> None:
     study: Any = FakeStudy()
-    assert attempted(study, "to train a", study.die) == "it took longer than allowed"
-    assert attempted(study, "to train a", lambda: 1) == "it took longer than allowed"
+    assert attempted(study, "to train a", study.die) == Failed("it took longer than allowed")
+    assert attempted(study, "to train a", lambda: 1) == Failed("it took longer than allowed")
+    assert study.decisions == {"failed to train a": "it took longer than allowed"}
     assert attempted(study, "to train b", lambda: 1) == 1
     assert study.failed == 2
     with pytest.raises(ZeroDivisionError):
@@ -156,10 +160,10 @@ def test_a_failure_is_told_again_and_other_errors_are_none() -> None:
 def test_an_edit_that_a_worker_dies_of_is_refused() -> None:
     study: Any = FakeStudy()
     proposal = Proposal(name="widen_layer", edit=ADAMW, reason="")
-    parent: Any = SimpleNamespace(state_sha256="s")
+    generation = Generation(study, CLOCKLESS, contest_of(study).trunk, 1)
     for _ in range(2):
-        came = generations.apply_edit(study, proposal, tiny_recipe(), parent, 0, 1)
-        assert came == Refused("it took longer than allowed")
+        came = generations.apply_edit(generation, proposal, 0)
+        assert came == Failed("it took longer than allowed")
         study.laboratory.inherit = lambda *arguments: pytest.fail("it was tried again")
 
 
@@ -172,7 +176,7 @@ def test_edits_are_measured_before_anything_is_trained_beside(monkeypatch: pytes
     monkeypatch.setattr(generations, "evaluate", noted("evaluate", None))
     monkeypatch.setattr(generations, "propose_edits", noted("propose", ()))
     monkeypatch.setattr(generations, "fit_edits", noted("fit", ([], [])))
-    monkeypatch.setattr(generations, "train_control", noted("control", "its loss exploded"))
+    monkeypatch.setattr(generations, "train_control", noted("control", Failed("its loss exploded")))
     study: Any = FakeStudy()
     study.settings.objective = SimpleNamespace(is_pareto=False)
     plan: Any = SimpleNamespace(begun_per_generation=1, halving=False)
@@ -181,9 +185,9 @@ def test_edits_are_measured_before_anything_is_trained_beside(monkeypatch: pytes
     assert list(study.decisions.values()) == ["the control of generation 3 came to nothing: its loss exploded"]
 
 
-@pytest.mark.parametrize(("came", "expected"), [(0.4, 0.4), ("its loss exploded", 0.5)])
+@pytest.mark.parametrize(("came", "expected"), [(0.4, 0.4), (Failed("its loss exploded"), 0.5)])
 def test_half_trained_edits_are_held_against_the_control_after_as_much(
-    came: float | str, expected: float, monkeypatch: pytest.MonkeyPatch
+    came: float | Failed, expected: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[float] = []
     names = ("samples", "epoch", "learning_rate", "batch_size", "train_loss", "steer_error", "seconds")
@@ -193,7 +197,7 @@ def test_half_trained_edits_are_held_against_the_control_after_as_much(
     study: Any = FakeStudy()
     study.settings.objective = SimpleNamespace(margin=0.0)
     trunk: Any = SimpleNamespace(trained=SimpleNamespace(recipe=None, evidence=SimpleNamespace(loss=0.5)))
-    assert generations.halve_edits(study, None, trunk, [], 1) == ([], [])  # type: ignore[arg-type]
+    assert generations.halve_edits(Generation(study, CLOCKLESS, trunk, 1), []) == ([], [])
     assert seen == [expected]
 
 
@@ -207,7 +211,7 @@ def test_a_contest_without_a_control_leaves_the_trunk_as_it_was() -> None:
     study = FakeStudy(lambda name: name == "control")
     contest = contest_of(study)
     control = climb_control(contest)
-    assert control == "its loss exploded"
+    assert control == Failed("its loss exploded")
     assert settle(contest, control, []) is contest.trunk
     assert study.said == ["the contest of optimisers is not judged, as its control came to nothing: its loss exploded"]
 
@@ -227,7 +231,7 @@ def test_gears_without_the_head_of_a_fold_leave_the_trunk_as_it_was(monkeypatch:
     monkeypatch.setattr(gears, "gear_rates", lambda study: (0.1,))
     monkeypatch.setattr(gears, "num_folds", lambda study, recipe: 2)
     monkeypatch.setattr(gears, "split_folds", lambda *arguments: ["one", "two"])
-    monkeypatch.setattr(gears, "_head_of_fold", lambda *arguments: "its loss exploded")
+    monkeypatch.setattr(gears, "_head_of_fold", lambda *arguments: Failed("its loss exploded"))
     planted: Any = SimpleNamespace(first=None)
-    assert gears._judge_by_folds(study, None, trunk, planted, 1) is trunk  # type: ignore[arg-type]
-    assert study.said == ["gears are not judged, as the head of a fold came to nothing: its loss exploded"]
+    assert gears.thaw(study, CLOCKLESS.updated(thaw_samples=1), trunk, planted) is trunk
+    assert study.said[1:] == ["gears are not judged, as the head of a fold came to nothing: its loss exploded"]

@@ -33,7 +33,9 @@ PLAN = Plan(
     front_size=5,
     evaluate_every=1000,
 )
-CLOCK = PLAN.updated(minutes=10.0, seconds=500.0, calibration=Calibration(samples_per_second=100, evaluation_seconds=0))
+CLOCK = PLAN.updated(
+    minutes=10.0, seconds=500.0, may_grow=True, calibration=Calibration(samples_per_second=100, evaluation_seconds=0)
+)
 
 
 class FakeStudy:
@@ -135,7 +137,9 @@ def test_of_a_sweeps_front_the_lowest_loss_comes_first_and_the_cheapest_is_the_f
     search = SimpleNamespace(run=lambda how_many: account, climbed=dict(enumerate(WIDTHS)))
     monkeypatch.setattr(tuning, "Search", lambda *arguments: search)
     settings = SimpleNamespace(search=SimpleNamespace(space=space), objective=SimpleNamespace(front_size=5))
-    found = tuning.sweep(SimpleNamespace(settings=settings), PLAN.updated(try_samples=900), None)[1]  # type: ignore[arg-type]
+    laboratory = SimpleNamespace(data=SimpleNamespace(num_images={"train": 1000}))
+    study: Any = SimpleNamespace(settings=settings, laboratory=laboratory)
+    found = tuning.sweep(study, PLAN.updated(try_samples=900), None)[1]  # type: ignore[arg-type]
     assert [*found.items()] == [(f"front {place + 1}", width) for place, width in enumerate(WIDTHS)][::-1]
 
 

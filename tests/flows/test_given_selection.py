@@ -20,6 +20,7 @@ PRUNE = Part(target="modules.search.selecting.prune.Prune")
 
 def study_of(home, selection):
     settings = SimpleNamespace(selection=selection, objective=SimpleNamespace(margin=0.0))
+    settings.finds_selection = selection == PRUNE
     said = []
     return SimpleNamespace(
         home=home,
@@ -42,7 +43,7 @@ def given(tmp_path):
         identities = arrays.identities[places] + np.uint64(others)
         kept = keeping(Store(tmp_path / "store"), identities, arrays.labels[places])
         recipe, study.settings.selection = tiny_recipe(selection=kept), kept
-        return find_selection(study, recipe, train=None), recipe
+        return find_selection(study, recipe), recipe
 
     return given
 
@@ -72,7 +73,7 @@ def test_a_budget_for_some_of_the_epochs_is_said(tmp_path, monkeypatch, affordab
     monkeypatch.setattr(selection, "adopt_selection", lambda study, recipe, found: recipe)
     monkeypatch.setattr(PRUNE.target + ".find", lambda self, workplace: shares.append(workplace.share))
     study = study_of(tmp_path, PRUNE)
-    find_selection(study, tiny_recipe(), train=None)
+    find_selection(study, tiny_recipe())
     assert shares == [share]  # of six epochs of 60 images
     note = "note: a quarter of the budget pays for 50% of the epochs that selection=prune asks for; no more are trained"
     assert study.said == ([note] if share < 1 else [])

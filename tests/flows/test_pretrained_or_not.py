@@ -22,19 +22,26 @@ TOO_LARGE = "the network would have 3,000,000, above objective.max_params=1,000"
 TOO_MANY = "the features of 900 images are too many to keep; allowed are fewer images"
 
 
+def said_with(error: float) -> Any:
+    """What heads say that are wrong of so many of 600 images: those of a lower error are so of some of the same."""
+    return SimpleNamespace(losses=np.where(np.arange(600) < 600 * error, 2.3, 0.1))
+
+
 class FakeStudy:
     """A study as far as the question goes."""
 
     name = "photos"
     home = None
 
-    def __init__(self, *overrides: str, num_train: int = 800) -> None:
-        self.settings = resolve(["transfer.sides=[32,64]", "augmentation=[shift]", *overrides])
+    def __init__(self, *overrides: str, num_train: int = 800, sides: str = "32,64") -> None:
+        self.settings = resolve([f"transfer.sides=[{sides}]", "augmentation=[shift]", *overrides])
         self.decisions: dict[str, Any] = {}
         self.said: list[str] = []
         self.progress = SimpleNamespace(say=lambda said, style="": self.said.append(said))
         data = SimpleNamespace(image_shape=(3, 32, 32), classes=("a", "b"))
-        self.laboratory = SimpleNamespace(data=data, num_selected=lambda recipe: num_train)
+        self.laboratory = SimpleNamespace(
+            data=data, num_selected=lambda recipe: num_train, said_by_heads=lambda key: said_with(float(key))
+        )
         self.clock, self.energy = SimpleNamespace(seconds=0.0), SimpleNamespace(wh=0.0)
         self.found = self.policy = None
         self.prior = Prior()
@@ -103,12 +110,27 @@ def test_what_is_done_from_scratch_alone_is_done_from_scratch(weights: Any, wish
     assert found(without) is None
 
 
+@pytest.mark.parametrize(
+    ("asked_for", "smoothing"),
+    [
+        ([], 0.1),
+        (["transfer.label_smoothing=0.3"], 0.3),
+        (["training.label_smoothing=0.2"], 0.2),
+        (["training.label_smoothing=0"], 0.0),
+    ],
+)
+def test_labels_are_smoothed_as_asked_for(asked_for: list[str], smoothing: float) -> None:
+    family: Any = SimpleNamespace(architecture=lambda *arguments: tiny_recipe().architecture)
+    backbone: Any = SimpleNamespace(family=family)
+    assert transfer._first(FakeStudy(*asked_for), tiny_recipe(), backbone, 32).label_smoothing == smoothing  # type: ignore[arg-type]
+
+
 LITE: Any = Weights(BACKBONE, None, "they are at hand")  # type: ignore[arg-type]
 
 
 def head(side: int, error: float, **more: Any) -> Fitted:
     counts = {"asked": 600, "images": 800, "fitted_to": 600, "features": 1280}
-    digests = {"key": "k", "state_sha256": "s"}
+    digests = {"key": str(error), "state_sha256": "s"}
     seconds = {"feature_seconds": 1.0, "head_seconds": 1.0}
     return Fitted(
         side=side, penalty=0.1, loss=1.0, error=error, steer_error=error, **counts, **digests, **seconds, **more
@@ -207,13 +229,49 @@ def test_few_images_need_time_for_features_alone(
     assert starts or "the budget does not pay for" in study.said[0]
 
 
+def test_larger_images_take_longer_at_the_end_too() -> None:
+    pace = Pace(Calibration(samples_per_second=40, evaluation_seconds=1.0).with_end(), seconds=500.0, smallest=32)
+    assert pace.calibration.end_seconds == 12 + 2500 / 40
+    there = pace.calibration_at(64)
+    assert (there.samples_per_second, there.evaluation_seconds, there.end_seconds) == (10, 4.0, 12 + 2500 / 10)
+    assert pace.affordable == 500 * 40
+    assert pace.affordable_at(32) == (500 - 62.5) * 40
+    assert pace.affordable_at(64) == (500 - 250) * 10
+    assert pace.affordable_at(128) == 0
+
+
 def test_larger_images_do_not_take_the_time_for_fine_tuning() -> None:
+    study: Any = FakeStudy("budget.minutes=2.1")  # of which 100 seconds are for training
     small = head(32, 0.3)
-    assert transfer._has_time(small, 64, 50, None)
-    assert transfer._has_time(small, 64, 50, SLOW)  # 4,000 samples at 32 pixels, 1,000 at 64: 20 epochs
-    assert not transfer._has_time(small, 64, 200, SLOW)  # 20 epochs become 5
-    assert transfer._has_time(small, 64, 800, SLOW)  # there is no time for them anyway
-    assert not transfer._has_time(small.updated(feature_seconds=3.0), 64, 800, SLOW)
+    assert transfer._has_time(study, small, 64, 50, None)
+    assert transfer._has_time(study, small, 64, 50, SLOW)  # 4,000 samples at 32 pixels, 1,000 at 64: 20 epochs
+    assert not transfer._has_time(study, small.updated(feature_seconds=3.0), 64, 50, SLOW)  # 10 s are a tenth
+    assert not transfer._has_time(study, small, 64, 200, SLOW)  # 20 epochs become 5
+    assert transfer._has_time(study, small, 64, 800, SLOW)  # there is no time for them anyway
+    assert transfer._has_time(study, small.updated(feature_seconds=19.0), 64, 800, SLOW)
+    assert not transfer._has_time(study, small.updated(feature_seconds=20.0), 64, 800, SLOW)
+    study.clock.seconds = 120.0
+    assert not transfer._has_time(study, small, 64, 800, SLOW)  # nothing is left
+
+
+@pytest.mark.parametrize(
+    ("errors", "looked_at", "chosen"),
+    [
+        ((0.3, 0.2, 0.1), 3, 96),
+        ((0.3, 0.2, 0.2), 3, 64),  # as good
+        ((0.3, 0.2, 0.25), 3, 64),
+        ((0.3, 0.31, 0.1), 2, 32),  # larger ones are not better: no reason to look further
+        ((0.3, 0.299, 0.2), 3, 96),
+    ],
+)
+def test_the_smallest_images_that_are_as_good_as_any(
+    fitted: Any, errors: tuple[float, ...], looked_at: int, chosen: int
+) -> None:
+    fitted.update({side: head(side, error) for side, error in zip((32, 64, 96), errors, strict=True)})
+    study = FakeStudy(sides="32,64,96")
+    assert planted(study).fitted.side == chosen
+    (kept,) = [said for said in study.said if not isinstance(said, str)]
+    assert (len(kept.fitted), kept.side) == (looked_at, chosen)
 
 
 def test_the_learning_curve_ends_with_what_its_heads_were_fitted_to(fitted: Any) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from flows import scheduled
+from flows import experiment, scheduled
 from flows.cli import main
 from flows.schedule import zone_of
 from flows.server import Membership
@@ -107,6 +107,16 @@ def test_a_study_that_is_tried_again_is_not_started_over(tmp_path, monkeypatch):
     state = scheduled.scheduled_study.fn(["study=mine", "fresh=true"])
     assert (state.is_completed(), state.message) == (True, "done")
     assert started_over == [True, False]
+
+
+def test_a_study_keeps_its_command_as_a_shell_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[str] = []
+    for module in (experiment, scheduled):
+        monkeypatch.setattr(module, "run_study", lambda settings, command: commands.append(command))
+    overrides = ["study=mine", "augmentation=[shift,flip]", "data.corrections=my labels.csv"]
+    experiment.experiment(overrides)
+    scheduled._run(resolve(overrides), overrides, retraining=False)
+    assert commands == 2 * ["espalier run study=mine 'augmentation=[shift,flip]' 'data.corrections=my labels.csv'"]
 
 
 class Api:

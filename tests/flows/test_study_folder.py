@@ -12,8 +12,10 @@ import pytest
 
 from flows.server import Membership
 from flows.study import Clock, Study, StudyFolder
+from modules.config import resolve
 from modules.errors import HomeError, StudyError
 from modules.store import Store
+from tests.made_up_plan import CLOCKLESS
 
 KEY = "0" * 32
 
@@ -181,6 +183,27 @@ def test_a_question_is_decided_once(folder):
     assert Study.decided(study, "stop?", lambda: next(answers)) is None
     assert Study.decided(study, "samples?", lambda: 5) == 5
     assert folder.read("decisions.json") == {"stop?": None, "samples?": 5}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "seconds", "expected"),
+    [
+        ([], 500.0, True),
+        ([], None, False),
+        (["search.final_samples=1000"], 500.0, False),
+        (["training.max_epochs=3"], 500.0, False),
+        (["budget.samples=1000000"], 500.0, False),
+    ],
+)
+def test_a_plan_of_before_plans_said_so_knows_whether_its_finals_may_grow(folder, overrides, seconds, expected):
+    stored = CLOCKLESS.updated(seconds=seconds).model_dump(mode="json")
+    del stored["may_grow"]
+    folder.write("plan.json", stored)
+    progress = SimpleNamespace(say=lambda said: None)
+    study = SimpleNamespace(folder=folder, settings=resolve(overrides), progress=progress)
+    assert Study.planned(study, lambda: pytest.fail("there is one")).may_grow is expected
+    folder.write("plan.json", {**stored, "may_grow": not expected})
+    assert Study.planned(study, lambda: pytest.fail("there is one")).may_grow is not expected
 
 
 def test_a_damaged_file_is_said(tmp_path):

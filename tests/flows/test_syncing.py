@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from pydantic import ValidationError
 
 from flows import registering, syncing
 from flows.cli import main
@@ -71,6 +72,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder.note_trial(result(number).key, **place)
     StudyFolder(tmp_path, "begun").write("settings.json", {})
     return tmp_path
+
+
+def test_what_earlier_versions_kept_besides_was_empty() -> None:
+    run = StudyRun(name="mine", data=DATA, command="espalier run", started_at=0.0).model_dump(mode="json")
+    assert StudyRun.model_validate({**run, "tags": {}, "description": ""}).model_dump(mode="json") == run
+    with pytest.raises(ValidationError, match="tags"):
+        StudyRun.model_validate({**run, "tags": {"mine": "yes"}})
 
 
 def put(store: Store, trial: TrialResult) -> None:
@@ -241,7 +249,12 @@ def test_bundles_and_aliases_of_the_registry_come_back(home, written, monkeypatc
 def test_a_server_that_is_not_there_and_a_study_that_is_not(home, capsys, monkeypatch, caplog):
     assert main(["sync", "yours"]) == 2
     assert "unknown study 'yours'" in capsys.readouterr().err
-    assert main(["sync", "mine", "--uri", "http://user:secret@127.0.0.1:9"]) == 2
-    said = capsys.readouterr().err
-    assert "could not be written into MLflow at http://127.0.0.1:9" in said
-    assert "secret" not in said + caplog.text
+    for option in ("--tracking-uri", "--uri"):  # the second is what it was called before
+        assert main(["sync", "mine", option, "http://user:secret@127.0.0.1:9"]) == 2
+        said = capsys.readouterr().err
+        assert "could not be written into MLflow at http://127.0.0.1:9" in said
+        assert "secret" not in said + caplog.text
+    assert main(["sync", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "--tracking-uri" in said
+    assert "--uri" not in said

@@ -115,12 +115,12 @@ def test_a_clock_lets_as_many_begin_as_it_has_time_for_and_is_asked_once():
     seconds = plan.seconds_left(0.0)
     assert seconds is not None
     each = int(seconds * 100 / 2.5)
-    assert within_clock(study, plan, search, 4, each) == 2  # type: ignore[arg-type]
+    assert within_clock(study, plan, search, 4, each, 1.0) == 2  # type: ignore[arg-type]
     study.clock.seconds = 1000.0
-    assert within_clock(study, plan, search, 4, each) == 2  # type: ignore[arg-type]
+    assert within_clock(study, plan, search, 4, each, 1.0) == 2  # type: ignore[arg-type]
     search.tries = [None]
-    assert within_clock(study, plan, search, 4, each) == 0  # type: ignore[arg-type]
-    assert within_clock(study, plan.updated(calibration=None), search, 4, each) == 4  # type: ignore[arg-type]
+    assert within_clock(study, plan, search, 4, each, 1.0) == 0  # type: ignore[arg-type]
+    assert within_clock(study, plan.updated(calibration=None), search, 4, each, 1.0) == 4  # type: ignore[arg-type]
 
 
 def swept(plan: Plan, failing: bool = False, target_error: float | None = None) -> tuple[int, int]:
@@ -189,5 +189,5 @@ def test_a_contest_whose_every_try_fails_ends():
     study = FormulaStudy()
     study.trial = _failing  # type: ignore[method-assign]
     search = Search(study, "before", SPACE, None, RUNGS)  # type: ignore[arg-type]
-    tuning = search.run(partial(_tries_of_contest, study, SWEEP, 3 * cost(RUNGS)))  # type: ignore[arg-type]
+    tuning = search.run(partial(_tries_of_contest, study, SWEEP, 3 * cost(RUNGS), slowdown=1.0))  # type: ignore[arg-type]
     assert 3 <= len(tuning.tries) <= 3 * cost(RUNGS) // cost(RUNGS[:1])

@@ -2,9 +2,9 @@
 
 import pytest
 
-from flows.translation import varied_recipe
+from flows.translation import configured_recipe, varied_recipe
 from modules.augmentation.strength import strengths_of
-from modules.config import Variations
+from modules.config import Variations, resolve
 from tests.unit.tiny_study import make_data, tiny_recipe
 
 
@@ -30,6 +30,12 @@ def test_the_strength_is_times_that_of_the_recipes_transforms(data):
     (shift,) = recipe_at(data, augmentation__strength=2.0).augmentation
     assert strengths_of(shift) == {"max_pixels": 2.0}
     assert recipe_at(data, augmentation__strength=0.0).augmentation == ()
+
+
+def test_labels_are_smoothed_if_asked_for(data):
+    assert configured_recipe(resolve([]), data).label_smoothing == 0.0
+    assert configured_recipe(resolve(["training.label_smoothing=0.2"]), data).label_smoothing == 0.2
+    assert recipe_at(data, training__label_smoothing=0.0).label_smoothing == 0.0
 
 
 def test_a_fraction_of_the_images(data):

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modules.config import Settings, config_text, expand_sweep, home_folder, resolve, resolved_config
+from modules.config import Settings, config_text, expand_multirun, home_folder, resolve, resolved_config
 from modules.config.checks import check_argument
 from modules.config.overrides import check, read
 from modules.errors import ConfigError, HomeError
@@ -375,35 +375,36 @@ def test_the_printed_configuration_resolves_to_the_same_study(tmp_path):
     assert resolved_config(["seed=3"])["seed"] == 3
 
 
-def test_a_sweep_is_every_combination_in_order():
-    assert expand_sweep(["seed=1,2", "data=mnist", "training.batch_size=range(1,3)"]) == [
+def test_a_multirun_is_every_combination_in_order():
+    assert expand_multirun(["seed=1,2", "data=mnist", "training.batch_size=range(1,3)"]) == [
         ["seed=1", "data=mnist", "training.batch_size=1"],
         ["seed=1", "data=mnist", "training.batch_size=2"],
         ["seed=2", "data=mnist", "training.batch_size=1"],
         ["seed=2", "data=mnist", "training.batch_size=2"],
     ]
-    assert expand_sweep(["seed=1"]) == [["seed=1"]]
-    assert expand_sweep([]) == [[]]
-    assert expand_sweep(["optimizer=glob(*adam,exclude=n*)"]) == [["optimizer=adam"]]
-    assert expand_sweep(["augmentation=[shift],[shift,flip]"]) == [
+    assert expand_multirun(["seed=1"]) == [["seed=1"]]
+    assert expand_multirun([]) == [[]]
+    assert expand_multirun(["optimizer=glob(*adam,exclude=n*)"]) == [["optimizer=adam"]]
+    assert expand_multirun(["augmentation=[shift],[shift,flip]"]) == [
         ["augmentation=[shift]"],
         ["augmentation=[shift,flip]"],
     ]
-    assert expand_sweep(["data.root='/a,b'"]) == [["data.root='/a,b'"]]
-    assert expand_sweep(["study=a,b", "seed=1"]) == [["study=a", "seed=1"], ["study=b", "seed=1"]]
-    roots = [resolve(["data=mnist", *one]).data.reader.arguments["root"] for one in expand_sweep(["data.root=/ä,/b c"])]
+    assert expand_multirun(["data.root='/a,b'"]) == [["data.root='/a,b'"]]
+    assert expand_multirun(["study=a,b", "seed=1"]) == [["study=a", "seed=1"], ["study=b", "seed=1"]]
+    each = [resolve(["data=mnist", *one]) for one in expand_multirun(["data.root=/ä,/b c"])]
+    roots = [settings.data.reader.arguments["root"] for settings in each]
     assert roots == ["/ä", "/b c"]
 
 
 def test_a_range_of_decimals_stops_before_its_end():
     expected = [[f"training.learning_rate={rate}"] for rate in ("0.1", "0.2", "0.3")]
-    assert expand_sweep(["training.learning_rate=range(0.1,0.4,0.1)"]) == expected
-    assert expand_sweep(["training.learning_rate=range(0.3,0,-0.1)"]) == expected[::-1]
-    assert sorted(expand_sweep(["training.learning_rate=shuffle(range(0.1,0.4,0.1))"])) == expected
+    assert expand_multirun(["training.learning_rate=range(0.1,0.4,0.1)"]) == expected
+    assert expand_multirun(["training.learning_rate=range(0.3,0,-0.1)"]) == expected[::-1]
+    assert sorted(expand_multirun(["training.learning_rate=shuffle(range(0.1,0.4,0.1))"])) == expected
 
 
 def test_a_value_that_is_typed_twice_is_one_study():
-    assert expand_sweep(["seed=1,2,1"]) == [["seed=1"], ["seed=2"]]
+    assert expand_multirun(["seed=1,2,1"]) == [["seed=1"], ["seed=2"]]
 
 
 @pytest.mark.parametrize(
@@ -418,9 +419,9 @@ def test_a_value_that_is_typed_twice_is_one_study():
         (["seed=1,"], "cannot read"),
     ],
 )
-def test_a_wrong_sweep_gets_one_sentence(overrides, said):
+def test_a_wrong_multirun_gets_one_sentence(overrides, said):
     with pytest.raises(ConfigError, match=said):
-        expand_sweep(overrides)
+        expand_multirun(overrides)
 
 
 @pytest.mark.parametrize(

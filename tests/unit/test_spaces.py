@@ -92,7 +92,7 @@ def test_every_space_that_ships_is_allowed_everywhere(path):
         ("training.batch_size: 64", ["64, a single value"]),
         ("optimizer: adamw", ["adamw, a single value"]),
         ("training.learning_rat: interval(0.1, 1)", ["unknown key training.learning_rat"]),
-        ("optimizer.momentun: interval(0.1, 1)", ["unknown key optimizer.momentun"]),
+        ("optimizer.momentun: interval(0.1, 1)", ["unknown key optimizer.momentun", "allowed: optimizer.betas"]),
         ("budget.minutes: interval(1, 2)", ["budget.minutes", "no search may vary", "training.learning_rate"]),
         ("schedule: choice(linear, cosine)", ["settled before structure is searched", "espalier sweep mine"]),
         ("training.label_smoothing: interval(0, 2)", ["training.label_smoothing=2.0", "below 1"]),
@@ -140,7 +140,8 @@ def test_a_wrong_space_is_refused_in_a_sentence(written, text, said):
     [
         (["search.space=recipe", "optimizer=sgd"], ["optimizer=sgd contradicts", "varies optimizer"]),
         (["search.space=recipe", "training.batch_size=3"], ["training.batch_size=3 contradicts"]),
-        (["search.space=recipe", "optimizer.betas=[0.9,0.99]"], ["optimizer=muon", "unknown key optimizer.betas"]),
+        (["search.space=recipe", "optimizer.betas=[0.9,0.99]"], ["optimizer=muon", "unknown key optimizer.betas: "]),
+        (["search.optimizers=3"], ["search.optimizers must be none, all or a list of", "; got 3"]),
         (["search.space=images", "mixing=mixup"], ["mixing=mixup contradicts", "varies mixing"]),
         (["search.space=recip"], ["did you mean recipe"]),
         (["search.space=/nowhere/mine.yaml"], ["/nowhere/mine.yaml", "the path of a yaml"]),
@@ -176,7 +177,8 @@ def test_a_variation_is_what_the_same_overrides_resolve_to():
 
 def test_the_point_of_the_configuration():
     space = resolve(["search=sweep"]).search.space
-    known = {"training.learning_rate": 0.013, "training.batch_size": 64, "training.dropout": 0.1}
+    known = {"training.learning_rate": 0.013, "training.batch_size": 64}
+    known |= {"training.dropout": 0.1, "training.label_smoothing": 0.0}
     point = Variations(["search=sweep"]).point(space, known)
     assert space.contains(point)
     assert (point["optimizer"], point["schedule"], point["optimizer.weight_decay"]) == ("adamw", "one_cycle", 0.01)

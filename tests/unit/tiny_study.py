@@ -9,6 +9,7 @@ from modules.architecture.description import IMAGE, Architecture
 from modules.architecture.nodes import Activation, Conv, Dense, Dropout, GlobalPool, Norm, Standardise
 from modules.data.parts import PARTS
 from modules.digests import digest_of
+from modules.energy.meter import MeterChoice
 from modules.randomness import uniform, words
 from modules.recipe import Recipe
 from modules.records import DataRecord, Numerics, Part
@@ -16,6 +17,7 @@ from modules.training.spec import Slice, TrialSpec
 
 NUM_TRAIN, NUM_STEER, NUM_CONFIRM, NUM_TEST = 60, 20, 20, 20
 NUMERICS = Numerics(torch="any", cpu_capability="any", threads=1, precision="float32", channels_last=True)
+PLAIN: dict[str, Any] = {"balanced": False, "meter": MeterChoice()}  # of a laboratory
 
 
 def make_data(home: Path, order: str = "as made") -> DataRecord:

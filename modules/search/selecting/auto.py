@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from modules.evaluation.intervals import ALPHA
+from modules.evaluation.significance import holm, mcnemar_worse
 from modules.records import Interval, Part, PartName, TrialResult
-from modules.search.judging import ALPHA, Evidence, effect_of, holm, mcnemar_worse, pooled_noise
+from modules.search.judging import Evidence, effect_of, pooled_noise
 from modules.search.laboratory import evidence_of
 from modules.search.selecting.clean import cleaned
 from modules.search.selecting.cross_validation import cross_validate

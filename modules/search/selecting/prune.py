@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 
 from modules.randomness import uniform
 from modules.records import Part, TrialResult
+from modules.search.climbing import start_of
+from modules.search.rungs import constant
 from modules.search.selecting.cross_validation import CrossValidation, cross_validate
 from modules.search.selecting.found import FoundSelection
 from modules.search.selecting.suspicion import WORTH_CLEANING
 from modules.search.selecting.workplace import KEEP_ALL, Workplace
 from modules.selection.hardness import el2n, forgetting, keep_by_score
-from modules.training.spec import Start
 
 Score = Literal["el2n", "forgetting"]
 End = Literal["hard", "easy"]
@@ -97,16 +98,15 @@ def pruned(workplace: Workplace, scores: NDArray[np.float64], fraction: float, e
 
 def followed(workplace: Workplace, epochs: float, looks: int) -> tuple[list[TrialResult], NDArray[np.bool_]]:
     """One training at a constant rate in so many pieces, and which images were right after each (looks x N)."""
-    constant = Part(target="modules.training.schedules.constant.Constant", arguments={"warmup_fraction": 0.0})
     no_average = Part(target="modules.training.averages.none.NoAverage")
-    recipe = workplace.recipe.updated(schedule=constant, averaging=no_average)
+    recipe = workplace.recipe.updated(schedule=constant(), averaging=no_average)
     samples = max(1, workplace.samples(KEEP_ALL, epochs) // looks)
     trials: list[TrialResult] = []
     right, start = [], None
     for look in range(looks):
         role = f"forgetting, piece {look + 1} of {looks}"
         trial = workplace.trained(recipe, samples, look * samples, start, 0, role)
-        start = Start(kind="trials", key=trial.key, state_sha256=trial.state_sha256)
+        start = start_of(trial)
         right.append(~workplace.laboratory.observe(recipe, trial, "train", plain=True).wrong)
         trials.append(trial)
     return trials, np.stack(right)

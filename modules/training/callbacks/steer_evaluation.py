@@ -38,6 +38,7 @@ class SteerEvaluation(pl.Callback):
 
     def __init__(
         self,
+        *,
         average: WeightAverage,
         data: TrainingData,
         decay: LearningRateDecay,

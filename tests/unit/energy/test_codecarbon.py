@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 import types
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ class Tracker:
 
     def __init__(self, **options: object) -> None:
         assert options["tracking_mode"] == "process"
-        assert options["save_to_file"] is False
+        assert options["output_methods"] == []
         assert options["allow_multiple_runs"] is True
         self.running: str | None = None
 
@@ -77,6 +78,12 @@ def test_where_it_is_missing_the_command_is_named(monkeypatch):
 @pytest.mark.full
 def test_the_library_itself():
     pytest.importorskip("codecarbon")
+    started = time.monotonic()
     with metered(CHOICE) as meter:
-        while meter.read().wh == 0.0:
+        energy = meter.read()
+        while energy.wh == 0.0 and time.monotonic() - started < 30:
             sum(range(1_000_000))
+            energy = meter.read()
+    watts = energy.wh * 3600 / (time.monotonic() - started)
+    assert 0.0 < watts < 1000.0
+    assert energy.processor_seconds > 0.0

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from modules.evaluation.outputs import Outputs
+from modules.evaluation.outputs import Outputs, cross_entropies
 
 SEEN = Outputs(
     losses=np.array([0.1, 0.2, 3.0, 0.5], np.float32),
@@ -36,3 +36,8 @@ def test_balanced_losses_give_each_class_that_occurs_the_same_share():
     balanced = Outputs(losses, np.zeros((4, 3), dtype=np.float32), labels).balanced()
     assert balanced.loss == pytest.approx((2.0 + 10.0) / 2)
     assert (balanced.wrong == Outputs(losses, np.zeros((4, 3), dtype=np.float32), labels).wrong).all()
+
+
+def test_cross_entropies_by_hand():
+    probabilities = np.array([[0.25, 0.75], [1.0, 0.0]], np.float32)
+    assert cross_entropies(probabilities, np.array([0, 1])) == pytest.approx([np.log(4), 12 * np.log(10)])

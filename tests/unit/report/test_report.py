@@ -18,9 +18,10 @@ from modules.report.palette import LIGHT
 from modules.report.report import draw_figures, one_image_html, report_html, write_figures, write_report
 from modules.report.view import SelectionView, StudyView
 from modules.search.credits import Contribution, Credits
+from modules.search.gears import Gears, TriedRate
 from modules.search.learning_curve import fit_curve
 from modules.search.selecting.found import Compared
-from modules.search.transfer import Fitted, Gears, Heads, TriedRate
+from modules.search.transfer import Fitted, Heads
 
 
 class Page(HTMLParser):

@@ -1,9 +1,11 @@
 """The way over the rungs, with trainings made up: what follows what, at which rate, from which position."""
 
+import pytest
 from tiny_study import tiny_recipe
 
 from modules.records import TrialResult
 from modules.search.climbing import Ground, climb, climb_anew
+from modules.search.failed import Failed
 from modules.search.rungs import rungs_of
 from modules.training.spec import Start
 
@@ -32,10 +34,12 @@ def result(key, samples, loss):
 
 
 class Trainings:
-    def __init__(self):
-        self.done = []
+    def __init__(self, failing=None):
+        self.done, self.failing = [], failing
 
     def __call__(self, recipe, piece, start):
+        if len(self.done) == self.failing:
+            return Failed("its loss exploded")
         self.done.append((recipe.schedule.name, piece.first_sample, piece.samples, start))
         return recipe, result(f"t{len(self.done)}", piece.samples + 3, 1 / len(self.done))
 
@@ -60,6 +64,21 @@ def test_nothing_is_trained_before_it_is_asked_for():
     train = Trainings()
     next(climb(tiny_recipe(), rungs_of(900, 3), Ground(), train, 3))
     assert len(train.done) == 2
+
+
+@pytest.mark.parametrize(("failing", "rungs"), [(0, 0), (1, 0), (2, 1), (3, 1)])
+def test_it_ends_with_the_first_failure(failing, rungs):
+    train = Trainings(failing)
+    *before, end = climb(tiny_recipe(), rungs_of(900, 3), Ground(), train, 3)
+    assert (len(before), end, len(train.done)) == (rungs, Failed("its loss exploded"), failing)
+    *before, end = climb_anew(tiny_recipe(), rungs_of(900, 5), Trainings(failing), 3)
+    assert (len(before), end) == (failing, Failed("its loss exploded"))
+
+
+def test_without_ground_nothing_is_trained():
+    train = Trainings()
+    assert list(climb(tiny_recipe(), rungs_of(900, 3), Failed("no start"), train, 3)) == [Failed("no start")]
+    assert train.done == []
 
 
 def test_whole_trainings_under_their_own_schedule():

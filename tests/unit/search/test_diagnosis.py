@@ -29,7 +29,7 @@ OUTPUTS = {layer.node: layer.output for layer in layers_of(ARCHITECTURE)}
 
 
 def layer(node, channels=8, rank=0.4, **measures):
-    usual = {"silent": 0.0, "duplicated": 0.0, "similarity": 0.9, "agreement": None, "gradient_norm": 0.1}
+    usual = {"silent": 0.0, "duplicated": 0.0, "similarity": 0.9, "agreement": None}
     return LayerMeasures(
         node=node,
         output=OUTPUTS[node],
@@ -156,7 +156,6 @@ def test_findings_name_nodes_and_say_why(architecture, silent, duplicated, rank,
             full_rank=shapes[each.output][0],
             similarity=0.5,
             agreement=agreement,
-            gradient_norm=None,
         )
         for each in layers_of(architecture)
     ]

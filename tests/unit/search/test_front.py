@@ -41,7 +41,8 @@ def member(width: float, loss: float, parents: int = 0) -> Member:
 
 def child(width: float, loss: float) -> Child:
     edit = Part(target="edit", arguments={"width": width})
-    return Child(Proposal(name="edit", edit=edit, reason=""), "an edit", trained(width, loss))
+    proposal = Proposal(name="edit", edit=edit, reason="")
+    return Child(proposal=proposal, description="an edit", trained=trained(width, loss))
 
 
 FIGURES = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3))

@@ -96,7 +96,12 @@ def child(name: str, channels: int, *losses: float, num_wrong: int = 50) -> Chil
         flops_before=before.flops,
         flops_after=after.flops,
     )
-    return Child(proposal(name), f"{name} done", trained(name, channels, *losses, num_wrong=num_wrong), certificate)
+    return Child(
+        proposal=proposal(name),
+        description=f"{name} done",
+        trained=trained(name, channels, *losses, num_wrong=num_wrong),
+        certificate=certificate,
+    )
 
 
 def proposal(name: str) -> Proposal:
@@ -104,7 +109,7 @@ def proposal(name: str) -> Proposal:
 
 
 CONTROL = trained("control", 8, 1.0, 1.001)
-REFUSED = Child(proposal("refused"), "refused", refused="it does not fit")
+REFUSED = Child(proposal=proposal("refused"), description="refused", refused="it does not fit")
 TRUNK = Trunk(trained=CONTROL, position=5000)
 COMPARISON = Comparison(CONTROL, TRUNK, MARGIN)
 
@@ -359,6 +364,16 @@ def test_what_a_limit_demands_is_kept_though_it_is_worse():
     assert COMPARISON.judge([worst], demanded=[0]).kept is None  # one seed is not enough
 
 
+def test_what_came_to_nothing_after_it_was_to_be_kept_counts_as_refused():
+    children = [child("wide", 12, 0.9, 0.9), REFUSED]
+    judged = COMPARISON.judge(children)
+    assert judged.kept_child(children) is children[0]
+    assert judged.winner(children, CONTROL) is children[0].trained
+    without = judged.without_kept()
+    assert (without.kept, without.kept_child(children), without.verdicts) == (None, None, (None, None))
+    assert without.winner(children, CONTROL) is CONTROL
+
+
 def test_what_was_trained_and_given_up_is_still_accounted_for():
     before = child("wide", 12, 0.8, 0.81)
     lost = before.given_up("with a second seed: its loss exploded")
@@ -379,6 +394,7 @@ def test_a_control_costs_all_that_was_trained_for_it():
 
 
 def test_what_was_given_up_after_half_a_slice_has_no_energy_that_is_known():
-    halved = Child(proposal("half"), "half a slice", refused="others promised more", seconds=3.0)
+    why = "others promised more"
+    halved = Child(proposal=proposal("half"), description="half a slice", refused=why, seconds=3.0)
     row = record_generation(1, COMPARISON, [halved], COMPARISON.judge([halved]), None)
     assert (row.rows[1].seconds, row.rows[1].energy_wh) == (3.0, None)

@@ -1,7 +1,7 @@
 """A worker that is killed, as when memory runs out, is followed by smaller pieces of the same batches."""
 
 import pytest
-from tiny_study import NUMERICS, make_data, tiny_recipe
+from tiny_study import NUMERICS, PLAIN, make_data, tiny_recipe
 
 from modules.search import laboratory as laboratory_module
 from modules.search.laboratory import Laboratory
@@ -33,7 +33,7 @@ def pool(tmp_path):
 
 def test_half_as_many_at_once_until_they_fit(tmp_path, pool):
     data = make_data(tmp_path)
-    laboratory = Laboratory(tmp_path, pool, NUMERICS, data)
+    laboratory = Laboratory(tmp_path, pool, NUMERICS, data, **PLAIN)
     pool.most = 8
     spec = laboratory.spec(tiny_recipe(), Slice(samples=3200, evaluate_every=80), seed=0)
     assert laboratory.found(spec) is None
@@ -45,7 +45,7 @@ def test_half_as_many_at_once_until_they_fit(tmp_path, pool):
 
 def test_there_is_an_end_to_it(tmp_path, pool, monkeypatch):
     monkeypatch.setattr(laboratory_module, "_FEWEST_AT_ONCE", 16)  # as many as there are in a batch
-    laboratory = Laboratory(tmp_path, pool, NUMERICS, make_data(tmp_path))
+    laboratory = Laboratory(tmp_path, pool, NUMERICS, make_data(tmp_path), **PLAIN)
     spec = laboratory.spec(tiny_recipe(), Slice(samples=3200, evaluate_every=80), seed=0)
     with pytest.raises(WorkerKilledError, match="memory runs out"):
         laboratory.train(spec, lambda progress: None)

@@ -8,7 +8,7 @@ from tiny_study import make_data, tiny_recipe
 
 from modules.records import GenerationRecord, Ledger
 from modules.search.edit_odds import Earlier, credit_of
-from modules.search.prior import Prior, take_prior
+from modules.search.prior import Prior, take_prior, value_of
 
 
 @pytest.fixture
@@ -42,9 +42,9 @@ def test_the_lessons_of_finished_studies(tmp_path, data):
     assert prior.earlier("add_layer") == prior.earlier("set_optimizer") == Earlier()
     assert [lesson.study for lesson in take_prior(tmp_path, "two").lessons] == ["one"]
     assert Prior.model_validate_json(prior.model_dump_json()) == prior
-    lesson = prior.lessons[1]
-    assert (lesson.value_of("training.learning_rate"), lesson.value_of("optimizer.weight_decay")) == (0.02, 0.01)
-    assert lesson.value_of("model.width") is lesson.value_of("optimizer") is None
+    recipe = prior.lessons[1].recipe
+    assert (value_of(recipe, "training.learning_rate"), value_of(recipe, "optimizer.weight_decay")) == (0.02, 0.01)
+    assert value_of(recipe, "model.width") is value_of(recipe, "optimizer") is None
 
 
 def test_rates_come_from_like_data_those_of_the_same_first(tmp_path, data):

@@ -42,7 +42,6 @@ def measures(architecture, node, **changes) -> LayerMeasures:
         "effective_rank": 0.4 * channels,
         "similarity": 0.9,
         "agreement": None,
-        "gradient_norm": 0.1,
     }
     return LayerMeasures(
         node=node, output=layer.output, channels=channels, full_rank=channels, **{**healthy, **changes}

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tiny_study import NUM_TRAIN, NUMERICS, make_data, tiny_architecture, tiny_recipe
+from tiny_study import NUM_TRAIN, NUMERICS, PLAIN, make_data, tiny_architecture, tiny_recipe
 
 from modules.data.parts import group_keys
 from modules.errors import DataError
@@ -36,7 +36,7 @@ def workplace(tmp_path_factory):
     labels = np.load(home / data.folder / "labels.npy")
     labels[list(WRONG)] = (labels[list(WRONG)] + 1) % 3
     np.save(home / data.folder / "labels.npy", labels)
-    laboratory = Laboratory(home, InProcess(), NUMERICS, data)
+    laboratory = Laboratory(home, InProcess(), NUMERICS, data, **PLAIN)
     recipe = tiny_recipe(
         learning_rate=0.03, architecture=tiny_architecture(dropout=0.0), augmentation=(), label_smoothing=0.0
     )
@@ -131,7 +131,7 @@ def test_prune_keeps_a_fraction_of_each_class(workplace, score):
 @pytest.mark.parametrize(("fraction", "end"), [(0.5, "hard"), (0.49, "easy")])
 def test_the_hard_ones_are_kept_where_they_are_not_few(workplace, fraction, end):
     data = workplace.laboratory.data.updated(num_images={"train": 300})  # of three classes
-    laboratory = Laboratory(workplace.laboratory.home, InProcess(), NUMERICS, data)
+    laboratory = Laboratory(workplace.laboratory.home, InProcess(), NUMERICS, data, **PLAIN)
     assert end_by_number(Workplace(laboratory, workplace.recipe, workplace.train, workplace.seed), fraction) == end
 
 

@@ -1,25 +1,24 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_study import NUM_TRAIN, make_data
 
 from modules.errors import ConfigError
 from modules.pretrained.backbone import Backbone, Source
 from modules.records import Part
+from modules.search.gears import thaw_cost, upper_cut
 from modules.search.pace import Calibration
 from modules.search.plan import Thaw, Wishes
 from modules.search.planning import make_plan, training_seconds
 from modules.search.transfer import (
-    Fitted,
     choose_source,
     feature_node,
     fine_tuning_samples,
-    is_worth_it,
     may_begin,
     may_train,
-    thaw_cost,
+    smallest_as_good,
     transfer_wishes,
-    upper_cut,
 )
 
 LITE = Backbone(
@@ -78,29 +77,25 @@ def test_where_the_network_is_cut():
     assert cut in architecture.cuts()
 
 
-def fitted(error, asked=1000):
-    return Fitted(
-        key="k",
-        state_sha256="s",
-        side=96,
-        penalty=0.1,
-        loss=1.0,
-        error=error,
-        asked=asked,
-        steer_error=error,
-        images=asked,
-        features=1280,
-        feature_seconds=1.0,
-        head_seconds=1.0,
-    )
+def test_the_smallest_as_good_is_told_image_by_image():
+    luck = np.random.default_rng(0)
+    hard = luck.exponential(1.0, 400)  # images differ by far more than heads do
+    noise = luck.normal(0, 0.3, 400)
+    noise -= noise.mean()
+    assert smallest_as_good([hard, hard - 0.1 + noise]) == 1
+    assert smallest_as_good([hard, hard - 0.01 + noise]) == 0
+    assert smallest_as_good([hard, hard - 0.1, hard - 0.1]) == 1
+    assert smallest_as_good([hard, hard + 0.1]) == 0
+    assert smallest_as_good([hard]) == 0
 
 
-def test_larger_images_have_to_be_clearly_better():
-    assert is_worth_it(fitted(0.30), fitted(0.25))
-    assert not is_worth_it(fitted(0.30), fitted(0.285))  # 1.5 points, where the standard error is 2.0
-    assert not is_worth_it(fitted(0.30), fitted(0.295))
-    assert not is_worth_it(fitted(0.30, 50), fitted(0.27, 50))
-    assert not is_worth_it(fitted(0.0), fitted(0.0))
+def test_by_hand_within_a_standard_error():
+    best = np.array([0.0, 0.0, 0.0, 0.0])
+    within = np.array([-1.0, 1.0, -1.0, 3.0])  # 0.5 behind, 1.91 / 2 for a standard error
+    beyond = np.array([1.0, 1.0, 1.0, 3.0])  # 1.5 behind, 1.0 / 2
+    assert smallest_as_good([within, best]) == 0
+    assert smallest_as_good([beyond, best]) == 1
+    assert smallest_as_good([beyond, within, best]) == 1
 
 
 WISHES = Wishes(

@@ -26,7 +26,6 @@ STUDY = StudyRun(
     command="espalier run data=mnist",
     started_at=STARTED_AT,
     parameters={"data.name": "mnist", "seed": "0"},
-    description="What a study is.",
 )
 
 

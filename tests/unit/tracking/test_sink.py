@@ -263,8 +263,8 @@ def test_a_resumed_study_runs_again_and_ends_with_its_new_champion(home: Path, s
 
 def test_long_and_many_texts_are_cut_to_what_mlflow_takes(home: Path, sink: MlflowSink) -> None:
     parameters = {f"name{number}": "x" * 9000 for number in range(230)}
-    sink.rebuild(STUDY.updated(parameters=parameters, description="y" * 9000), [], None)
-    sink.rebuild(STUDY.updated(parameters=parameters, description="y" * 9000), [], None)
+    for _ in range(2):
+        sink.rebuild(STUDY.updated(parameters=parameters), [], end(None, description="y" * 9000))
     assert sink.is_on
     parent, _ = runs_in(home)
     assert len(parent.data.params) == 230

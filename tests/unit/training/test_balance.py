@@ -20,7 +20,16 @@ SAMPLING = Part(target="modules.selection.balance.oversampling.Oversampling", ar
 def module_with(class_weights, label_smoothing=0.0):
     network = build_module(tiny_architecture(dropout=0.0))
     return TrialModule(
-        network, Part(target="torch.optim.SGD"), History(1, 1), label_smoothing, None, 0, 0, class_weights
+        network,
+        optimizer=Part(target="torch.optim.SGD"),
+        history=History(1, 1),
+        label_smoothing=label_smoothing,
+        gradient_clip=None,
+        seed=0,
+        first_sample=0,
+        class_weights=class_weights,
+        first_layer_rate=1.0,
+        teacher=None,
     )
 
 

@@ -56,7 +56,8 @@ def test_it_is_what_a_plain_loop_does(home, data, teacher):
     spec = student(data, teacher)
     result = run_trial(spec, home, quiet)
     arrays, recipe = open_arrays(home, data), spec.recipe
-    source = TrainingData(arrays, arrays.indices("train"), build_policy(recipe.augmentation), None, 0, 16, 0)
+    policy = build_policy(recipe.augmentation)
+    source = TrainingData(arrays, arrays.indices("train"), policy, mixing=None, seed=0, batch_size=16, first_sample=0)
     network = network_of(spec, None, "model").train()
     taught = network_of(spec.updated(recipe=recipe), state_of(teacher, home), "ema").eval()
     losses = []

@@ -1,6 +1,7 @@
 """What a machine is asked before a training: the range test of rates, and which batch size is fast."""
 
-from itertools import pairwise
+from itertools import count, pairwise
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from tiny_study import tiny_architecture, tiny_recipe, tiny_spec
 
 from modules.records import RangeTest
 from modules.store import Store
+from modules.training import calibration
 from modules.training.calibration import measure_batch_sizes, pick_size
 from modules.training.progress import Progress
 from modules.training.range_test import UPDATES, Ramp, find_rate, pick_rate, smoothed
@@ -79,3 +81,18 @@ def test_where_even_the_smallest_size_is_too_large_the_largest_allowed_is_picked
     spec = tiny_spec(data).model_dump(mode="json")
     record = measure_batch_sizes(spec, str(home), "a" * 32, 16, report=silent)
     assert (list(record["samples_per_second"]), record["picked"]) == (["16"], 16)
+
+
+@pytest.mark.parametrize(
+    ("seconds_an_update", "enough_seconds", "expected"),
+    [(0.01, 8.0, 60), (0.8, 8.0, 12), (5.0, 8.0, 7), (0.8, float("inf"), 60)],
+    ids=["fast", "slow", "very slow", "with others"],
+)
+def test_an_update_that_takes_long_is_timed_less_often(monkeypatch, seconds_an_update, enough_seconds, expected):
+    trainer, ticks = SimpleNamespace(should_stop=False), count()
+    monkeypatch.setattr(calibration.time, "monotonic", lambda: next(ticks) * seconds_an_update)
+    stopwatch = calibration._Stopwatch(60, enough_seconds)
+    while not trainer.should_stop:
+        stopwatch.on_train_batch_start(trainer, None, None, 0)
+        stopwatch.on_train_batch_end(trainer, None, None, None, 0)
+    assert len(stopwatch.marks) == expected

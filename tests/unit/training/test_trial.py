@@ -181,7 +181,8 @@ def slow_training(spec, home, updates):
     arrays = open_arrays(home, spec.data)
     recipe = spec.recipe
     policy = build_policy(recipe.augmentation)
-    source = TrainingData(arrays, arrays.indices("train"), policy, None, spec.seed, recipe.batch_size, 0)
+    how = {"mixing": None, "seed": spec.seed, "batch_size": recipe.batch_size, "first_sample": 0}
+    source = TrainingData(arrays, arrays.indices("train"), policy, **how)
     network = network_of(spec, None, "model").train()
     losses = []
     for number in range(updates):

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from tiny_study import NUM_TRAIN, NUMERICS, make_data, tiny_recipe
+from tiny_study import NUM_TRAIN, NUMERICS, PLAIN, make_data, tiny_recipe
 
 from modules.data.arrays import open_arrays
 from modules.errors import DataError
 from modules.records import Part
-from modules.search.gears import split_folds
 from modules.search.laboratory import Laboratory
+from modules.search.transfer_folds import split_folds
 from modules.selection.folds import filled_folds
 from modules.selection.kept import AS_GIVEN, keep_list
 from modules.training.spec import Slice
@@ -27,7 +27,7 @@ class InProcess:
 @pytest.fixture(scope="module")
 def laboratory(tmp_path_factory):
     home = tmp_path_factory.mktemp("gears")
-    return Laboratory(home, InProcess(), NUMERICS, make_data(home))
+    return Laboratory(home, InProcess(), NUMERICS, make_data(home), **PLAIN)
 
 
 def selected(laboratory, selection):
