@@ -215,7 +215,8 @@ SLOW = Pace(Calibration(samples_per_second=40, evaluation_seconds=1.0), seconds=
     ("overrides", "num_train", "starts"),
     [
         ([], 800, True),
-        ([], 2_500, False),  # the features of these and of two copies take half of the time already
+        ([], 5_000, True),
+        (["transfer.copies=6"], 5_000, False),  # the features of these and their copies take half of the time already
         ([], 6_000, False),
         (["pretrained=efficientnet_lite0"], 6_000, True),
     ],
