@@ -255,9 +255,9 @@ def _compare(thawing: Thawing, heads: Sequence[_Head], one: _Candidate) -> Child
         return child
     came = study.each([partial(_train_on_fold, thawing, head, one) for head in heads])
     done = [each for each in came if isinstance(each, _Came)]
-    if failed := [each for each in came if isinstance(each, Failed)]:
-        return replace(child, refused=failed[0].reason, spent=(*child.spent, *(each.trial for each in done)))
-    trained = _over_folds(study, one.recipe, [(each.inherited.recipe, each.trial) for each in done])
+    pairs = [(each.inherited.recipe, each.trial) for each in done]
+    complete = all_or_failed(came)
+    trained = complete if isinstance(complete, Failed) else _over_folds(study, one.recipe, pairs)
     if isinstance(trained, Failed):
         return replace(child, refused=trained.reason, spent=(*child.spent, *(each.trial for each in done)))
     study.progress.say(f"  {child.description}: {_said(trained)}")

@@ -28,16 +28,6 @@ def data(tmp_path_factory):
     return made.updated(num_images={**made.num_images, "train": NUM_TRAIN})  # as many as batches of 64 want
 
 
-@pytest.fixture
-def written(tmp_path):
-    def write(text: str) -> str:
-        path = tmp_path / "mine.yaml"
-        path.write_text(text)
-        return f"search.space={path}"
-
-    return write
-
-
 class Study:
     """As far as a point of its space goes; a range test picks one rate."""
 

@@ -38,16 +38,6 @@ class Study:
         return decide()
 
 
-@pytest.fixture
-def written(tmp_path):
-    def write(text: str) -> str:
-        path = tmp_path / "mine.yaml"
-        path.write_text(text)
-        return f"search.space={path}"
-
-    return write
-
-
 @pytest.mark.parametrize("name", ["training", "images", "architecture"])
 def test_a_space_that_ships_is_searched_on_a_hundred_images(tmp_path, name):
     study: Any = Study(tmp_path, 100, f"search.space={name}", "training.find_rate=false", "search.tries=1")

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from one_step import step
 from tiny_study import tiny_architecture
 
 from modules.architecture.module import build_module
@@ -20,14 +21,6 @@ def network_and_optimizer(of):
     for parameter in network.parameters():
         torch.nn.init.uniform_(parameter, -0.5, 0.5, generator)
     return network, build_optimizer(of, network)
-
-
-def step(network, optimizer, number):
-    generator = torch.Generator().manual_seed(number)
-    images, labels = torch.rand(6, 1, 8, 8, generator=generator), torch.randint(0, 3, (6,), generator=generator)
-    optimizer.zero_grad()
-    torch.nn.functional.cross_entropy(network(images), labels).backward()
-    optimizer.step()
 
 
 def gone_on(before, after):
