@@ -244,7 +244,8 @@ def choose_side(study: Study, recipe: Recipe, weights: Weights, pace: Pace | Non
         if losses[-1].mean() > min(each.mean() for each in losses):
             break
     best = tried[smallest_as_good(losses)]
-    study.progress.say(f"images of {best.side} pixels: the smallest that are within a standard error of the best")
+    if len(tried) > 1:
+        study.progress.say(f"images of {best.side} pixels: the smallest that are within a standard error of the best")
     curve = [(images, error) for images, error, _ in best.curve]
     fit = fit_curve([*curve, (best.fitted_to, best.error)], best.images) if curve else None
     heads = Heads(fitted=tuple(tried), side=best.side, folds=num_folds(study, recipe), curve=fit)
