@@ -7,12 +7,12 @@ from modules.architecture.description import IMAGE
 from modules.architecture.module import Network
 from modules.architecture.nodes import Node, Norm
 from modules.edits.changes import Assign, Scale, Shift, TensorChange
-from modules.edits.edit import Calibration, KeepMean, KeepSpread, NeutralNorm, SetNorm
+from modules.edits.edit import Calibration, FollowNorm, KeepMean, KeepSpread, NeutralNorm, SetNorm
 
-REVISION = 2
+REVISION = 3  # 3: statistics follow an edit instead of being set anew
 
 _SILENCE = 1e-4  # of the mean variance: a channel that these images hardly move must not explode on others
-_CONSTANT = 1e-12  # of the mean square: a variance that rounding makes of values that are all the same
+_CONSTANT = 1e-12  # of the mean square
 
 
 class Passage:
@@ -56,9 +56,13 @@ def measured_changes(calibration: Calibration, before: Passage, after: Passage) 
     """The changes that a calibration comes to on the images that pass through both networks."""
     match calibration:
         case SetNorm(node):
-            return _statistics(node, *_moments(node, after))
+            mean, variance = _moments(node, after)
+            return _statistics(node, mean, _steadied(mean, variance))
+        case FollowNorm(node, channels):
+            return _statistics(node, *_followed(node, channels, before, after))
         case NeutralNorm(node):
             mean, variance = _moments(node, after)
+            variance = _steadied(mean, variance)
             deviation = (variance + _norm(after.network, node).eps).sqrt()
             return [
                 *_statistics(node, mean, variance),
@@ -92,10 +96,38 @@ def _moments(node: str, passage: Passage) -> tuple[Tensor, Tensor]:
     """Mean and variance of each channel that a normalisation gets."""
     values = passage.output(passage.network.architecture.node(node).inputs[0]).double()
     variance, mean = torch.var_mean(values, dim=_all_but_channels(values), correction=0)
-    typical = float(variance.mean())
-    if typical <= _CONSTANT * float(values.square().mean()):  # dead: several such norms would blow up rounding errors
-        return mean, torch.ones_like(variance)
-    return mean, variance.clamp(min=_SILENCE * typical)
+    return mean, variance
+
+
+def _steadied(mean: Tensor, variance: Tensor) -> Tensor:
+    """Variances that a normalisation can go by also on other images."""
+    if variance.mean() <= _rounding(mean, variance):  # dead: several such norms would blow up rounding errors
+        return torch.ones_like(variance)
+    return variance.clamp(min=_SILENCE * float(variance.mean()))
+
+
+def _rounding(mean: Tensor, variance: Tensor) -> float:
+    """A mean variance that rounding makes of values that are all the same."""
+    return _CONSTANT * float((mean.square() + variance).mean())
+
+
+def _followed(node: str, channels: tuple[int, ...] | None, before: Passage, after: Passage) -> tuple[Tensor, Tensor]:
+    """A normalisation's statistics after an edit: its own, moved and scaled as those of what it gets are on data.
+
+    Where the data hardly moved a channel before, a ratio says nothing; there they are the data's.
+    """
+    old_mean, old_variance = _moments(node, before)
+    mean, variance = _moments(node, after)
+    silent = old_variance <= _SILENCE * old_variance.mean() + _rounding(old_mean, old_variance)
+    if channels is not None:
+        old_mean, old_variance, silent = (each[list(channels)] for each in (old_mean, old_variance, silent))
+    own_mean, own_variance = (
+        after.network.get_buffer(f"{node}.{name}").double() for name in ("running_mean", "running_var")
+    )
+    steady = _steadied(mean, variance)
+    ratio = steady / torch.where(silent, torch.ones(()), old_variance)
+    followed = mean + (own_mean - old_mean) * ratio.sqrt()
+    return torch.where(silent, mean, followed), torch.where(silent, steady, own_variance * ratio)
 
 
 def _statistics(node: str, mean: Tensor, variance: Tensor) -> list[TensorChange]:

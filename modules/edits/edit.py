@@ -20,6 +20,18 @@ class SetNorm:
 
 
 @dataclass(frozen=True)
+class FollowNorm:
+    """Change a normalisation's statistics by as much as an edit before it changes, over data, those of what it gets.
+
+    They may be of other data than these: published ones are, which the weights behind them were trained by. `channels`
+    are those of its channels that are left, where some went.
+    """
+
+    node: str
+    channels: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
 class NeutralNorm:
     """Take a normalisation's statistics from data, and its scale and shift so that it gives back what it gets."""
 
@@ -44,7 +56,7 @@ class KeepSpread:
     node: str
 
 
-Calibration = SetNorm | NeutralNorm | KeepMean | KeepSpread
+Calibration = SetNorm | FollowNorm | NeutralNorm | KeepMean | KeepSpread
 
 
 @dataclass(frozen=True)
@@ -74,15 +86,22 @@ class Edit(Protocol):
         """Change the architecture, whose averaged weights these are; ValueError says why it does not fit."""
 
 
-def downstream_calibrations(before: Architecture, after: Architecture, first: str) -> tuple[Calibration, ...]:
-    """After a change of the function that starts at node `first`: set later normalisations, keep the other means."""
-    old, new = before.shapes(), after.shapes()
+def downstream_calibrations(
+    before: Architecture, after: Architecture, first: str, left: Mapping[str, tuple[int, ...]] | None = None
+) -> tuple[Calibration, ...]:
+    """After a change of the function that starts at node `first`: what keeps means and spreads behind it.
+
+    `left` are the channels of each node that lost some. What else has another number of channels than before, or is
+    new, has nothing to keep: its normalisation is set.
+    """
+    old, new, left = before.shapes(), after.shapes(), left or {}
     found: list[Calibration] = []
     for node in after.downstream(first):
+        comparable = node.name in left or old.get(node.name, ())[:1] == new[node.name][:1]
         if isinstance(node, Norm):
-            found.append(SetNorm(node.name))
-        elif isinstance(node, Conv | Dense) and node.bias and old.get(node.name, ())[:1] == new[node.name][:1]:
-            found.append(KeepMean(node.name))
+            found.append(FollowNorm(node.name, left.get(node.name)) if comparable else SetNorm(node.name))
+        elif isinstance(node, Conv | Dense) and node.bias and comparable:
+            found.append(KeepMean(node.name, left.get(node.name)))
     return tuple(found)
 
 

@@ -11,9 +11,9 @@ from modules.architecture.channels import ChannelGroup, Slot, channel_multiple, 
 from modules.architecture.description import Architecture
 from modules.edits.changes import Array
 from modules.edits.edit import Edited, EditKind, Want, downstream_calibrations
-from modules.edits.selecting import select_blocks, single_block
+from modules.edits.selecting import entries_left, select_blocks, single_block
 
-REVISION = 2
+REVISION = 3
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,12 @@ class NarrowLayer:
         blocks = max(1, _narrowed(group.size, self.factor) // group.block)
         size = blocks * group.block
         after = resized(architecture, group, size)
+        kept = most_important(group, blocks, weights, effects)
         return Edited(
             after,
-            select_blocks(group, most_important(group, blocks, weights, effects)),
+            select_blocks(group, kept),
             f"narrow {' and '.join(group.makers)} from {group.size} to {size} channels",
-            downstream_calibrations(architecture, after, group.makers[0]),
+            downstream_calibrations(architecture, after, group.makers[0], entries_left(group, kept)),
         )
 
 

@@ -1,80 +1,87 @@
-"""Take the least important channels of every layer away at once: what brings a network under a limit in a few steps."""
+"""Take the channels away that a network needs least, wherever they are: what brings it under a limit in a few steps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from modules.architecture.channels import ChannelGroup, channel_multiple, resizable_groups, resized
+from modules.architecture.channels import ChannelGroup, resizable_groups, resized
 from modules.architecture.description import Architecture
-from modules.architecture.nodes import Conv, Dense, Norm
+from modules.edits.allotting import Saving, allotted, most_saved
 from modules.edits.changes import Array, TensorChange
-from modules.edits.edit import Calibration, Edited, EditKind, KeepMean, SetNorm, Want
-from modules.edits.narrow_layer import most_important
-from modules.edits.selecting import select_blocks
+from modules.edits.edit import Edited, EditKind, Want, downstream_calibrations
+from modules.edits.narrow_layer import magnitude, most_important, worth_to_loss
+from modules.edits.selecting import entries_left, select_blocks
 
-REVISION = 1
+REVISION = 2  # 2: by importance for cost over the whole network, instead of every layer alike
 
-_SHARES = (0.85, 0.7, 0.5)  # that are proposed: some 72, 50 and 25 % of the parameters are left
+_SHARES = (0.75, 0.5)  # that are proposed
 
 
 @dataclass(frozen=True)
 class NarrowNetwork:
-    """Keeps `share` of the channels in each group whose number is free, those that `NarrowLayer` would keep."""
+    """Keeps a share of the parameters or operations: those of the channels that are worth most for what they cost."""
 
     kind: ClassVar[EditKind] = "lossy"
-    site_arguments: ClassVar[tuple[str, ...]] = ("share",)
+    site_arguments: ClassVar[tuple[str, ...]] = ("saving", "share")
     wants: ClassVar[tuple[Want, ...]] = ("effects",)
 
+    saving: Saving
     share: float
 
     @classmethod
     def sites(cls, architecture: Architecture) -> tuple[dict[str, Any], ...]:
-        """Some shares, where more than one group gets narrower by them."""
+        """Some shares of both, where there is more than one group to choose from and so much may go."""
         groups = resizable_groups(architecture)
-        return tuple({"share": share} for share in _SHARES if len(_narrowed(groups, share)) > 1)
+        if len(groups) < 2:
+            return ()
+        return tuple(
+            {"saving": saving, "share": share}
+            for saving in ("params", "flops")
+            for share in _SHARES
+            if 1 - share <= most_saved(architecture, groups, saving)
+        )
 
     def apply(
         self, architecture: Architecture, weights: Mapping[str, Array], effects: Mapping[str, Array] | None = None
     ) -> Edited:
-        """Each group by its own importance, all as measured before; then all normalisations and means from data."""
+        """Channels by their importance as measured before; then all normalisations and means follow, by data."""
         if not 0 < self.share < 1:
             raise ValueError(f"share must lie between 0 and 1 to narrow, got {self.share}")
-        narrowed = _narrowed(resizable_groups(architecture), self.share)
+        narrowed = self._narrowed(architecture, weights, effects)
         if not narrowed:
-            raise ValueError(f"no layer of this network gets narrower when {self.share:.0%} of its channels are kept")
+            raise ValueError(f"no layer of this network gets narrower to leave {self.share:.0%} of its {self.saving}")
         changes: list[TensorChange] = []
         left: dict[str, tuple[int, ...]] = {}
         after = architecture
-        for group, blocks in narrowed:
-            kept = most_important(group, blocks, weights, effects)
+        for group, size in narrowed:
+            kept = most_important(group, size // group.block, weights, effects)
             changes += select_blocks(group, kept)
-            after = resized(after, group, blocks * group.block)
-            channels = (kept[:, None] * group.block + np.arange(group.block)).ravel()
-            left |= dict.fromkeys((*group.makers, *group.filters), tuple(channels.tolist()))
-        described = f"narrow {len(narrowed)} groups of channels to {self.share:.0%}"
-        return Edited(after, tuple(changes), described, _calibrations(architecture, left))
+            after = resized(after, group, size)
+            left |= entries_left(group, kept)
+        first = next(node.name for node in architecture.nodes if node.name in left)
+        described = f"narrow {len(narrowed)} groups of channels to {self.share:.0%} of the {self.saving}"
+        return Edited(after, tuple(changes), described, downstream_calibrations(architecture, after, first, left))
+
+    def _narrowed(
+        self, architecture: Architecture, weights: Mapping[str, Array], effects: Mapping[str, Array] | None
+    ) -> list[tuple[ChannelGroup, int]]:
+        """The groups of which something goes, and how many channels each keeps."""
+        groups = resizable_groups(architecture)
+        importances = _comparable(groups, weights, effects)
+        sizes = allotted(architecture, groups, importances, self.share, self.saving)
+        return [(group, size) for group, size in zip(groups, sizes, strict=True) if size < group.size]
 
 
-def _narrowed(groups: tuple[ChannelGroup, ...], share: float) -> list[tuple[ChannelGroup, int]]:
-    """The groups of which something goes, and how many blocks of channels each keeps."""
-    kept = [(group, max(1, _kept(group.size, share) // group.block)) for group in groups]
-    return [(group, blocks) for group, blocks in kept if blocks * group.block < group.size]
-
-
-def _kept(size: int, share: float) -> int:
-    multiple = channel_multiple(size)
-    return max(1, round(size * share / multiple)) * multiple
-
-
-def _calibrations(architecture: Architecture, left: Mapping[str, tuple[int, ...]]) -> tuple[Calibration, ...]:
-    """From the first narrowed layer on: set the normalisations, keep the mean of each channel that is left."""
-    found: list[Calibration] = []
-    first = next(number for number, node in enumerate(architecture.nodes) if node.name in left)
-    for node in architecture.nodes[first:]:
-        if isinstance(node, Norm):
-            found.append(SetNorm(node.name))
-        elif isinstance(node, Conv | Dense) and node.bias:
-            found.append(KeepMean(node.name, left.get(node.name)))
-    return tuple(found)
+def _comparable(
+    groups: Sequence[ChannelGroup], weights: Mapping[str, Array], effects: Mapping[str, Array] | None
+) -> list[NDArray[np.float64]]:
+    """Importances of the channels of each group that can be compared between groups."""
+    if effects is not None:
+        worth = [worth_to_loss(group, effects) for group in groups]
+        if all(np.isfinite(each).all() for each in worth) and any(each.any() for each in worth):
+            return worth
+    magnitudes = [magnitude(group, weights) for group in groups]
+    return [each / max(each.mean(), np.finfo(float).tiny) for each in magnitudes]  # of different units otherwise

@@ -17,6 +17,14 @@ def select_blocks(group: ChannelGroup, blocks: NDArray[np.int64]) -> tuple[Selec
     )
 
 
+def entries_left(group: ChannelGroup, blocks: NDArray[np.int64]) -> dict[str, tuple[int, ...]]:
+    """Of each node whose output these channels are, the entries that are left where these blocks are."""
+    return {
+        slot.tensor.rpartition(".")[0]: _entries(blocks, group.block * slot.repeat)
+        for slot in (*group.made, *group.carried)
+    }
+
+
 def _entries(blocks: NDArray[np.int64], length: int) -> tuple[int, ...]:
     """The positions of these blocks where each has `length` entries."""
     return tuple((blocks[:, None] * length + np.arange(length)).ravel().tolist())

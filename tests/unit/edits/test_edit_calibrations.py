@@ -1,10 +1,16 @@
-"""Images on their way through a network, as calibrations ask for them."""
+"""Images on their way through a network, as calibrations ask for them, and what those make of them."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from random_networks import architectures, random_images, random_network
 
-from modules.edits.calibration import Passage
+from modules.architecture.description import IMAGE, Architecture
+from modules.architecture.nodes import Conv, Dense, GlobalPool, Norm
+from modules.edits.calibration import Passage, measured_changes
+from modules.edits.edit import FollowNorm
+from modules.edits.editing import calibrated
+from modules.edits.narrow_layer import NarrowLayer
 
 
 @settings(max_examples=15)
@@ -30,3 +36,56 @@ def test_what_was_changed_is_computed_again(architecture):
         network.get_parameter(f"{last.name}.weight").mul_(2.0)
         passage.repeat(last.name)
         assert torch.equal(passage.output(last.name), network.outputs(images)[last.name])
+
+
+PLAIN = Architecture(
+    image_shape=(2, 5, 5),
+    num_classes=3,
+    nodes=(
+        Conv(name="conv1", inputs=(IMAGE,), channels=3, kernel=3, bias=False),
+        Norm(name="norm1", inputs=("conv1",)),
+        GlobalPool(name="pool1", inputs=("norm1",), kind="max"),
+        Dense(name="dense1", inputs=("pool1",), units=3),
+    ),
+)
+
+
+def followed(factors, silent=()):
+    """The statistics of `norm1` before, and after the filters before it were multiplied by factors."""
+    before, after = random_network(PLAIN).eval(), random_network(PLAIN).eval()
+    images = random_images(PLAIN, 16)
+    with torch.no_grad():
+        for channel in silent:
+            before.get_parameter("conv1.weight")[channel] = 0.0
+        after.get_parameter("conv1.weight").mul_(torch.tensor(factors)[:, None, None, None])
+    (mean, variance) = measured_changes(FollowNorm("norm1"), Passage(before, images), Passage(after, images))
+    return before, after, images, torch.tensor(mean.values), torch.tensor(variance.values)
+
+
+def test_statistics_of_other_data_follow_what_an_edit_changes():
+    before, after, images, mean, variance = followed([2.0, 0.5, 1.0])
+    norm = before.get_submodule("norm1")
+    torch.testing.assert_close(mean, norm.running_mean * torch.tensor([2.0, 0.5, 1.0]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(variance, norm.running_var * torch.tensor([4.0, 0.25, 1.0]), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(mean, after.outputs(images)["conv1"].mean((0, 2, 3)), rtol=0.01)  # of these images
+
+
+def test_of_a_channel_that_was_silent_the_data_alone_says_something():
+    _, after, images, mean, variance = followed([1.0, 1.0, 1.0], silent=[1])
+    values = after.outputs(images)["conv1"][:, 1].detach()
+    assert float(mean[1]) == pytest.approx(float(values.mean()), rel=1e-4)
+    assert float(variance[1]) == pytest.approx(float(values.var(correction=0)), rel=1e-4)
+
+
+def test_channels_that_went_are_not_compared_with():
+    network, images = random_network(PLAIN).eval(), random_images(PLAIN, 16)
+    outcome = NarrowLayer("conv1", 0.67).apply(PLAIN, {name: x.numpy() for name, x in network.state_dict().items()})
+    (calibration,) = (each for each in outcome.calibrations if isinstance(each, FollowNorm))
+    weights = {name: x.numpy() for name, x in network.state_dict().items()}
+    narrow, _ = calibrated(outcome, network, weights, 0, images)
+    kept = list(calibration.channels)
+    assert len(kept) == 2
+    for name in ("running_mean", "running_var"):
+        torch.testing.assert_close(
+            narrow.get_buffer(f"norm1.{name}"), network.get_buffer(f"norm1.{name}")[kept], rtol=1e-4, atol=1e-5
+        )
