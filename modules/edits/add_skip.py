@@ -31,16 +31,16 @@ class AddSkip:
         return tuple(
             {"source": source.name, "node": node.name}
             for source in architecture.nodes
-            if isinstance(source, Activation | MaxPool | AvgPool | Add)
             for node in _ends(architecture, source)
         )
 
     def apply(self, architecture: Architecture, weights: Mapping[str, Array]) -> Edited:
         """Insert the sum; the new normalisation's statistics come from data."""
         source, end = architecture.node(self.source), architecture.node(self.node)
-        if {"source": self.source, "node": self.node} not in self.sites(architecture):
-            ends = ", ".join(node.name for node in _ends(architecture, source)) or "nothing"
-            raise ValueError(f"no skip leads from {source.name!r} to {end.name!r}; from there one can lead to: {ends}")
+        ends = _ends(architecture, source)
+        if end not in ends:
+            names = ", ".join(node.name for node in ends) or "nothing"
+            raise ValueError(f"no skip leads from {source.name!r} to {end.name!r}; from there one can lead to: {names}")
         norm, total = architecture.fresh_name("norm"), architecture.fresh_name("add")
         nodes = (Norm(name=norm, inputs=(source.name,)), Add(name=total, inputs=(end.name, norm)))
         after = architecture.inserted_after(end.name, nodes)
@@ -50,6 +50,8 @@ class AddSkip:
 
 def _ends(architecture: Architecture, source: Node) -> list[Node]:
     """The nodes that a skip can lead to from `source`."""
+    if not isinstance(source, Activation | MaxPool | AvgPool | Add):
+        return []
     away, shapes = _layers_between(architecture, source.name), architecture.shapes()
     return [
         node
