@@ -112,13 +112,14 @@ class Architecture(Record):
         """The nodes that read the output of `name`."""
         return tuple(node for node in self.nodes if name in node.inputs)
 
-    def downstream(self, name: str) -> tuple[Node, ...]:
-        """All nodes that `name` has an influence on, in order, without itself."""
-        reached = {name}
+    def downstream(self, *names: str) -> tuple[Node, ...]:
+        """All nodes that any of some has an influence on, in order; one of those only if another has."""
+        reached, behind = set(names), []
         for node in self.nodes:
             if reached.intersection(node.inputs):
                 reached.add(node.name)
-        return tuple(node for node in self.nodes if node.name in reached - {name})
+                behind.append(node)
+        return tuple(behind)
 
     def upstream(self, name: str) -> frozenset[str]:
         """The names of all nodes that have an influence on `name`, of the image and its own."""

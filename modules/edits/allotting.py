@@ -5,6 +5,7 @@ it: late layers of many weights narrow far, early ones hardly (as Molchanov et a
 filters of a network together).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -17,8 +18,9 @@ from modules.architecture.nodes import num_elements
 
 REVISION = 1
 
-Saving = Literal["params", "flops"]
+Saving = Literal["params", "flops"]  # trainable parameters, or operations of the matrix products
 
+_ROUNDING = 1e-9
 _LEAST = 1 / 8  # of a group's channels, which stay: first-order importances of so many together tell little
 
 
@@ -77,11 +79,14 @@ def most_saved(architecture: Architecture, groups: Sequence[ChannelGroup], savin
 
 def least(group: ChannelGroup) -> int:
     """The fewest channels that a group keeps."""
-    return max(_unit(group, group.size), int(_LEAST * group.size) // group.block * group.block)
+    fewest, size = max(group.block, math.ceil(_LEAST * group.size)), group.size
+    while size - _unit(group, size) >= fewest:
+        size -= _unit(group, size)
+    return size
 
 
 def _unit(group: ChannelGroup, size: int) -> int:
-    """Channels that go together: down to the next number that processors are quick at."""
+    """Channels that go together: a block, else down to the next number that processors are quick at."""
     if group.block > 1:
         return group.block
     multiple = channel_multiple(size)
@@ -98,10 +103,13 @@ def allotted(
     """How many channels each group keeps so that a share of the network's cost is left.
 
     `importances` are those of the channels of each group, in any order. Each step takes what is worth least for its
-    cost, at the sizes that are left. Fewer go where no more may.
+    cost, at the sizes that are left. ValueError where so much may not go.
     """
+    most = most_saved(architecture, groups, saving)
+    if 1 - share > most:
+        raise ValueError(f"{share:.0%} of its {saving} cannot be all that is left; at least {1 - most:.0%} stay")
     left = Allotment(architecture, groups, saving)
-    goal = share * left.total
+    goal = share * left.total * (1 + _ROUNDING)
     lost = [_lost(group, importance) for group, importance in zip(groups, importances, strict=True)]
     while left.total > goal:
         costs = left.of_a_channel
@@ -109,8 +117,6 @@ def allotted(
             _next(group, int(size), losses) / cost
             for group, size, losses, cost in zip(groups, left.sizes[:-1], lost, costs, strict=True)
         ]
-        if min(worth, default=np.inf) == np.inf:
-            break
         place = int(np.argmin(worth))
         left.sizes[place] -= _unit(groups[place], int(left.sizes[place]))
     return tuple(int(size) for size in left.sizes[:-1])

@@ -13,6 +13,7 @@ REVISION = 3  # 3: statistics follow an edit instead of being set anew
 
 _SILENCE = 1e-4  # of the mean variance: a channel that these images hardly move must not explode on others
 _CONSTANT = 1e-12  # of the mean square
+_LEAST_VARIANCE = 1e-30
 
 
 class Passage:
@@ -114,20 +115,23 @@ def _rounding(mean: Tensor, variance: Tensor) -> float:
 def _followed(node: str, channels: tuple[int, ...] | None, before: Passage, after: Passage) -> tuple[Tensor, Tensor]:
     """A normalisation's statistics after an edit: its own, moved and scaled as those of what it gets are on data.
 
-    Where the data hardly moved a channel before, a ratio says nothing; there they are the data's.
+    So they stay where that stays. A channel that the data hardly moved before, and moves now, gets the data's: a ratio
+    to next to nothing says nothing.
     """
     old_mean, old_variance = _moments(node, before)
     mean, variance = _moments(node, after)
-    silent = old_variance <= _SILENCE * old_variance.mean() + _rounding(old_mean, old_variance)
+    floor = max(_SILENCE * float(old_variance.mean()), _rounding(old_mean, old_variance), _LEAST_VARIANCE)
     if channels is not None:
-        old_mean, old_variance, silent = (each[list(channels)] for each in (old_mean, old_variance, silent))
+        old_mean, old_variance = old_mean[list(channels)], old_variance[list(channels)]
     own_mean, own_variance = (
         after.network.get_buffer(f"{node}.{name}").double() for name in ("running_mean", "running_var")
     )
-    steady = _steadied(mean, variance)
-    ratio = steady / torch.where(silent, torch.ones(()), old_variance)
-    followed = mean + (own_mean - old_mean) * ratio.sqrt()
-    return torch.where(silent, mean, followed), torch.where(silent, steady, own_variance * ratio)
+    woken = (old_variance <= floor) & (variance > floor)
+    ratio = variance.clamp(min=floor) / old_variance.clamp(min=floor)
+    eps = _norm(after.network, node).eps  # which a normalisation adds before it divides
+    followed_mean = mean + (own_mean - old_mean) * ratio.sqrt()
+    followed_variance = ((own_variance + eps) * ratio - eps).clamp(min=0)
+    return torch.where(woken, mean, followed_mean), torch.where(woken, variance, followed_variance)
 
 
 def _statistics(node: str, mean: Tensor, variance: Tensor) -> list[TensorChange]:

@@ -91,12 +91,12 @@ def downstream_calibrations(
 ) -> tuple[Calibration, ...]:
     """After a change of the function that starts at node `first`: what keeps means and spreads behind it.
 
-    `left` are the channels of each node that lost some. What else has another number of channels than before, or is
-    new, has nothing to keep: its normalisation is set.
+    `left` are the channels of each node that lost some, behind which the function changes as well. What else has
+    another number of channels than before, or is new, has nothing to keep: its normalisation is set.
     """
     old, new, left = before.shapes(), after.shapes(), left or {}
     found: list[Calibration] = []
-    for node in after.downstream(first):
+    for node in after.downstream(first, *left):
         comparable = node.name in left or old.get(node.name, ())[:1] == new[node.name][:1]
         if isinstance(node, Norm):
             found.append(FollowNorm(node.name, left.get(node.name)) if comparable else SetNorm(node.name))

@@ -27,7 +27,7 @@ class LowerKernel:
         return tuple({"node": node.name} for node in architecture.nodes if _fits(node))
 
     def apply(self, architecture: Architecture, weights: Mapping[str, Array]) -> Edited:
-        """Crop the weights; the convolution's mean, later normalisations and means are set anew from data."""
+        """Crop the weights; the convolution's mean, later normalisations and means follow, by data."""
         conv = architecture.node(self.node)
         if not _fits(conv):
             places = ", ".join(place["node"] for place in self.sites(architecture)) or "none"

@@ -35,7 +35,7 @@ class NarrowLayer:
     def apply(
         self, architecture: Architecture, weights: Mapping[str, Array], effects: Mapping[str, Array] | None = None
     ) -> Edited:
-        """Select the most important ones; later normalisations and means are set anew from data."""
+        """Select the most important ones; later normalisations and means follow, by data."""
         if not 0 < self.factor < 1:
             raise ValueError(f"factor must lie between 0 and 1 to narrow, got {self.factor}")
         group = group_made_by(architecture, self.node)
@@ -44,7 +44,7 @@ class NarrowLayer:
         blocks = max(1, _narrowed(group.size, self.factor) // group.block)
         size = blocks * group.block
         after = resized(architecture, group, size)
-        kept = most_important(group, blocks, weights, effects)
+        kept = most_important(group, blocks, importance(group, weights, effects))
         return Edited(
             after,
             select_blocks(group, kept),
@@ -58,11 +58,9 @@ def _narrowed(size: int, factor: float) -> int:
     return max(1, min((size - 1) // multiple, round(size * factor / multiple))) * multiple
 
 
-def most_important(
-    group: ChannelGroup, count: int, weights: Mapping[str, Array], effects: Mapping[str, Array] | None
-) -> NDArray[np.int64]:
-    """Which `count` of the group's blocks of channels weigh most, in their order."""
-    by_block = importance(group, weights, effects).reshape(-1, group.block).sum(axis=1)
+def most_important(group: ChannelGroup, count: int, importances: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Which `count` of the group's blocks of channels weigh most, in their order, by a number a channel."""
+    by_block = importances.reshape(-1, group.block).sum(axis=1)
     return np.sort(np.argsort(-by_block, kind="stable")[:count])
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modules.architecture.channels import ChannelGroup, resizable_groups, resized
 from modules.architecture.description import Architecture
-from modules.edits.allotting import Saving, allotted, most_saved
+from modules.edits.allotting import Saving, allotted, least, most_saved
 from modules.edits.changes import Array, TensorChange
 from modules.edits.edit import Edited, EditKind, Want, downstream_calibrations
 from modules.edits.narrow_layer import magnitude, most_important, worth_to_loss
@@ -35,11 +35,11 @@ class NarrowNetwork:
     def sites(cls, architecture: Architecture) -> tuple[dict[str, Any], ...]:
         """Some shares of both, where there is more than one group to choose from and so much may go."""
         groups = resizable_groups(architecture)
-        if len(groups) < 2:
+        if sum(least(group) < group.size for group in groups) < 2:
             return ()
         return tuple(
             {"saving": saving, "share": share}
-            for saving in ("params", "flops")
+            for saving in get_args(Saving)
             for share in _SHARES
             if 1 - share <= most_saved(architecture, groups, saving)
         )
@@ -48,31 +48,29 @@ class NarrowNetwork:
         self, architecture: Architecture, weights: Mapping[str, Array], effects: Mapping[str, Array] | None = None
     ) -> Edited:
         """Channels by their importance as measured before; then all normalisations and means follow, by data."""
+        if self.saving not in get_args(Saving):
+            raise ValueError(f"saving must be one of {', '.join(get_args(Saving))}, got {self.saving!r}")
         if not 0 < self.share < 1:
             raise ValueError(f"share must lie between 0 and 1 to narrow, got {self.share}")
-        narrowed = self._narrowed(architecture, weights, effects)
-        if not narrowed:
-            raise ValueError(f"no layer of this network gets narrower to leave {self.share:.0%} of its {self.saving}")
-        changes: list[TensorChange] = []
-        left: dict[str, tuple[int, ...]] = {}
-        after = architecture
-        for group, size in narrowed:
-            kept = most_important(group, size // group.block, weights, effects)
-            changes += select_blocks(group, kept)
-            after = resized(after, group, size)
-            left |= entries_left(group, kept)
-        first = next(node.name for node in architecture.nodes if node.name in left)
-        described = f"narrow {len(narrowed)} groups of channels to {self.share:.0%} of the {self.saving}"
-        return Edited(after, tuple(changes), described, downstream_calibrations(architecture, after, first, left))
-
-    def _narrowed(
-        self, architecture: Architecture, weights: Mapping[str, Array], effects: Mapping[str, Array] | None
-    ) -> list[tuple[ChannelGroup, int]]:
-        """The groups of which something goes, and how many channels each keeps."""
         groups = resizable_groups(architecture)
         importances = _comparable(groups, weights, effects)
         sizes = allotted(architecture, groups, importances, self.share, self.saving)
-        return [(group, size) for group, size in zip(groups, sizes, strict=True) if size < group.size]
+        changes: list[TensorChange] = []
+        left: dict[str, tuple[int, ...]] = {}
+        after = architecture
+        for group, values, size in zip(groups, importances, sizes, strict=True):
+            if size < group.size:
+                kept = most_important(group, size // group.block, values)
+                changes += select_blocks(group, kept)
+                after = resized(after, group, size)
+                left |= entries_left(group, kept)
+        first = next(node.name for node in architecture.nodes if node.name in left)
+        described = (
+            f"narrow {sum(size < group.size for group, size in zip(groups, sizes, strict=True))} groups of channels, "
+            f"which leaves {after.params / architecture.params:.0%} of the parameters and "
+            f"{after.flops / architecture.flops:.0%} of the operations"
+        )
+        return Edited(after, tuple(changes), described, downstream_calibrations(architecture, after, first, left))
 
 
 def _comparable(

@@ -28,7 +28,7 @@ class RemoveLayer:
         return tuple({"node": node.name} for node in architecture.nodes if _bypassed(architecture, node))
 
     def apply(self, architecture: Architecture, weights: Mapping[str, Array]) -> Edited:
-        """Bypass it; later normalisations and means are set anew from data."""
+        """Bypass it; later normalisations and means follow, by data."""
         bypass = _bypassed(architecture, architecture.node(self.node))
         if not bypass:
             places = ", ".join(site["node"] for site in self.sites(architecture))

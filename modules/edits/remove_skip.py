@@ -28,7 +28,7 @@ class RemoveSkip:
         return tuple({"node": node.name} for node in architecture.nodes[:-1] if isinstance(node, Add))
 
     def apply(self, architecture: Architecture, weights: Mapping[str, Array]) -> Edited:
-        """Bypass it; later normalisations and means are set anew from data."""
+        """Bypass it; later normalisations and means follow, by data."""
         total = architecture.node(self.node)
         if {"node": self.node} not in self.sites(architecture) or not isinstance(total, Add):
             places = ", ".join(site["node"] for site in self.sites(architecture)) or "none"

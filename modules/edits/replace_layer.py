@@ -64,7 +64,7 @@ class ReplaceLayer:
         )
 
     def apply(self, architecture: Architecture, weights: Mapping[str, Array]) -> Edited:
-        """Replace it; later normalisations and means are set anew from data."""
+        """Replace it; later normalisations and means follow, by data."""
         node = architecture.node(self.node)
         allowed = _replacements(architecture, node)
         if self.by not in allowed:

@@ -18,7 +18,7 @@ def select_blocks(group: ChannelGroup, blocks: NDArray[np.int64]) -> tuple[Selec
 
 
 def entries_left(group: ChannelGroup, blocks: NDArray[np.int64]) -> dict[str, tuple[int, ...]]:
-    """Of each node whose output these channels are, the entries that are left where these blocks are."""
+    """Of each node with tensors that makes or carries these channels, the entries that these blocks are."""
     return {
         slot.tensor.rpartition(".")[0]: _entries(blocks, group.block * slot.repeat)
         for slot in (*group.made, *group.carried)

@@ -214,7 +214,11 @@ def _cost_after(part: Part, architecture: Architecture, weights: Mapping[str, An
 
 
 def _placeholders(architecture: Architecture) -> dict[str, Any]:
-    """Weights of the right shapes: what an edit costs does not depend on their values, and this process has none."""
+    """Weights of the right shapes, as this process has none.
+
+    What an edit costs hardly depends on their values; where it picks channels from a whole network, what it was not
+    asked to save is a guess.
+    """
     values = normal("placeholder", np.arange(1024, dtype=np.uint64)).astype(np.float32)
     return {name: np.resize(values, spec.shape) for name, spec in architecture.tensors().items()}
 

@@ -44,24 +44,54 @@ def test_no_more_goes_than_has_to_and_no_group_below_its_least(architecture, sav
     groups = resizable_groups(architecture)
     random = np.random.default_rng(seed)
     importances = [random.exponential(size=group.size) for group in groups]
+    if 1 - share > most_saved(architecture, groups, saving):
+        with pytest.raises(ValueError, match="cannot be all that is left"):
+            allotted(architecture, groups, importances, share, saving)
+        return
     sizes = allotted(architecture, groups, importances, share, saving)
     for group, size in zip(groups, sizes, strict=True):
-        assert min(least(group), group.size) <= size <= group.size
+        assert least(group) <= size <= group.size
         assert size % group.block == 0
+    goal = share * total(architecture, groups, saving, [group.size for group in groups]) + 1e-6
+    assert total(architecture, groups, saving, sizes) <= goal
+    one_step_back = [
+        total(architecture, groups, saving, [*sizes[:place], size + step, *sizes[place + 1 :]])
+        for place, (group, size) in enumerate(zip(groups, sizes, strict=True))
+        for step in range(group.block, 5, group.block)
+        if size + step <= group.size
+    ]
+    assert max(one_step_back) > goal  # the last step was needed
+
+
+def total(architecture, groups, saving, sizes):
     allotment = Allotment(architecture, groups, saving)
-    whole = allotment.total
     allotment.sizes[:-1] = sizes
-    if share >= 1 - most_saved(architecture, groups, saving):
-        assert allotment.total <= share * whole + 1e-6
+    return allotment.total
 
 
 def test_what_is_worth_least_for_its_cost_goes_first():
     groups = resizable_groups(TWO_LAYERS)
-    # A channel of conv1 costs 1 + 4 weights, one of conv2 4 + 2.
-    importances = [np.array([5.0, 1.0, 9.0, 9.0]), np.array([9.0, 9.0, 3.0, 9.0])]
-    assert allotted(TWO_LAYERS, groups, importances, 0.83, "params") == (3, 4)  # 28 to 23: worth 1 of 5
-    # Then one of conv1 is worth 5 of 5, and one of conv2 3 of 3 + 2.
+    # A channel of conv1 costs 1 + 4 weights, one of conv2 4 + 2: what is worth 1.1 of 6 is less than 1 of 5.
+    importances = [np.array([5.0, 1.0, 9.0, 9.0]), np.array([9.0, 9.0, 1.1, 9.0])]
+    assert allotted(TWO_LAYERS, groups, importances, 0.8, "params") == (4, 3)  # 28 to 22
+    # With three channels in conv2 one of conv1 costs 1 + 3: worth 1 of 4 it is less than the next of conv2, 9 of 6.
     assert allotted(TWO_LAYERS, groups, importances, 0.65, "params") == (3, 3)  # to 18
+
+
+@pytest.mark.parametrize(("size", "fewest"), [(4, 1), (7, 1), (9, 2), (40, 8), (64, 8), (72, 12), (1152, 144)])
+def test_a_group_keeps_an_eighth_in_numbers_that_processors_are_quick_at(size, fewest):
+    (group,) = resizable_groups(
+        Architecture(
+            image_shape=(1, 4, 4),
+            num_classes=2,
+            nodes=(
+                Conv(name="conv1", inputs=(IMAGE,), channels=size, kernel=1),
+                GlobalPool(name="pool1", inputs=("conv1",), kind="max"),
+                Dense(name="dense1", inputs=("pool1",), units=2),
+            ),
+        )
+    )
+    assert least(group) == fewest
 
 
 def test_a_group_keeps_a_part_even_if_nothing_depends_on_it():

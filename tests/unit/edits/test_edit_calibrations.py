@@ -50,28 +50,42 @@ PLAIN = Architecture(
 )
 
 
-def followed(factors, silent=()):
-    """The statistics of `norm1` before, and after the filters before it were multiplied by factors."""
-    before, after = random_network(PLAIN).eval(), random_network(PLAIN).eval()
+def followed(before, after):
+    """The images, and the statistics of `norm1` after an edit that made one network of another."""
     images = random_images(PLAIN, 16)
-    with torch.no_grad():
-        for channel in silent:
-            before.get_parameter("conv1.weight")[channel] = 0.0
-        after.get_parameter("conv1.weight").mul_(torch.tensor(factors)[:, None, None, None])
     (mean, variance) = measured_changes(FollowNorm("norm1"), Passage(before, images), Passage(after, images))
-    return before, after, images, torch.tensor(mean.values), torch.tensor(variance.values)
+    return images, torch.tensor(mean.values), torch.tensor(variance.values)
+
+
+def scaled(factors):
+    """The network with the filters before `norm1` multiplied by factors."""
+    network = random_network(PLAIN).eval()
+    with torch.no_grad():
+        network.get_parameter("conv1.weight").mul_(torch.tensor(factors)[:, None, None, None])
+    return network
 
 
 def test_statistics_of_other_data_follow_what_an_edit_changes():
-    before, after, images, mean, variance = followed([2.0, 0.5, 1.0])
-    norm = before.get_submodule("norm1")
-    torch.testing.assert_close(mean, norm.running_mean * torch.tensor([2.0, 0.5, 1.0]), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(variance, norm.running_var * torch.tensor([4.0, 0.25, 1.0]), rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(mean, after.outputs(images)["conv1"].mean((0, 2, 3)), rtol=0.01)  # of these images
+    network = random_network(PLAIN).eval()
+    factors = torch.tensor([2.0, 0.5, 1.0])
+    images, mean, variance = followed(network, scaled(factors.tolist()))
+    norm = network.get_submodule("norm1")
+    torch.testing.assert_close(mean, norm.running_mean * factors, rtol=1e-4, atol=1e-5)
+    added = (norm.running_var + norm.eps) * factors**2 - norm.eps  # so that it gives what it gave
+    torch.testing.assert_close(variance, added, rtol=1e-4, atol=1e-7)
+    assert not torch.allclose(mean, network.outputs(images)["conv1"].mean((0, 2, 3)), rtol=0.01)  # of these images
+
+
+def test_statistics_stay_where_nothing_changes_also_of_silent_channels():
+    network = scaled([1.0, 0.0, 1e-9])
+    _, mean, variance = followed(network, scaled([1.0, 0.0, 1e-9]))
+    torch.testing.assert_close(mean, network.get_buffer("norm1.running_mean"))
+    torch.testing.assert_close(variance, network.get_buffer("norm1.running_var"))
 
 
 def test_of_a_channel_that_was_silent_the_data_alone_says_something():
-    _, after, images, mean, variance = followed([1.0, 1.0, 1.0], silent=[1])
+    after = scaled([1.0, 1.0, 1.0])
+    images, mean, variance = followed(scaled([1.0, 0.0, 1.0]), after)
     values = after.outputs(images)["conv1"][:, 1].detach()
     assert float(mean[1]) == pytest.approx(float(values.mean()), rel=1e-4)
     assert float(variance[1]) == pytest.approx(float(values.var(correction=0)), rel=1e-4)

@@ -12,7 +12,7 @@ from modules.architecture.description import IMAGE, Architecture
 from modules.architecture.nodes import Conv, Dense, GlobalPool
 from modules.architecture.start import first_architecture
 from modules.edits.effects import first_order_effects
-from modules.edits.narrow_layer import most_important
+from modules.edits.narrow_layer import most_important, worth_to_loss
 from modules.edits.narrow_network import NarrowNetwork
 from modules.pretrained.efficientnet_lite import EfficientNetLite
 
@@ -28,15 +28,15 @@ def test_each_layer_keeps_what_the_loss_depends_on_most():
     narrow = outcome.recipe.architecture
     sizes = [narrow.node("conv1").channels, narrow.node("conv2").channels, narrow.node("dense1").units]
     first, second, third = (
-        most_important(group, size, weights, effects)
+        most_important(group, size, worth_to_loss(group, effects))
         for group, size in zip(resizable_groups(CLASSIC), sizes, strict=True)
     )
     np.testing.assert_array_equal(outcome.state["ema.conv2.weight"], weights["conv2.weight"][second][:, first])
     pixels = (second[:, None] * 4 + np.arange(4)).ravel()  # of two by two planes, flattened
     np.testing.assert_array_equal(outcome.state["ema.dense1.weight"], weights["dense1.weight"][third][:, pixels])
     narrowed = sum(size < group.size for size, group in zip(sizes, resizable_groups(CLASSIC), strict=True))
-    assert outcome.description == f"narrow {narrowed} groups of channels to 50% of the params"
-    assert outcome.recipe.architecture.params <= 0.5 * CLASSIC.params
+    assert outcome.description.startswith(f"narrow {narrowed} groups of channels, which leaves ")
+    assert 0.48 * CLASSIC.params < narrow.params <= 0.5 * CLASSIC.params
 
 
 @pytest.mark.parametrize("saving", ["params", "flops"])
@@ -48,7 +48,7 @@ def test_residual_and_depthwise_groups_of_a_pretrained_network_stay_together(sav
     assert share - 0.01 < cost(after) / cost(LITE) <= share
     assert [node.name for node in after.nodes] == [node.name for node in LITE.nodes]
     for group in resizable_groups(after):
-        assert group.size % 4 == 0
+        assert group.size % 4 == 0 or group.size < 8
 
 
 def test_without_normalisation_the_means_of_what_is_left_stay():
@@ -58,7 +58,7 @@ def test_without_normalisation_the_means_of_what_is_left_stay():
         before, after = random_network(CLASSIC).outputs(images), network_of(outcome).outputs(images)
     effects = first_order_effects(random_network(CLASSIC), images, torch.arange(16) % 10)
     group = resizable_groups(CLASSIC)[1]
-    kept = most_important(group, len(after["conv2"][0]), random_weights(CLASSIC), effects)
+    kept = most_important(group, len(after["conv2"][0]), worth_to_loss(group, effects))
     means = (before["conv2"].mean((0, 2, 3))[kept], after["conv2"].mean((0, 2, 3)))
     torch.testing.assert_close(means[1], means[0], rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(after["dense2"].mean(0), before["dense2"].mean(0), rtol=1e-3, atol=1e-4)
@@ -72,7 +72,9 @@ def test_there_has_to_be_something_to_narrow():
     )
     thin = Architecture(image_shape=(1, 6, 6), num_classes=3, nodes=nodes)
     assert NarrowNetwork.sites(thin) == ()
-    with pytest.raises(ValueError, match="no layer of this network gets narrower to leave 50% of its params"):
+    with pytest.raises(ValueError, match="50% of its params cannot be all that is left; at least 100% stay"):
         NarrowNetwork("params", 0.5).apply(thin, random_weights(thin))
+    with pytest.raises(ValueError, match="saving must be one of params, flops, got 'watts'"):
+        NarrowNetwork("watts", 0.5).apply(START, random_weights(START))
     with pytest.raises(ValueError, match="between 0 and 1"):
         NarrowNetwork("params", 1.0).apply(START, random_weights(START))
