@@ -28,6 +28,7 @@ class Question(Enum):
     TRIES = "tries of {} that begin after {}", True
     LEFT_OUT = "leave out {}", True
     FINAL_SAMPLES = "final samples", True
+    FINE_TUNING_SAMPLES = "samples of a final fine-tuning", True
     FRONT_SAMPLES = "final samples of the front", True
 
     def __init__(self, text: str, of_the_clock: bool) -> None:

@@ -151,7 +151,7 @@ def transfer(study: Study, planted: Planted) -> Found:
     plan = plan_transfer(study, planted)
     trunk = thaw(study, plan, train_planted(study, plan, planted), planted)
     trunk, front = run_generations(study, plan, begin_to_shrink(study, plan, trunk, planted))
-    return Found(plan, trunk, train_final(study, plan, trunk, front, planted.first))
+    return Found(plan, trunk, train_final(study, plan, trunk, front, planted.first, planted.start))
 
 
 def run_generations(study: Study, plan: Plan, trunk: Trunk) -> tuple[Trunk, tuple[Member, ...]]:

@@ -19,15 +19,20 @@ from modules.search.generation import Trunk
 from modules.search.plan import Plan
 from modules.search.rungs import CONSTANT, cooling
 from modules.search.stopping import final_samples
+from modules.search.transfer import may_train
+from modules.training.spec import Start
 
 _WORTH_SAYING = 0.1  # of the samples that were planned
 
 
-def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member], first: Recipe) -> Final:
+def train_final(
+    study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member], first: Recipe, planted: Start | None = None
+) -> Final:
     """The winner's recipe, continued from its inherited weights and from scratch; *confirm* decides.
 
     Under a clock and with no edit kept, only continued, for the time of both: from scratch it would be the same network
-    with fewer samples.
+    with fewer samples. Where all that is trained of a network is the head that it was `planted` with, that head is held
+    against fine-tuning everything, if there is time for it.
     """
     recipe, trial = trunk.trained.recipe, trunk.trained.first
     anew = recipe.updated(schedule=first.schedule)
@@ -36,6 +41,8 @@ def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member],
     if not plan.continued_samples:
         only = FinalTraining(recipe, trial, recipe.content_digest, trunk.lineage)
         return confirm_final(study, trunk, {"baseline": only})
+    if planted is not None and recipe.frozen_until is not None and not plan.generations:
+        return _head_or_all(study, plan, trunk, first, planted)
     if plan.scratch_samples and plan.may_grow and anew.content_digest == first.content_digest:
         study.progress.say("no edit was kept, so that the time for training from scratch goes to training on")
         plan = plan.without_scratch()
@@ -47,6 +54,34 @@ def train_final(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member],
     if plan.scratch_samples:
         ways["from scratch"] = partial(_from_scratch, study, plan, anew, samples)
     return confirm_final(study, trunk, _trained_each(study, ways))
+
+
+def _head_or_all(study: Study, plan: Plan, trunk: Trunk, first: Recipe, planted: Start) -> Final:
+    """The head as it is, since it was fitted to its optimum, and everything trained from it, if that can be paid for.
+
+    A gear is judged after a slice, in which fine-tuning only begins to pay, or not at all where time is short.
+    """
+    head = trunk.trained
+    ways = {"head": FinalTraining(head.recipe, head.first, head.recipe.content_digest, trunk.lineage)}
+    samples = study.decided(Question.FINE_TUNING_SAMPLES.key(), lambda: _affordable_for(study, plan))
+    if may_train(samples, study.laboratory.num_selected(first)):
+        study.progress.say(
+            f"everything is fine-tuned for {samples:,} samples; confirm decides between that and the head"
+        )
+        fine_tuned = _fine_tuned(study, plan, first, planted, samples)
+        ways |= {} if fine_tuned is None else {"fine-tuned": fine_tuned}
+    return confirm_final(study, trunk, ways)
+
+
+def _fine_tuned(study: Study, plan: Plan, recipe: Recipe, planted: Start, samples: int) -> FinalTraining | None:
+    if out_of_energy(study, plan, "final fine-tuning") is not None:
+        return None
+    spec = study.laboratory.spec(recipe, piece_of(study, samples, plan.evaluate_every), study.seed(0), planted)
+    done = attempted(study, f"to train {spec.key}", partial(train_trial, study, spec, "final: fine-tuned"))
+    if isinstance(done, Failed):
+        study.progress.say(f"final: fine-tuned is left out: {done.reason}", "yellow")
+        return None
+    return FinalTraining(recipe, done, recipe.content_digest, (first_step(spec, done),))
 
 
 def _trained_each(study: Study, ways: dict[str, Callable[[], FinalTraining | None]]) -> dict[str, FinalTraining]:
@@ -147,6 +182,19 @@ def _affordable(study: Study, plan: Plan, starts: Sequence[Trunk | Member]) -> i
         wh=study.energy.wh,
         seconds_per_sample=pace,
         may_grow=bool(plan.may_grow) and not all(start.trained.recipe.frozen_until for start in starts),
+    )
+
+
+def _affordable_for(study: Study, plan: Plan) -> int:
+    """The same for what the plan was made for, which has not been trained yet."""
+    if plan.calibration is None:
+        return plan.continued_samples
+    return final_samples(
+        plan,
+        seconds=study.clock.seconds,
+        wh=study.energy.wh,
+        seconds_per_sample=1 / plan.calibration.samples_per_second,
+        may_grow=bool(plan.may_grow),
     )
 
 

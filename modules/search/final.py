@@ -24,7 +24,7 @@ class FinalTraining:
 class Finalist:
     """A final training under its name, and what its weights said about *confirm*."""
 
-    name: str  # "continued", "from scratch", "baseline" or "front 1"
+    name: str  # "continued", "from scratch", "baseline", "head", "fine-tuned" or "front 1"
     training: FinalTraining
     seen: Outputs
 
@@ -72,6 +72,8 @@ def _against(finalist: Finalist, other: Finalist, noise: Noise) -> Interval:
 def _reason(name: str) -> str:
     if name == "baseline":
         return "all that was asked for"
+    if name in ("head", "fine-tuned"):
+        return "a head on frozen features or everything trained: measured, not assumed"
     if name.startswith("try "):
         return "the best of the tries"
     if name.startswith("front "):

@@ -9,6 +9,7 @@ CLOCKS = (
     "leave out final training from scratch",
     "leave out widen_layer widen conv1\nfrom 8 to 12 channels of generation 1",
     "final samples",
+    "samples of a final fine-tuning",
     "final samples of the front",
 )
 BEGINNINGS = (

@@ -125,6 +125,34 @@ def test_a_gear_that_is_kept_is_trained_on_all_images_and_rebuilt(
     assert again.key == final["trial"]
 
 
+def test_where_no_gear_is_kept_the_head_is_held_against_everything_trained(
+    runner: Runner, photos: Path, weights: Path
+) -> None:
+    done = runner.run(
+        *("run", *SHORT[:-2], "deployment=none", "transfer.gears=[]", "search.final_samples=520", "study=both"),
+        *("data=folder", f"data.root={photos}", f"pretrained={weights}"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "everything is fine-tuned for 520 samples; confirm decides between that and the head" in done.stdout
+    ledger = json.loads((runner.home / "studies" / "both" / "ledger.json").read_text())
+    head, fine_tuned = ledger["final"]
+    assert (head["edit"], fine_tuned["edit"]) == ("final: head", "final: fine-tuned")
+    recipes, results = (
+        [
+            json.loads((runner.home / "store" / "trials" / key[:2] / key / name).read_text())
+            for (key,) in (head["trials"], fine_tuned["trials"])
+        ]
+        for name in ("recipe.json", "result.json")
+    )
+    assert [recipe["frozen_until"] is None for recipe in recipes] == [False, True]
+    assert 520 <= results[1]["samples"] < 520 + 32  # whole batches
+    (kept,) = (row for row in ledger["final"] if row["kept"])
+    assert kept["trials"] == [ledger["lineage"][-1]["trial"]]
+    replayed = runner.run("replay", "both")
+    assert (replayed.returncode, replayed.stderr) == (0, "")
+
+
+@pytest.mark.full
 def test_all_is_trained_where_nothing_is_searched(runner: Runner, photos: Path, weights: Path) -> None:
     done = runner.run(
         *("run", *SHORT[:-2], "deployment=none", "search=none", "training.max_epochs=1", "study=single"),
