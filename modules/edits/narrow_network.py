@@ -65,9 +65,10 @@ class NarrowNetwork:
                 after = resized(after, group, size)
                 left |= entries_left(group, kept)
         first = next(node.name for node in architecture.nodes if node.name in left)
+        count = sum(size < group.size for group, size in zip(groups, sizes, strict=True))
         described = (
-            f"narrow {sum(size < group.size for group, size in zip(groups, sizes, strict=True))} groups of channels, "
-            f"which leaves {after.params / architecture.params:.0%} of the parameters and "
+            f"narrow {count} group{'s' if count > 1 else ''} of channels, which leaves "
+            f"{after.params / architecture.params:.0%} of the parameters and "
             f"{after.flops / architecture.flops:.0%} of the operations"
         )
         return Edited(after, tuple(changes), described, downstream_calibrations(architecture, after, first, left))

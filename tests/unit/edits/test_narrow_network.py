@@ -35,7 +35,7 @@ def test_each_layer_keeps_what_the_loss_depends_on_most():
     pixels = (second[:, None] * 4 + np.arange(4)).ravel()  # of two by two planes, flattened
     np.testing.assert_array_equal(outcome.state["ema.dense1.weight"], weights["dense1.weight"][third][:, pixels])
     narrowed = sum(size < group.size for size, group in zip(sizes, resizable_groups(CLASSIC), strict=True))
-    assert outcome.description.startswith(f"narrow {narrowed} groups of channels, which leaves ")
+    assert outcome.description.startswith(f"narrow {narrowed} group{'s' if narrowed > 1 else ''} of channels, which ")
     assert 0.48 * CLASSIC.params < narrow.params <= 0.5 * CLASSIC.params
 
 
