@@ -19,7 +19,7 @@ from modules.search.generation import Trunk
 from modules.search.plan import Plan
 from modules.search.rungs import CONSTANT, cooling
 from modules.search.stopping import final_samples
-from modules.search.transfer import may_train
+from modules.search.transfer import may_train, trains_head_alone
 from modules.training.spec import Start
 
 _WORTH_SAYING = 0.1  # of the samples that were planned
@@ -41,7 +41,7 @@ def train_final(
     if not plan.continued_samples:
         only = FinalTraining(recipe, trial, recipe.content_digest, trunk.lineage)
         return confirm_final(study, trunk, {"baseline": only})
-    if planted is not None and recipe.frozen_until is not None and not plan.generations:
+    if planted is not None and trains_head_alone(recipe) and not plan.generations:
         return _head_or_all(study, plan, trunk, first, planted)
     if plan.scratch_samples and plan.may_grow and anew.content_digest == first.content_digest:
         study.progress.say("no edit was kept, so that the time for training from scratch goes to training on")
@@ -52,7 +52,7 @@ def train_final(
         "continued": partial(_cool_down, study, plan, trunk, samples, "final: continued")
     }
     if plan.scratch_samples:
-        ways["from scratch"] = partial(_from_scratch, study, plan, anew, samples)
+        ways["from scratch"] = partial(_begun_anew, study, plan, anew, samples, "training from scratch", "from scratch")
     return confirm_final(study, trunk, _trained_each(study, ways))
 
 
@@ -63,25 +63,18 @@ def _head_or_all(study: Study, plan: Plan, trunk: Trunk, first: Recipe, planted:
     """
     head = trunk.trained
     ways = {"head": FinalTraining(head.recipe, head.first, head.recipe.content_digest, trunk.lineage)}
-    samples = study.decided(Question.FINE_TUNING_SAMPLES.key(), lambda: _affordable_for(study, plan))
+    samples = study.decided(Question.FINE_TUNING_SAMPLES.key(), lambda: _affordable_anew(study, plan))
     if may_train(samples, study.laboratory.num_selected(first)):
         study.progress.say(
             f"everything is fine-tuned for {samples:,} samples; confirm decides between that and the head"
         )
-        fine_tuned = _fine_tuned(study, plan, first, planted, samples)
-        ways |= {} if fine_tuned is None else {"fine-tuned": fine_tuned}
+        train = partial(_begun_anew, study, plan, first, samples, "fine-tuning", "fine-tuned", planted)
+        fine_tuned = attempted(study, f"to fine-tune {first.content_digest}", train)
+        if isinstance(fine_tuned, Failed):
+            study.progress.say(f"final: fine-tuned is left out: {fine_tuned.reason}", "yellow")
+        elif fine_tuned is not None:
+            ways["fine-tuned"] = fine_tuned
     return confirm_final(study, trunk, ways)
-
-
-def _fine_tuned(study: Study, plan: Plan, recipe: Recipe, planted: Start, samples: int) -> FinalTraining | None:
-    if out_of_energy(study, plan, "final fine-tuning") is not None:
-        return None
-    spec = study.laboratory.spec(recipe, piece_of(study, samples, plan.evaluate_every), study.seed(0), planted)
-    done = attempted(study, f"to train {spec.key}", partial(train_trial, study, spec, "final: fine-tuned"))
-    if isinstance(done, Failed):
-        study.progress.say(f"final: fine-tuned is left out: {done.reason}", "yellow")
-        return None
-    return FinalTraining(recipe, done, recipe.content_digest, (first_step(spec, done),))
 
 
 def _trained_each(study: Study, ways: dict[str, Callable[[], FinalTraining | None]]) -> dict[str, FinalTraining]:
@@ -122,11 +115,14 @@ def _cool_down_member(
     return _cool_down(study, plan, member, samples, f"final: {name}")
 
 
-def _from_scratch(study: Study, plan: Plan, recipe: Recipe, samples: int) -> FinalTraining | None:
-    if out_of_energy(study, plan, "final training from scratch") is not None:
+def _begun_anew(
+    study: Study, plan: Plan, recipe: Recipe, samples: int, what: str, name: str, start: Start | None = None
+) -> FinalTraining | None:
+    """A whole training under a recipe's own schedule, from new weights or planted ones, if there is energy for it."""
+    if out_of_energy(study, plan, f"final {what}") is not None:
         return None
-    spec = study.laboratory.spec(recipe, piece_of(study, samples, plan.evaluate_every), study.seed(0))
-    done = train_trial(study, spec, "final: from scratch")
+    spec = study.laboratory.spec(recipe, piece_of(study, samples, plan.evaluate_every), study.seed(0), start)
+    done = train_trial(study, spec, f"final: {name}")
     return FinalTraining(recipe, done, recipe.content_digest, (first_step(spec, done),))
 
 
@@ -176,26 +172,20 @@ def _affordable(study: Study, plan: Plan, starts: Sequence[Trunk | Member]) -> i
     A head alone gains nothing from more: it was fitted to its optimum.
     """
     pace = fmean(start.trained.first.seconds / start.trained.first.samples for start in starts)
-    return final_samples(
-        plan,
-        seconds=study.clock.seconds,
-        wh=study.energy.wh,
-        seconds_per_sample=pace,
-        may_grow=bool(plan.may_grow) and not all(start.trained.recipe.frozen_until for start in starts),
-    )
+    may_grow = bool(plan.may_grow) and not all(start.trained.recipe.frozen_until for start in starts)
+    return _paid_for(study, plan, pace, may_grow)
 
 
-def _affordable_for(study: Study, plan: Plan) -> int:
+def _affordable_anew(study: Study, plan: Plan) -> int:
     """The same for what the plan was made for, which has not been trained yet."""
     if plan.calibration is None:
         return plan.continued_samples
-    return final_samples(
-        plan,
-        seconds=study.clock.seconds,
-        wh=study.energy.wh,
-        seconds_per_sample=1 / plan.calibration.samples_per_second,
-        may_grow=bool(plan.may_grow),
-    )
+    return _paid_for(study, plan, 1 / plan.calibration.samples_per_second, bool(plan.may_grow))
+
+
+def _paid_for(study: Study, plan: Plan, seconds_per_sample: float, may_grow: bool) -> int:
+    seconds, wh = study.clock.seconds, study.energy.wh
+    return final_samples(plan, seconds=seconds, wh=wh, seconds_per_sample=seconds_per_sample, may_grow=may_grow)
 
 
 def _say_samples(study: Study, plan: Plan, samples: int, what: str, always: bool = False) -> None:

@@ -111,11 +111,12 @@ def allotted(
     left = Allotment(architecture, groups, saving)
     goal = share * left.total * (1 + _ROUNDING)
     lost = [_lost(group, importance) for group, importance in zip(groups, importances, strict=True)]
+    fewest = [least(group) for group in groups]
     while left.total > goal:
         costs = left.of_a_channel
         worth = [
-            _next(group, int(size), losses) / cost
-            for group, size, losses, cost in zip(groups, left.sizes[:-1], lost, costs, strict=True)
+            _next(group, int(size), few, losses) / cost
+            for group, size, few, losses, cost in zip(groups, left.sizes[:-1], fewest, lost, costs, strict=True)
         ]
         place = int(np.argmin(worth))
         left.sizes[place] -= _unit(groups[place], int(left.sizes[place]))
@@ -128,10 +129,10 @@ def _lost(group: ChannelGroup, importance: NDArray[np.float64]) -> NDArray[np.fl
     return np.concatenate([[0.0], np.cumsum(by_block)])
 
 
-def _next(group: ChannelGroup, size: int, lost: NDArray[np.float64]) -> float:
+def _next(group: ChannelGroup, size: int, fewest: int, lost: NDArray[np.float64]) -> float:
     """The mean importance of the channels that would go next; infinite where none may."""
     unit = _unit(group, size)
-    if size - unit < least(group):
+    if size - unit < fewest:
         return float("inf")
     after, before = ((group.size - left) // group.block for left in (size - unit, size))
     return float(lost[after] - lost[before]) / unit

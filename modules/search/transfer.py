@@ -131,6 +131,11 @@ def head_recipe(recipe: Recipe, copies: int) -> Recipe:
     )
 
 
+def trains_head_alone(recipe: Recipe) -> bool:
+    """Whether the last layer is all that is trained; where the upper blocks are too, something is frozen as well."""
+    return recipe.frozen_until == feature_node(recipe.architecture)
+
+
 def fine_tuning_samples(num_train: int) -> int:
     """Of one fine-tuning: more epochs where images are fewer."""
     least, most = _EPOCHS

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_study import NUM_TRAIN, make_data
+from tiny_study import NUM_TRAIN, make_data, tiny_recipe
 
 from modules.errors import ConfigError
 from modules.pretrained.backbone import Backbone, Source
 from modules.records import Part
-from modules.search.gears import thaw_cost, upper_cut
+from modules.search.gears import geared, thaw_cost, upper_cut
 from modules.search.pace import Calibration
 from modules.search.plan import Thaw, Wishes
 from modules.search.planning import make_plan, training_seconds
@@ -15,9 +15,11 @@ from modules.search.transfer import (
     choose_source,
     feature_node,
     fine_tuning_samples,
+    head_recipe,
     may_begin,
     may_train,
     smallest_as_good,
+    trains_head_alone,
     transfer_wishes,
 )
 
@@ -75,6 +77,16 @@ def test_where_the_network_is_cut():
     assert cut is not None
     assert architecture.shapes()[cut] == (80, 4, 4)
     assert cut in architecture.cuts()
+
+
+def test_with_the_upper_blocks_thawed_more_than_the_head_is_trained():
+    first = tiny_recipe().updated(architecture=LITE.family.architecture((3, 32, 32), 5, 64))
+    head = head_recipe(first, copies=0)
+    assert trains_head_alone(head)
+    assert not trains_head_alone(first)
+    upper = geared(head, first, "upper", 1e-3, 0.1)
+    assert upper.frozen_until is not None
+    assert not trains_head_alone(upper)
 
 
 def test_the_smallest_as_good_is_told_image_by_image():
