@@ -1,12 +1,14 @@
 """What does halving a pretrained network cost? A study without a limit, and one with half of its parameters.
 
     python -m benchmarks.shrinking DIR                          # 100 images a class, seed 0: a quarter of an hour
-    python -m benchmarks.shrinking --full DIR                   # 500 images a class, three seeds
+    python -m benchmarks.shrinking --seeds 0 1 2 -- DIR         # the same with three draws
+    python -m benchmarks.shrinking --full DIR                   # 500 images a class, three seeds: hours
     python -m benchmarks.shrinking --seeds 0 1 -- DIR transfer.distillation=null
 
 DIR holds photographs as train/CLASS/FILE and test/CLASS/FILE, as CIFAR-10's do. Each seed draws other training images;
 all test images are looked at, once, at the end of each study. Needs the weights that `espalier[pretrained]` brings. The
-quick form trains less at a time, on images of one size. Further arguments are overrides for both studies.
+quick form trains less at a time, on images of one size, and judges no gears: the whole network is fine-tuned once, and
+the same weights, found in the store, are what is narrowed. Further arguments are overrides for both studies.
 """
 
 import argparse
@@ -21,8 +23,8 @@ from benchmarks.photographs import draw_photographs
 from benchmarks.rows import Row, print_rows
 
 _IMAGES, _FULL_IMAGES = 100, 500  # a class
-_QUICK = ("transfer.sides=[96]", "search.slice_samples=2000", "search.final_samples=8000")
-_QUICK_HALF = ("search.generations=2", "search.edits_per_generation=2")
+_QUICK = ("transfer.sides=[96]", "transfer.gears=[]", "search.baseline_samples=12000", "search.final_samples=12000")
+_QUICK_HALF = ("search.generations=2", "search.edits_per_generation=2", "search.slice_samples=1500")
 _LOST = 0.01  # of the validation error, at most
 
 

@@ -25,7 +25,7 @@ from flows.deploying import Deployed
 from flows.evidence import first_trunk, trained_of
 from flows.explaining import explain_winner
 from flows.finals import confirm_final, train_final
-from flows.first_network import find_earlier_winner, first_start, size_network
+from flows.first_network import find_earlier_winner, first_start, rate_taken_over, size_network
 from flows.gears import thaw
 from flows.generations import run_generation
 from flows.limits import check_limits, say_limits
@@ -46,6 +46,7 @@ from modules.explanation.records import Explanation
 from modules.recipe import Recipe
 from modules.records import DataRecord
 from modules.report.table import study_markdown
+from modules.search.earlier import EarlierWinner
 from modules.search.final import Final
 from modules.search.first_recipe import batch_limit
 from modules.search.front import Member, generations_in_vain
@@ -107,7 +108,8 @@ def plan_study(settings: Settings, home: Path) -> None:
         if planted is not None:
             plan = plan_transfer(study, planted, is_kept)
         else:
-            recipe = tune_recipe(study, size_network(study, recipe, find_earlier_winner(study)))
+            earlier = find_earlier_winner(study)
+            recipe = tune_recipe(study, size_network(study, recipe, earlier), earlier)
             plan = make_plan(study, recipe, is_kept)
         reporting.say_plan(study, plan)
         say_cost(study)
@@ -131,7 +133,7 @@ def find_winner(study: Study) -> Found:
     if planted is not None:
         return transfer(study, planted)
     earlier = find_earlier_winner(study)
-    recipe = tune_recipe(study, size_network(study, recipe, earlier))
+    recipe = tune_recipe(study, size_network(study, recipe, earlier), earlier)
     plan = make_plan(study, recipe)
     if plan.try_samples:
         return sweep_space(study, plan, recipe)
@@ -212,8 +214,11 @@ def augment_data(study: Study, recipe: Recipe) -> Recipe:
 
 
 @task("batch size and learning rate")
-def tune_recipe(study: Study, recipe: Recipe) -> Recipe:
-    """The recipe with the batch size that is fastest here, if asked for, and the rate that a range test speaks for."""
+def tune_recipe(study: Study, recipe: Recipe, earlier: EarlierWinner | None = None) -> Recipe:
+    """The recipe with the batch size that is fastest here, if asked for, and the rate that a range test speaks for.
+
+    What goes on from an `earlier` winner keeps its rate.
+    """
     training = study.settings.training
     if training.batch_size == "measured":
         largest = batch_limit(study.laboratory.num_selected(recipe))
@@ -222,7 +227,8 @@ def tune_recipe(study: Study, recipe: Recipe) -> Recipe:
         )
         recipe = recipe.updated(batch_size=measured)
         study.progress.say(f"batches of {recipe.batch_size}: no larger one is much faster on this machine")
-    found = found_rate(study, recipe) if training.learning_rate is None else None
+    is_open = training.learning_rate is None and rate_taken_over(study, recipe, earlier) is None
+    found = found_rate(study, recipe) if is_open else None
     if found is not None:
         recipe = recipe.updated(learning_rate=found.picked)
         reporting.keep_rate(study, found)

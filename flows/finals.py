@@ -172,7 +172,7 @@ def _affordable(study: Study, plan: Plan, starts: Sequence[Trunk | Member]) -> i
     A head alone gains nothing from more: it was fitted to its optimum.
     """
     pace = fmean(start.trained.first.seconds / start.trained.first.samples for start in starts)
-    may_grow = bool(plan.may_grow) and not all(start.trained.recipe.frozen_until for start in starts)
+    may_grow = bool(plan.may_grow) and not all(trains_head_alone(start.trained.recipe) for start in starts)
     return _paid_for(study, plan, pace, may_grow)
 
 

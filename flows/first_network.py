@@ -5,10 +5,10 @@ from functools import partial
 from flows import reporting
 from flows.allowance import seconds_for
 from flows.decisions import Question
-from flows.limits import check_limits
+from flows.limits import check_limits, excess_of
 from flows.orchestration import task
 from flows.study import Study
-from flows.translation import configured_limits, configured_wishes
+from flows.translation import configured_limits, configured_teacher, configured_wishes
 from modules.recipe import Recipe
 from modules.search.contest import change_part
 from modules.search.earlier import EarlierWinner, read_earlier_winner
@@ -60,13 +60,33 @@ def size_network(study: Study, recipe: Recipe, earlier: EarlierWinner | None) ->
     settings, data = study.settings, study.laboratory.data
     limits, key = configured_limits(settings), Question.WIDTH.key()
     if earlier is not None:
-        recipe = earlier.taken_over(recipe)
+        recipe = _taken_over(study, recipe, earlier)
     elif leaves_width_open(settings.model) and (_is_bounded(study, limits) or study.has_decided(key)):
         width = study.decided(key, lambda: _fitting_width(study, recipe, limits))
         recipe = recipe.updated(architecture=model_of(settings.model, data, width))
     check_limits(study, recipe.architecture)
     reporting.say_recipe(study, recipe)
     return recipe
+
+
+def _taken_over(study: Study, recipe: Recipe, earlier: EarlierWinner) -> Recipe:
+    """An earlier winner's network, trained as it was where nothing else is said; what has to shrink learns from it."""
+    training, recipe = study.settings.training, earlier.taken_over(recipe)
+    if training.label_smoothing is None and earlier.label_smoothing is not None:
+        recipe = recipe.updated(label_smoothing=earlier.label_smoothing)
+    if (rate := rate_taken_over(study, recipe, earlier)) is not None:
+        recipe = recipe.updated(learning_rate=rate)
+    if earlier.weights_sha256 is not None and excess_of(study, recipe.architecture) is not None:
+        teacher = configured_teacher(study.settings, earlier.start.key, earlier.weights_sha256)
+        recipe = recipe.updated(distillation=teacher)
+    return recipe
+
+
+def rate_taken_over(study: Study, recipe: Recipe, earlier: EarlierWinner | None) -> float | None:
+    """The learning rate of an earlier winner, where none is given: a range test would ask new weights for theirs."""
+    if earlier is None or earlier.optimizer is None or study.settings.training.learning_rate is not None:
+        return None
+    return earlier.learning_rate if earlier.optimizer.target == recipe.optimizer.target else None
 
 
 def _is_bounded(study: Study, limits: Limits) -> bool:

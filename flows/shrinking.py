@@ -5,7 +5,8 @@ from dataclasses import replace
 from flows.limits import excess_of
 from flows.study import Study
 from flows.transfer import Planted
-from modules.recipe import Distillation, Recipe
+from flows.translation import configured_teacher
+from modules.recipe import Recipe
 from modules.search.contest import change_part
 from modules.search.gears import geared
 from modules.search.generation import Trunk
@@ -22,9 +23,8 @@ def begin_to_shrink(study: Study, plan: Plan, trunk: Trunk, planted: Planted) ->
     if not plan.generations or (not is_asked_for and excess_of(study, now.recipe.architecture) is None):
         return trunk
     recipe = _thawed(now.recipe, planted)
-    if (settings := study.settings.transfer.distillation) is not None:
-        teacher = Distillation(teacher=now.first.key, weights_sha256=now.first.weights_sha256, **dict(settings))
-        recipe = recipe.updated(distillation=teacher)
+    teacher = configured_teacher(study.settings, now.first.key, now.first.weights_sha256)
+    recipe = recipe.updated(distillation=teacher)
     if recipe == now.recipe:
         return trunk
     # A step without a training of its own: what comes next starts from the same weights with another recipe.

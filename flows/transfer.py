@@ -33,6 +33,7 @@ from modules.search.transfer import (
     Fitted,
     Heads,
     choose_source,
+    fine_tunes_first,
     head_recipe,
     may_begin,
     may_look,
@@ -291,7 +292,8 @@ def fit_head(study: Study, recipe: Recipe, weights: Weights, side: int) -> Fitte
 def plan_transfer(study: Study, planted: Planted, is_kept: bool = True) -> Plan:
     """Turn the budget into samples."""
     plan = study.planned(partial(_new_plan, study, planted), is_kept)
-    if study.settings.transfer.gears and study.settings.search.kind != "none" and not plan.thaw_samples:
+    judges = study.settings.transfer.gears and study.settings.search.kind != "none"
+    if judges and not plan.thaw_samples and not _fine_tunes_first(study, plan, planted):
         study.progress.say("the budget does not pay for training and judging more than the last layer", "yellow")
     return plan
 
@@ -309,7 +311,11 @@ def _new_plan(study: Study, planted: Planted) -> Plan:
 
 
 def train_planted(study: Study, plan: Plan, planted: Planted) -> Trunk:
-    """What the study begins with: everything fine-tuned where nothing is searched, else the head."""
-    searched = study.settings.search.kind != "none"
-    recipe = planted.head.updated(schedule=cooling()) if searched else planted.first
-    return first_trunk(study, plan, recipe, planted.start, "head" if searched else "baseline")
+    """What the study begins with: everything fine-tuned where nothing is searched or it is to shrink, else the head."""
+    if study.settings.search.kind == "none" or _fine_tunes_first(study, plan, planted):
+        return first_trunk(study, plan, planted.first, planted.start, "baseline")
+    return first_trunk(study, plan, planted.head.updated(schedule=cooling()), planted.start, "head")
+
+
+def _fine_tunes_first(study: Study, plan: Plan, planted: Planted) -> bool:
+    return fine_tunes_first(plan, study.laboratory.num_selected(planted.first))

@@ -10,7 +10,7 @@ from modules.config.variations import STRENGTH
 from modules.data.load import load_data
 from modules.energy.meter import MeterChoice
 from modules.pretrained.backbone import Backbone
-from modules.recipe import Recipe
+from modules.recipe import Distillation, Recipe
 from modules.records import DataRecord, Numerics, Part
 from modules.search.first_recipe import averaging_of, batch_size_of, first_recipe, leaves_width_open, model_of
 from modules.search.laboratory import Laboratory
@@ -67,6 +67,13 @@ def configured_recipe(settings: Settings, data: DataRecord) -> Recipe:
         dropout=training.dropout,
         gradient_clip=training.gradient_clip,
     )
+
+
+def configured_teacher(settings: Settings, trial: str, weights_sha256: str) -> Distillation | None:
+    """What a trained network teaches one that shrinks; None where it is to learn from labels alone."""
+    if (distillation := settings.transfer.distillation) is None:
+        return None
+    return Distillation(teacher=trial, weights_sha256=weights_sha256, **dict(distillation))
 
 
 def varied_recipe(

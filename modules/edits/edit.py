@@ -72,7 +72,9 @@ class Edited:
 class Edit(Protocol):
     """Constructed with plain arguments: where (`site_arguments`) and how strongly.
 
-    An edit that needs more than the weights lists it in `wants`; `apply` then gets it by that name.
+    An edit that needs more than the weights lists it in `wants`; `apply` then gets it by that name. One that can go as
+    far as it is asked has `sites_leaving(architecture, shares)` besides `sites`: those that leave just such shares of
+    the parameters ("params") or operations ("flops").
     """
 
     kind: ClassVar[EditKind]

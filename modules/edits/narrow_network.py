@@ -1,5 +1,6 @@
 """Take the channels away that a network needs least, wherever they are: what brings it under a limit in a few steps."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
@@ -18,6 +19,7 @@ from modules.edits.selecting import entries_left, select_blocks
 REVISION = 2  # 2: by importance for cost over the whole network, instead of every layer alike
 
 _SHARES = (0.75, 0.5)  # that are proposed
+_STEPS = 10_000  # in which a share is said that leads just below a limit
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,16 @@ class NarrowNetwork:
             for share in _SHARES
             if 1 - share <= most_saved(architecture, groups, saving)
         )
+
+    @classmethod
+    def sites_leaving(cls, architecture: Architecture, shares: Mapping[str, float]) -> tuple[dict[str, Any], ...]:
+        """As `sites`, but so that just these shares are left, where that is no longer a step than is usual."""
+        usual = cls.sites(architecture)
+        longest = {site["saving"]: site["share"] for site in usual}  # shares fall
+        rest = {"params": 0.0, "flops": 1 - architecture.product_flops / architecture.flops}  # may stay as it is
+        asked = ((saving, _floor((share - rest[saving]) / (1 - rest[saving]))) for saving, share in shares.items())
+        sites = ({"saving": saving, "share": share} for saving, share in asked if share > longest.get(saving, 1.0))
+        return tuple(site for site in sites if site not in usual)
 
     def apply(
         self, architecture: Architecture, weights: Mapping[str, Array], effects: Mapping[str, Array] | None = None
@@ -72,6 +84,10 @@ class NarrowNetwork:
             f"{after.flops / architecture.flops:.0%} of the operations"
         )
         return Edited(after, tuple(changes), described, downstream_calibrations(architecture, after, first, left))
+
+
+def _floor(share: float) -> float:
+    return math.floor(share * _STEPS) / _STEPS
 
 
 def _comparable(

@@ -25,6 +25,9 @@ class EarlierWinner(Record):
     optimizer: Part | None = None  # whose moments are in the state; None: a study that began before this was kept
     frozen_statistics: bool = False  # as those of a network whose weights came from other images
     first_layer_rate: float = 1.0
+    learning_rate: float | None = None  # this and the following: None in a study that began before they were kept
+    label_smoothing: float | None = None
+    weights_sha256: str | None = None
 
     def taken_over(self, recipe: Recipe) -> Recipe:
         """A recipe with its network, and with what its weights cannot do without."""
@@ -107,4 +110,7 @@ def read_earlier_winner(home: Path, study: str) -> EarlierWinner:
         optimizer=recipe.optimizer,
         frozen_statistics=recipe.frozen_statistics,
         first_layer_rate=recipe.first_layer_rate,
+        learning_rate=recipe.learning_rate,
+        label_smoothing=recipe.label_smoothing,
+        weights_sha256=trial.weights_sha256,
     )

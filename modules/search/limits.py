@@ -70,11 +70,28 @@ class Limits(Record):
         """The factor on the odds of an edit that is allowed.
 
         Beyond a limit that is how near to it the edit leads, squared, as there are many that hardly do, and few
-        generations; less what it goes too far.
+        generations; less what it goes too far, and less what it takes of that which no limit asks for.
         """
         if self.excess(before) > 0:
-            return max(_LEAST_WEIGHT, self.progress(before, after) ** 2 * math.exp(min(0.0, self.excess(after))))
+            kept = math.exp(min(0.0, self.excess(after))) * self._left_of_the_rest(before, after) ** 2
+            return max(_LEAST_WEIGHT, self.progress(before, after) ** 2 * kept)
         return _WEIGHT_NEAR if after.grew_from(before) and self.near(before) is not None else 1.0
+
+    def shares(self, cost: Cost) -> dict[str, float]:
+        """Of the parameters or operations of a network that exceeds a limit, which share is within it."""
+        within: dict[str, list[float]] = {"params": [], "flops": []}
+        for name, limit, value, _ in self._each(cost, cost):
+            within["params" if name == "max_params" else "flops"].append(limit / value)
+        return {name: min(shares) for name, shares in within.items() if min(shares, default=1.0) < 1}
+
+    def _left_of_the_rest(self, before: Cost, after: Cost) -> float:
+        """What is left of parameters or operations where those are not limited."""
+        left = 1.0
+        if self.max_params is None:
+            left *= min(1.0, after.params / before.params)
+        if self.max_flops is None and self.max_latency_ms is None:
+            left *= min(1.0, after.flops / before.flops)
+        return left
 
     def exceeded(self, cost: Cost) -> str | None:
         """A sentence where a network costs more than it may."""

@@ -115,12 +115,22 @@ def sites_of(edit: Part, recipe: Recipe) -> tuple[dict[str, Any], ...]:
     return sites
 
 
+def _sites_within_limits(edit: Part, architecture: Architecture, knowledge: Knowledge) -> tuple[dict[str, Any], ...]:
+    """Where a limit is exceeded: how an edit leads just below it, if it is one that can go as far as it is asked."""
+    leaving = getattr(resolve(edit.target), "sites_leaving", None)
+    shares = knowledge.limits.shares(Cost.of(architecture, knowledge.latency_ms))
+    sites: tuple[dict[str, Any], ...] = leaving(architecture, shares) if leaving and shares else ()
+    return sites
+
+
 def _revises(edit: Part) -> bool:
     return issubclass(resolve(edit.target), RecipeEdit)
 
 
 def _options(edit: Part, recipe: Recipe, weights: Mapping[str, Any], knowledge: Knowledge | None) -> list[_Option]:
     sites = sites_of(edit, recipe)
+    if knowledge is not None:
+        sites += _sites_within_limits(edit, recipe.architecture, knowledge)
     parts = [Part(target=edit.target, arguments={**edit.arguments, **site}) for site in sites]
     if knowledge is None:
         name = _snake(edit.name)

@@ -15,7 +15,7 @@ from modules.pretrained.backbone import Backbone, Source
 from modules.recipe import Recipe
 from modules.records import DataRecord, Record
 from modules.search.learning_curve import CurveFit
-from modules.search.plan import Thaw, Wishes
+from modules.search.plan import Plan, Thaw, Wishes
 
 SMALLEST_IMAGE = 16  # pixels: of smaller ones hardly anything is left of what the weights were trained to see
 FEW_IMAGES = 5_000  # up to which features alone do better than anything that could be trained anew
@@ -29,6 +29,8 @@ _HEADS_SHARE = 0.8  # the same where there is no time for anything but heads
 _PATIENCE_SECONDS = 90.0  # that it may take without a clock
 _PIECES = 8  # of a short budget, at least, one of which a gear is judged after
 _LEAST_EPOCHS = 3  # of each gear on folds: a budget that pays for fewer pays for none
+_SHRINKING_SLICES = 8  # of which one fine-tuning is as long: what recovers learns from a teacher, too
+_SHRINKING_SHARES = (0.3, 1 / 30, 0.35)  # of a short budget: everything fine-tuned first, a slice, the final training
 _HEAD_RATE = 1e-4  # at which a fitted head is trained on: it is there already
 
 
@@ -173,6 +175,11 @@ def may_train(affordable: float | None, num_train: int) -> bool:
     return affordable is None or affordable >= least * num_train
 
 
+def fine_tunes_first(plan: Plan, num_train: int) -> bool:
+    """Whether a study begins by fine-tuning everything, for generations that shrink it, instead of with a head."""
+    return plan.generations > 0 and may_train(plan.baseline_samples, num_train)
+
+
 def may_begin(affordable: float | None, num_train: int, copies: int) -> bool:
     """Whether there is time for what comes first: a head on features of few images, or else fine-tuning on many.
 
@@ -187,27 +194,35 @@ def transfer_wishes(wishes: Wishes, num_train: int, affordable: float | None, li
     """What the plan of a study is asked for that starts from pretrained weights.
 
     Generations only shrink such a network, so there are none unless it is beyond a limit (`limited`) or the
-    configuration asks for them; a short budget makes its slices shorter, and where it pays for no fine-tuning or leaves
-    folds too little, no gear is tried.
+    configuration asks for them. Before them everything is fine-tuned, so that what is narrowed has learnt its task and
+    is a teacher to what is left; no gear has to be judged for that. A short budget makes slices shorter, and where it
+    pays for no fine-tuning or leaves folds too little, no gear is tried.
     """
-    samples, thaw = fine_tuning_samples(num_train), wishes.thaw
-    piece, baseline = samples // 2, num_train
+    samples = fine_tuning_samples(num_train)
     room = min(affordable or math.inf, wishes.samples_left or math.inf)
+    generations = wishes.generations if wishes.generations is not None or limited else 0
+    epochs = wishes.max_epochs or max(1.0, samples / num_train)
+    wishes = wishes.updated(generations=generations, from_scratch=False, max_epochs=epochs, least_images=0)
+    if generations != 0 and may_train(_SHRINKING_SHARES[0] * room, num_train):
+        lengths = (samples, samples // _SHRINKING_SLICES, samples)
+        shares = (share * room for share in _SHRINKING_SHARES)
+        baseline, piece, final = (int(min(*each)) for each in zip(lengths, shares, strict=True))
+        return _of_lengths(wishes.updated(thaw=Thaw()), baseline, piece, final)
+    thaw = wishes.thaw
     too_little = thaw.heads and room / (2 * thaw.slices) < _LEAST_EPOCHS * num_train
     if too_little or not may_train(affordable, num_train):
         thaw = Thaw()
+    baseline, piece = num_train, samples // 2
     if room < math.inf:
-        piece = min(piece, int(room / max(_PIECES, 2 * thaw.slices)))
         baseline = max(1, min(baseline, int(room / 2)))  # a head that is fitted already can do with less
-    generations = wishes.generations if wishes.generations is not None or limited else 0
-    timed = affordable is not None
+        piece = min(piece, int(room / max(_PIECES, 2 * thaw.slices)))
+    return _of_lengths(wishes.updated(thaw=thaw), baseline, piece, samples if affordable is None else None)
+
+
+def _of_lengths(wishes: Wishes, baseline: int, piece: int, final: int | None) -> Wishes:
+    """Wishes for trainings of so many samples, where the configuration has none."""
     return wishes.updated(
-        generations=generations,
-        from_scratch=False,
-        slice_samples=wishes.slice_samples or max(1, piece),
         baseline_samples=wishes.baseline_samples or baseline,
-        final_samples=wishes.final_samples or (None if timed else samples),
-        max_epochs=wishes.max_epochs or max(1.0, samples / num_train),
-        least_images=0,
-        thaw=thaw,
+        slice_samples=wishes.slice_samples or max(1, piece),
+        final_samples=wishes.final_samples or final,
     )

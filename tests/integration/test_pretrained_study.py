@@ -201,6 +201,17 @@ def test_beyond_a_limit_it_shrinks_and_learns_from_what_it_was(runner: Runner, p
             assert recipe["frozen_until"] is None
     replayed = runner.run("replay", "smaller")
     assert (replayed.returncode, replayed.stderr) == (0, "")
+    most = 2 * runner.summary("smaller")["champion"]["params"] // 3
+    done = runner.run(
+        *("run", *SHORT, "deployment=none", "study=smallest", "search.start=smaller", "search.baseline_samples=64"),
+        *("search.generations=1", "search.edits=[narrow_network]", f"objective.max_params={most}"),
+        *("data=folder", f"data.root={photos}"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert runner.summary("smallest")["champion"]["params"] <= most
+    first = json.loads((runner.home / "studies" / "smallest" / "ledger.json").read_text())["lineage"][0]["recipe"]
+    assert first["distillation"]["teacher"] == final["trial"]
+    assert (first["learning_rate"], first["frozen_statistics"], first["label_smoothing"]) == (0.001, True, 0.1)
 
 
 @pytest.mark.full

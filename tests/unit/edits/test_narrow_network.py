@@ -51,6 +51,20 @@ def test_residual_and_depthwise_groups_of_a_pretrained_network_stay_together(sav
         assert group.size % 4 == 0 or group.size < 8
 
 
+@pytest.mark.parametrize(("saving", "share"), [("params", 0.6137), ("flops", 0.82)])
+def test_it_goes_as_far_as_it_is_asked(saving, share):
+    (site,) = NarrowNetwork.sites_leaving(LITE, {saving: share})
+    after = NarrowNetwork(**site).apply(LITE, random_weights(LITE)).architecture
+    left = getattr(after, saving) / getattr(LITE, saving)
+    assert share - 0.03 < left <= share
+
+
+@pytest.mark.parametrize("share", [0.75, 0.5, 0.3, 0.99999])
+def test_but_no_further_than_usual_and_not_twice(share):
+    sites = NarrowNetwork.sites_leaving(LITE, {"params": share})
+    assert sites == (({"saving": "params", "share": 0.9999},) if share > 0.9 else ())
+
+
 def test_without_normalisation_the_means_of_what_is_left_stay():
     outcome = applied(NarrowNetwork, CLASSIC, labels=True, saving="flops", share=0.6)
     images = random_images(CLASSIC, 16)

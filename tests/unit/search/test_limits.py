@@ -69,6 +69,23 @@ def test_above_a_limit_an_edit_counts_by_how_near_it_leads():
     assert 0 < limits.weight(BEFORE, Cost(999, 5000)) == limits.weight(BEFORE, BEFORE) < 0.01
 
 
+def test_above_a_limit_what_nobody_minds_should_stay():
+    limits = Limits(max_params=500)
+    assert limits.weight(BEFORE, Cost(500, 4000)) == pytest.approx(0.64)
+    assert limits.weight(BEFORE, Cost(500, 6000)) == pytest.approx(1.0)
+    assert Limits(max_params=500, max_flops=5000).weight(BEFORE, Cost(500, 4000)) == pytest.approx(1.0)
+    latency = Limits(max_latency_ms=0.5)
+    assert latency.weight(Cost(1000, 5000, 1.0), Cost(500, 2500, 0.5)) == pytest.approx(0.25)
+
+
+def test_shares_that_are_within_the_limits():
+    assert Limits(max_params=500).shares(BEFORE) == {"params": 0.5}
+    assert Limits(max_params=1000, max_flops=1000).shares(BEFORE) == {"flops": 0.2}
+    assert Limits(max_flops=4000, max_latency_ms=0.5).shares(Cost(1000, 5000, 1.0)) == {"flops": 0.5}
+    assert Limits(max_flops=4000, max_latency_ms=0.5).shares(BEFORE) == {"flops": 0.8}
+    assert Limits().shares(BEFORE) == {}
+
+
 def test_of_several_limits_the_furthest_one_counts():
     limits = Limits(max_params=900, max_flops=2500)
     assert limits.excess(BEFORE) == pytest.approx(math.log(2))

@@ -309,6 +309,16 @@ def test_beyond_a_limit_what_leads_there_comes_first_also_twice():
     assert all({each.name for each in three} == {"narrow_network", "narrow_layer", "remove_layer"} for three in without)
 
 
+def test_beyond_a_limit_a_network_is_narrowed_to_just_that():
+    limit = round(0.8 * DEEP.architecture.params)
+    drawn = propose(SHRINKING[:1], DEEP.architecture, knowing(limits=Limits(max_params=limit)), 9, 0, 1)
+    shares = [each.edit.arguments["share"] for each in drawn if each.edit.arguments["saving"] == "params"]
+    assert any(0.799 < share <= 0.8 for share in shares)
+    assert not any(
+        each.edit.arguments["share"] > 0.75 for each in propose(SHRINKING[:1], DEEP.architecture, knowing(), 9, 0, 1)
+    )
+
+
 def test_a_latency_is_guessed_to_follow_operations():
     known = knowing(limits=Limits(max_latency_ms=0.5)).updated(latency_ms=1.0)
     assert known.exceeds_limits(ARCHITECTURE)

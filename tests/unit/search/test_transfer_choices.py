@@ -14,6 +14,7 @@ from modules.search.planning import make_plan, training_seconds
 from modules.search.transfer import (
     choose_source,
     feature_node,
+    fine_tunes_first,
     fine_tuning_samples,
     head_recipe,
     may_begin,
@@ -139,6 +140,37 @@ def test_a_pretrained_network_is_edited_where_it_has_to_shrink():
     assert transfer_wishes(WISHES, 1000, 8_000.0, limited=False).slice_samples == 1_000
 
 
+@pytest.mark.parametrize(
+    ("affordable", "baseline", "piece", "final"),
+    [
+        (None, 20_000, 2_500, 20_000),
+        (100_000.0, 20_000, 2_500, 20_000),
+        (40_000.0, 12_000, 1_333, 14_000),
+        (33_000.0, 1_000, 4_125, None),  # 0.3 of it are fewer than ten epochs: a head is shrunk, for lack of better
+    ],
+)
+def test_what_is_to_shrink_is_fine_tuned_first(affordable, baseline, piece, final):
+    wishes = transfer_wishes(WISHES.updated(thaw=thaw_cost(2, 3, 0)), 1000, affordable, limited=True)
+    assert (wishes.baseline_samples, wishes.slice_samples, wishes.final_samples) == (baseline, piece, final)
+    assert (wishes.thaw == Thaw()) == (final is not None)
+    asked = WISHES.updated(baseline_samples=7_000, slice_samples=700, final_samples=70)
+    wishes = transfer_wishes(asked, 1000, affordable, limited=True)
+    assert (wishes.baseline_samples, wishes.slice_samples, wishes.final_samples) == (7_000, 700, 70)
+
+
+@pytest.mark.parametrize("num_train", [160, 1000, 5000])
+def test_under_a_clock_there_is_a_generation_for_what_has_to_shrink(num_train):
+    pace, shrinking = Calibration(samples_per_second=38, evaluation_seconds=0.1), 0
+    for minutes in range(2, 120):
+        wishes = WISHES.updated(minutes=minutes, thaw=thaw_cost(2, 3, 4))
+        affordable = pace.samples_per_second * training_seconds(wishes, pace, 0.0, 0.0)
+        plan = make_plan(transfer_wishes(wishes, num_train, affordable, True), num_train, pace)
+        if plan.baseline_samples >= 10 * num_train:
+            assert fine_tunes_first(plan, num_train)
+            shrinking += 1
+    assert shrinking > 30
+
+
 def test_a_head_on_features_takes_less_time_than_fine_tuning():
     assert may_train(None, 1000)
     assert may_begin(None, 100_000, 2)
@@ -201,7 +233,7 @@ def test_folds_are_paid_for_or_left_out():
 
 
 def test_folds_count_among_the_trials():
-    wishes = transfer_wishes(WISHES.updated(thaw=thaw_cost(2, 3, 4), generations=2), 1000, None, limited=False)
+    wishes = transfer_wishes(WISHES, 1000, None, limited=False).updated(thaw=thaw_cost(2, 3, 4), generations=2)
     enough = make_plan(wishes.updated(trials=2 + 17 + 6), 1000, None)
     assert (enough.generations, enough.thaw_samples > 0) == (1, True)
     short = make_plan(wishes.updated(trials=2 + 16), 1000, None)
