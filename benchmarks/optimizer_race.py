@@ -18,9 +18,11 @@ from typing import NamedTuple
 from benchmarks.rows import Row, print_rows, print_table
 from benchmarks.trainings import Bench, add_arguments, opened_benches, say
 from modules.config import OptimizerChoice, resolve
+from modules.errors import TrainingError
 from modules.recipe import Recipe
 from modules.search.climbing import Climbed, Ground, Leg, climb
 from modules.search.contest import survivors
+from modules.search.failed import Failed
 from modules.search.rungs import rungs_of
 from modules.training.spec import Slice, Start
 
@@ -106,10 +108,13 @@ def _with_rate(bench: Bench, choice: OptimizerChoice, seed: int) -> Recipe:
 def _race(bench: Bench, recipes: dict[str, Recipe], seed: int, samples: int) -> tuple[str, int]:
     laboratory, spent = bench.laboratory, 0
 
-    def train(recipe: Recipe, piece: Slice, start: Start | None) -> Leg:
+    def train(recipe: Recipe, piece: Slice, start: Start | None) -> Leg | Failed:
         nonlocal spent
         spec = laboratory.spec(recipe, piece, seed, start)
-        result = laboratory.found(spec) or laboratory.train(spec, lambda progress: None)
+        try:
+            result = laboratory.found(spec) or laboratory.train(spec, lambda progress: None)
+        except TrainingError as error:  # it falls behind, as in a whole training
+            return Failed(str(error))
         spent += result.samples
         return spec, result
 
@@ -118,7 +123,7 @@ def _race(bench: Bench, recipes: dict[str, Recipe], seed: int, samples: int) -> 
     alive = list(recipes)
     for _ in rungs:
         came = [next(ways[name]) for name in alive]
-        losses = [each.losses[-1] for each in came if isinstance(each, Climbed)]  # all: a failure ends the benchmark
+        losses = [each.losses[-1] if isinstance(each, Climbed) else None for each in came]
         alive = [alive[place] for place in survivors(losses)]
     return alive[0], spent
 

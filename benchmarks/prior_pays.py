@@ -4,9 +4,9 @@
     python -m benchmarks.prior_pays --full mnist=DIR fashion=DIR              # three seeds, all images: hours
 
 For each seed an MNIST study, and then Fashion-MNIST twice with the same plan: with its prior, and with prior=none in a
-home of its own. Compute is samples trained times the network's operations, in the order in which trials were done; what
-is read off is the compute at which the line of the winner first has the error on *steer* that the study without a prior
-ended its search with. Overrides are passed to all studies.
+home of its own. Compute is samples trained times the network's operations, in the order in which trials were done,
+range tests apart; what is read off is the compute at which the line of the winner first has the error on *steer* that
+the study without a prior ended its search with. Overrides are passed to all studies.
 """
 
 import argparse
@@ -62,17 +62,27 @@ def _share(home: Path, folders: dict[str, str], overrides: Sequence[str], seed: 
 
 
 def _trunk(home: Path, summary: dict[str, Any]) -> list[tuple[float, float]]:
-    """Compute spent by the whole study at the end of each generation, and the control's or winner's error there."""
-    ledger = json.loads((home / summary["ledger"]).read_text())
-    spent, line = _flops(home, [ledger["baseline"]]), []
-    for generation in ledger["generations"]:
-        spent += _flops(home, {key for row in generation["rows"] for key in row["trials"]})
-        line.append((spent, _result(home, generation["winner_trial"])["steer_error"]))
-    return line
+    """Compute spent by the whole study at the end of each generation, and the control's or winner's error there.
+
+    All that was trained counts, also tries that were stopped, which the ledger has no rows for.
+    """
+    ledger = home / summary["ledger"]
+    notes = [json.loads(line) for line in (ledger.parent / "trials.jsonl").read_text().splitlines()]
+    places = {
+        note["key"]: note["generation"] or 0 for note in notes if note["generation"] or note["role"] == "baseline"
+    }
+    spent = {key: _flops(_result(home, key)) for key in places}
+    return [
+        (
+            sum(flops for key, flops in spent.items() if places[key] <= generation["number"]),
+            _result(home, generation["winner_trial"])["steer_error"],
+        )
+        for generation in json.loads(ledger.read_text())["generations"]
+    ]
 
 
-def _flops(home: Path, keys: Any) -> float:
-    return float(sum(each["samples"] * each["flops"] for each in (_result(home, key) for key in keys)))
+def _flops(result: dict[str, Any]) -> float:
+    return float(result["samples"] * result["flops"])
 
 
 def _result(home: Path, key: str) -> dict[str, Any]:

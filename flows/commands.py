@@ -118,10 +118,11 @@ def _run_each(studies: Sequence[tuple[Any, str]]) -> int:
     from flows.listing import study_rows, table
 
     failed: dict[str, int] = {}
+    together = {settings.study_name for settings, _ in studies}
     for number, (settings, command) in enumerate(studies, start=1):
         print(f"\n[{number} of {len(studies)}] {command}", flush=True)
         try:
-            run_study(settings, command=command)
+            run_study(settings, command=command, beside=together)
         except UserError as error:
             say(str(error))
             failed[settings.study_name] = error.exit_code

@@ -98,7 +98,8 @@ def entrants_of(study: Study, recipe: Recipe) -> list[OptimizerChoice | Lesson]:
     entrants: list[OptimizerChoice | Lesson] = [
         each for each in study.settings.search.optimizers if each.part != recipe.optimizer
     ]
-    for lesson in study.prior.winners(study.laboratory.data)[:1]:
+    lessons = study.prior.winners(study.laboratory.data)
+    for lesson in [each for each in lessons if each.recipe.get("batch_size") == recipe.batch_size][:1]:
         if (lesson.optimizer, lesson.learning_rate) != (recipe.optimizer, recipe.learning_rate):
             entrants.append(lesson)
             said = f"{lesson.optimizer.name} at {lesson.learning_rate:g}"

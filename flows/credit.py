@@ -70,12 +70,17 @@ def credit_study(name: str, home: Path, num_seeds: int, only: Sequence[str] = ()
     settings = resolve(overrides)
     chosen = [one for one in AUTOMATIONS if not only or one.name in only]
     used = [one for one in chosen if one.is_used(settings, plan)]
+    unused = [one.name for one in chosen if one not in used]
+    tried = {one.name: _obstacle(overrides, one, settings.seed) for one in used}
+    obstacles = [(left_out, why) for left_out, why in tried.items() if why is not None]
+    if only and obstacles:
+        raise StudyError(f"{obstacles[0][0]} cannot be left out of study {name!r}: {obstacles[0][1]}")
+    used = [one for one in used if tried[one.name] is None]
     seeds = [settings.seed + number for number in range(num_seeds)]
     run = partial(_outcome, folder, overrides, plan, seeds)
     whole = run(None)
     without = {one.name: (one.instead, run(one)) for one in used}
-    unused = [one.name for one in chosen if one not in used]
-    credits = contributions(name, seeds, plan.total_samples, whole, without, unused)
+    credits = contributions(name, seeds, plan.total_samples, whole, without, unused, obstacles)
     folder.write("credit.json", credits.model_dump(mode="json"))
     write_text(folder.path / "figures" / "credit.svg", on_white(credit_figure(credits)))
     return credits
@@ -121,6 +126,15 @@ def without(overrides: Sequence[str], automation: Automation | None, seed: int) 
         beside = resolved_config(variant)["augmentation"]["transforms"]  # a preset may add some to those of the group
         variant += [f"~augmentation.transforms.{name}" for name in beside]
     return variant
+
+
+def _obstacle(overrides: Sequence[str], automation: Automation, seed: int) -> str | None:
+    """Why a study cannot be had without an automation, as where its space varies what would be left out."""
+    try:
+        resolve(without(overrides, automation, seed))
+    except ConfigError as error:
+        return str(error)
+    return None
 
 
 def _is_of(override: str, key: str) -> bool:

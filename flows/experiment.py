@@ -10,7 +10,7 @@ Each stage is a function that hands on small records; with the decorators taken 
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -73,11 +73,15 @@ def experiment(overrides: Sequence[str] = (), command: str | None = None) -> Pat
     return run_study(resolve(list(overrides)), command or as_typed(overrides))
 
 
-def run_study(settings: Settings, command: str) -> Path:
-    """Run a study under its orchestrator; returns the path of its summary.json."""
+def run_study(settings: Settings, command: str, beside: Collection[str] = ()) -> Path:
+    """Run a study under its orchestrator; returns the path of its summary.json.
+
+    `beside` are studies that it is to be compared with, so that it does not learn from them.
+    """
     home = home_folder()
     prepare(settings.orchestrator, home)
     with opened_study(settings, home, command) as study:
+        study.beside = beside
         run_flow(
             partial(study_flow, study),
             orchestrator=settings.orchestrator,
@@ -195,7 +199,7 @@ def remember_studies(study: Study) -> None:
     if study.settings.prior == "none":
         return
     kept = study.folder.read("prior.json")
-    study.prior = Prior.model_validate(kept) if kept else take_prior(study.home, study.name)
+    study.prior = Prior.model_validate(kept) if kept else take_prior(study.home, {study.name, *study.beside})
     study.folder.write("prior.json", study.prior.model_dump(mode="json"))
     reporting.say_prior(study)
 

@@ -11,6 +11,7 @@ from flows.study import Study
 from flows.translation import varied_recipe
 from modules.augmentation.strength import strength_between
 from modules.config import Settings, Variations
+from modules.config.variations import STRENGTH
 from modules.errors import ConfigError, TrainingError
 from modules.recipe import Recipe
 from modules.records import Part
@@ -23,10 +24,21 @@ _BATCH_SIZE = "training.batch_size"
 
 
 def space_on_data(study: Study) -> Space | None:
-    """The study's space without batches that are larger than its training data; ConfigError where nothing is left."""
+    """The study's space without what does nothing here; ConfigError where nothing is left.
+
+    That are batches larger than the training data, and the strength of transforms where there are none.
+    """
     space, num_train = study.settings.search.space, study.laboratory.data.num_images["train"]
     if space is None:
         return None
+    augmentation = study.settings.augmentation
+    if not (augmentation.transforms or augmentation.candidates or any(_chooses_transforms(key) for key in space.keys)):
+        space = space.without(STRENGTH)
+        if not space.parameters:
+            raise ConfigError(
+                f"search.space={space.name} varies nothing but {STRENGTH}, and there is no transform; "
+                "allowed is a space with more, or an augmentation"
+            )
     fitting = space.up_to(_BATCH_SIZE, num_train)
     if not fitting.parameters:
         raise ConfigError(
@@ -34,6 +46,10 @@ def space_on_data(study: Study) -> Space | None:
             f"training data; allowed is up to {num_train}, or all"
         )
     return fitting
+
+
+def _chooses_transforms(key: str) -> bool:
+    return key.split(".")[0] == "augmentation" and key != STRENGTH
 
 
 def say_space(study: Study) -> None:
@@ -140,7 +156,7 @@ class Points:
         known["training.dropout"] = recipe.architecture.dropout if recipe.dropout is None else recipe.dropout
         transforms = own_transforms(self.study)
         if transforms:
-            known["augmentation.strength"] = strength_between(transforms, recipe.augmentation)
+            known[STRENGTH] = strength_between(transforms, recipe.augmentation)
         if leaves_width_open(self.study.settings.model):
             known["model.width"] = decided_width(self.study) or 1.0
         return known

@@ -7,7 +7,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -228,6 +228,7 @@ class Study:
     policy: FoundPolicy | None = None  # the augmentation that trainings of this study found
     is_tracked: bool = False  # whether MLflow knows the study: trials wait until it does
     prior: Prior = field(default_factory=Prior)  # what earlier studies taught
+    beside: Collection[str] = ()  # studies that it does not learn from, as it is run to be compared with them
     _laboratory: Laboratory | None = None
     _kept_seconds: float = 0.0  # of this run, when its time and energy were last written down
     _lock: threading.Lock = field(default_factory=threading.Lock)

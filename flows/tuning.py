@@ -48,7 +48,9 @@ class Search:
 
     def __post_init__(self) -> None:
         self.points = Points(self.study, self.space, self.recipe)
-        self.varies_schedule = any(key.split(".")[0] == "schedule" for key in self.space.keys)
+        varies_schedule = any(key.split(".")[0] == "schedule" for key in self.space.keys)
+        asked_for = self.when == "sweep" and not self.study.settings.has_default_schedule
+        self.trains_whole_schedules = varies_schedule or asked_for
         is_front = self.when == "sweep" and self.study.settings.objective.kind == "pareto"
         self.figures = ("loss", "params", "flops") if is_front else ("loss",)
 
@@ -125,7 +127,7 @@ class Search:
             return came if isinstance(came, Failed) else (spec, came)
 
         retreats = self.study.settings.training.max_retreats
-        if self.varies_schedule:
+        if self.trains_whole_schedules:
             return climb_anew(recipe, self.rungs, leg, retreats)
         return climb(recipe, self.rungs, self.begin(recipe), leg, retreats)
 

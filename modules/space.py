@@ -127,6 +127,10 @@ class Space(Record):
         applying = [_where_possible(one, key, most) for one in bounded if one is not None]
         return self.model_copy(update={"parameters": tuple(one for one in applying if one is not None)})
 
+    def without(self, key: str) -> "Space":
+        """Without a key that no other depends on."""
+        return self.model_copy(update={"parameters": tuple(one for one in self.parameters if one.key != key)})
+
     def differences(self, other: "Space") -> list[str]:
         """What is otherwise in another space, a phrase for each key."""
         ours, theirs = _by_key(self), _by_key(other)

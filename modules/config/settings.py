@@ -14,6 +14,7 @@ from modules.space import Space
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _DIGEST_DIGITS = 8
 _DEFAULT_MODEL = "first_architecture"
+_DEFAULT_SCHEDULE = "OneCycle"
 _FINDERS = "modules.search.selecting."  # selections there are found by trainings
 # What no result depends on: how a study is orchestrated, run, shown and named. With what stands for it in settings of
 # which only the content was kept: one trial after the other, shown nowhere.
@@ -408,6 +409,11 @@ class Settings(Section):
     def has_default_model(self) -> bool:
         """Whether nobody asked for another family of networks."""
         return self.model.name == _DEFAULT_MODEL
+
+    @property
+    def has_default_schedule(self) -> bool:
+        """Whether nobody asked for another one."""
+        return self.schedule.name == _DEFAULT_SCHEDULE
 
     @property
     def changes_rate(self) -> bool:

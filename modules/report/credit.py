@@ -61,7 +61,7 @@ def credit_table(credits: Credits) -> Table:
     for one in credits.contributions:
         style = "green" if one.bought_error.low > 0 else "red" if one.bought_error.high < 0 else ""
         table.add_row(*(Text(cell, style=style if place == 3 else "") for place, cell in enumerate(credit_cells(one))))
-    table.caption = "not used by the study: " + ", ".join(credits.unused) if credits.unused else None
+    table.caption = credits.left_aside or None
     return table
 
 

@@ -42,6 +42,7 @@ def contributions(
     whole: Outcome,
     without: Mapping[str, tuple[str, Outcome]],
     unused: Sequence[str] = (),
+    obstacles: Sequence[tuple[str, str]] = (),
 ) -> Credits:
     """Compare each variant with the whole; most first."""
     found = []
@@ -58,6 +59,7 @@ def contributions(
         seconds=float(np.mean(whole.seconds)),
         contributions=tuple(sorted(found, key=lambda one: -one.bought_error.estimate)),
         unused=tuple(unused),
+        obstacles=tuple(obstacles),
     )
 
 

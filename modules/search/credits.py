@@ -28,3 +28,11 @@ class Credits(Record):
     seconds: float
     contributions: tuple[Contribution, ...]
     unused: tuple[str, ...] = ()  # automations that the study did without anyway
+    obstacles: tuple[tuple[str, str], ...] = ()  # automations that cannot be left out, each with the reason
+
+    @property
+    def left_aside(self) -> str:
+        """Half a sentence about the automations that are not in the account."""
+        unused = "not used by the study: " + ", ".join(self.unused) if self.unused else ""
+        obstacles = [f"{name} cannot be left out: {why}" for name, why in self.obstacles]
+        return "; ".join(filter(None, [unused, *obstacles]))

@@ -5,7 +5,7 @@ by a search for hyper-parameters and joins a race of optimisers.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,11 @@ class Lesson(Record):
     recipe: dict[str, Any]  # of the winner, without its architecture
 
     @property
+    def began_pretrained(self) -> bool:
+        """Whether its weights came from other images, so that its rates are those of fine-tuning."""
+        return bool(self.recipe.get("frozen_statistics")) or self.recipe.get("first_layer_rate", 1.0) != 1.0
+
+    @property
     def name(self) -> str:
         """Of its optimiser, as of this study."""
         return f"{self.optimizer.name} of {self.study}"
@@ -54,9 +59,12 @@ class Prior(Record):
         return Earlier(tried=sum(each.tried for each in found), kept=sum(each.kept for each in found))
 
     def winners(self, data: DataRecord) -> tuple[Lesson, ...]:
-        """The lessons of like data to try first: those on the same data first, then those of the nearest size."""
+        """The lessons of like data to try first: those on the same data first, then those of the nearest size.
+
+        They are tried by networks from new weights, so that what was fine-tuned says nothing of their rates.
+        """
         num_train = data.num_images["train"]
-        like = [lesson for lesson in self.lessons if lesson.is_like(data)]
+        like = [lesson for lesson in self.lessons if lesson.is_like(data) and not lesson.began_pretrained]
         like.sort(key=lambda lesson: (lesson.data != data.digest, abs(lesson.num_train - num_train), lesson.val_error))
         different: dict[tuple[str, float], Lesson] = {}
         for lesson in like:
@@ -73,10 +81,10 @@ def value_of(recipe: Mapping[str, Any], key: str) -> Any:
     return part["arguments"].get(name) if name and isinstance(part, dict) else None
 
 
-def take_prior(home: Path, study: str) -> Prior:
-    """From what the studies under `home` left, without those that did not end or that this version cannot read."""
+def take_prior(home: Path, without: Collection[str]) -> Prior:
+    """From what the studies under `home` left but some, without those that did not end or that cannot be read."""
     lessons = (
-        _lesson(path.parent) for path in sorted(home.glob("studies/*/summary.json")) if path.parent.name != study
+        _lesson(path.parent) for path in sorted(home.glob("studies/*/summary.json")) if path.parent.name not in without
     )
     return Prior(lessons=tuple(lesson for lesson in lessons if lesson is not None))
 

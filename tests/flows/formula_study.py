@@ -26,7 +26,7 @@ class FormulaStudy:
         objective, budget = SimpleNamespace(kind="accuracy"), SimpleNamespace(target_error=None)
         search = SimpleNamespace(tries_at_once=at_once)
         sections = {"objective": objective, "budget": budget, "search": search, "runner": SimpleNamespace(address=None)}
-        self.settings = SimpleNamespace(overrides=(), seed=0, **sections)
+        self.settings = SimpleNamespace(overrides=(), seed=0, has_default_schedule=True, **sections)
         self.pool = SimpleNamespace(size=workers)
         self.progress = SimpleNamespace(say=lambda said, style="": self.said.append(said))
         self.said: list[str] = []

@@ -11,7 +11,7 @@ from flows.tuning import Search, _tries_of_sweep
 from modules.search.plan import Plan
 from modules.search.rungs import cost
 from modules.search.tries import Tuning
-from modules.space import Real, Space
+from modules.space import Choice, Real, Space
 from modules.workers.pool import WorkerDiedError
 from tests.flows.formula_study import RUNGS, SPACE, FormulaStudy, search_by_formula
 
@@ -110,3 +110,19 @@ def test_a_space_file_that_was_only_moved_has_not_changed():
     study = FormulaStudy()
     here, there = (Space(name="mine", parameters=SPACE.parameters, path=f"/{name}/mine.yaml") for name in ("a", "b"))
     assert values(swept(study, there)) == values(swept(study, here))
+
+
+@pytest.mark.parametrize(
+    ("when", "default", "keys", "whole"),
+    [
+        ("sweep", True, ["training.learning_rate"], False),
+        ("sweep", False, ["training.learning_rate"], True),  # the schedule was asked for
+        ("before", False, ["training.learning_rate"], False),  # around a trunk
+        ("sweep", True, ["schedule"], True),
+    ],
+)
+def test_a_schedule_that_was_asked_for_is_trained_under(when: Any, default: bool, keys: list[str], whole: bool) -> None:
+    study: Any = FormulaStudy()
+    study.settings.has_default_schedule = default
+    space = Space(name="mine", parameters=tuple(Choice(key=key, values=("a", "b")) for key in keys))
+    assert Search(study, when, space, None, RUNGS).trains_whole_schedules is whole  # type: ignore[arg-type]

@@ -54,6 +54,14 @@ def test_augmentation_is_left_out_however_it_was_asked_for(typed: list[str]) -> 
     assert not AUGMENTATION.is_used(resolve(overrides), ALL_USED)
 
 
+def test_what_a_space_varies_cannot_be_left_out_and_that_is_known_before_anything_is_trained() -> None:
+    typed = ["search=edits", "search.space=images"]
+    reasons = {one.name: credit._obstacle(typed, one, 0) for one in AUTOMATIONS}
+    refused = {name: why for name, why in reasons.items() if why is not None}
+    assert list(refused) == ["augmentation"]
+    assert "contradicts search.space=images" in refused["augmentation"]
+
+
 def test_a_variant_that_leaves_nothing_out_is_a_fault_of_ours(tmp_path: Path) -> None:
     idle = AUGMENTATION._replace(name="averaging", overrides=())
     with pytest.raises(AssertionError, match="without-averaging-0 does not leave it out"):

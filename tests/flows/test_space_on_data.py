@@ -49,6 +49,28 @@ def test_a_space_that_ships_is_searched_on_a_hundred_images(tmp_path, name):
     assert max(sizes) <= 100
 
 
+@pytest.mark.parametrize(
+    ("overrides", "varies"),
+    [([], True), (["augmentation=none"], False), (["augmentation=auto"], True), (["augmentation=shift"], True)],
+)
+def test_how_strong_nothing_is_is_not_varied(tmp_path, overrides, varies):
+    study: Any = Study(tmp_path, 1000, "search.space=recipe", "data=digits", *overrides)
+    space = space_on_data(study)
+    assert space is not None
+    assert ("augmentation.strength" in space.keys) is varies
+    say_space(study)
+    assert len(study.said) == (not varies)
+    assert all("augmentation.strength was" in said and "now it is not in it" in said for said in study.said)
+
+
+def test_a_space_of_nothing_but_how_strong_nothing_is(tmp_path):
+    own = tmp_path / "mine.yaml"
+    own.write_text("augmentation.strength: interval(0.5, 2.0)\n")
+    study: Any = Study(tmp_path, 1000, f"search.space={own}", "augmentation=none")
+    with pytest.raises(ConfigError, match=r"varies nothing but augmentation.strength, and there is no transform"):
+        space_on_data(study)
+
+
 def test_what_is_left_out_is_said_once_in_a_sentence(tmp_path):
     study: Any = Study(tmp_path, 100, "search.space=training")
     say_space(study)

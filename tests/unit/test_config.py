@@ -459,3 +459,9 @@ def test_settings_come_without_torch():
     heavy = "{'torch', 'prefect', 'mlflow', 'pytorch_lightning', 'sklearn'}"
     code = f"import sys; from modules.config import resolve; resolve(); assert not {heavy} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=CONF.parent).returncode == 0
+
+
+def test_whether_a_schedule_was_asked_for():
+    assert resolve([]).has_default_schedule
+    assert not resolve(["schedule=constant"]).has_default_schedule
+    assert not resolve(["experiment=classic_cnn"]).has_default_schedule

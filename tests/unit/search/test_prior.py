@@ -36,11 +36,11 @@ def test_the_lessons_of_finished_studies(tmp_path, data):
     leave_study(tmp_path, "stopped", data, [row()], state="interrupted")
     (tmp_path / "studies" / "broken").mkdir()
     (tmp_path / "studies" / "broken" / "summary.json").write_text("{")
-    prior = take_prior(tmp_path, "three")
+    prior = take_prior(tmp_path, ["three"])
     assert [lesson.study for lesson in prior.lessons] == ["one", "two"]
     assert prior.earlier("widen_layer") == Earlier(tried=3, kept=1)
     assert prior.earlier("add_layer") == prior.earlier("set_optimizer") == Earlier()
-    assert [lesson.study for lesson in take_prior(tmp_path, "two").lessons] == ["one"]
+    assert [lesson.study for lesson in take_prior(tmp_path, {"two"}).lessons] == ["one"]
     assert Prior.model_validate_json(prior.model_dump_json()) == prior
     recipe = prior.lessons[1].recipe
     assert (value_of(recipe, "training.learning_rate"), value_of(recipe, "optimizer.weight_decay")) == (0.02, 0.01)
@@ -56,8 +56,17 @@ def test_rates_come_from_like_data_those_of_the_same_first(tmp_path, data):
     leave_study(tmp_path, "c-alike", data, learning_rate=0.2)
     leave_study(tmp_path, "d-large", large, learning_rate=0.3)
     leave_study(tmp_path, "e-coloured", coloured, learning_rate=0.4)
-    winners = take_prior(tmp_path, "new").winners(data)
+    winners = take_prior(tmp_path, ()).winners(data)
     assert [lesson.study for lesson in winners] == ["b-same", "a-other"]
+
+
+def test_rates_of_fine_tuning_are_not_for_new_weights(tmp_path, data):
+    leave_study(tmp_path, "fine-tuned", data, [row(kept=True)], first_layer_rate=0.1)
+    leave_study(tmp_path, "frozen", data, frozen_statistics=True)
+    leave_study(tmp_path, "anew", data)
+    prior = take_prior(tmp_path, ())
+    assert [lesson.study for lesson in prior.winners(data)] == ["anew"]
+    assert prior.earlier("widen_layer").kept == 1
 
 
 def test_odds_by_hand():

@@ -75,8 +75,9 @@ def test_what_falls_behind_is_stopped_and_what_is_best_is_not():
     assert all(loss_of(best.values) <= loss_of(one.values) for one in tries if one.state == "complete")
 
 
-def test_it_learns():
-    tries = searched(40, rungs=1)
+@pytest.mark.parametrize("rungs", [1, 2, 3])
+def test_it_learns(rungs):
+    tries = searched(40, rungs=rungs)
     early, late = ([loss_of(one.values) for one in part] for part in (tries[:10], tries[-10:]))
     assert sorted(late)[5] < sorted(early)[5]
 
