@@ -14,11 +14,14 @@ from flows.orchestration import prepare, run_flow
 from flows.study import Study, StudyFolder
 from modules.config import Settings, resolve, resolved_config
 from modules.errors import ConfigError, StudyError
+from modules.recipe import Recipe
+from modules.records import Ledger
 from modules.report.credit import credit_figure
 from modules.report.report import on_white
 from modules.search.contributions import Outcome, contributions
 from modules.search.credits import Credits
 from modules.search.generation import energy_of
+from modules.search.limits import Cost, Limits
 from modules.search.plan import Plan
 from modules.store import write_text
 
@@ -69,9 +72,10 @@ def credit_study(name: str, home: Path, num_seeds: int, only: Sequence[str] = ()
     overrides, plan = _of_study(folder)
     settings = resolve(overrides)
     chosen = [one for one in AUTOMATIONS if not only or one.name in only]
-    used = [one for one in chosen if one.is_used(settings, plan)]
+    found_rate = folder.read("range_test.json") is not None  # not where it was taken over, or belongs to weights
+    used = [one for one in chosen if one.is_used(settings, plan) and (one.name != "learning rate" or found_rate)]
     unused = [one.name for one in chosen if one not in used]
-    tried = {one.name: _obstacle(overrides, one, settings.seed) for one in used}
+    tried = {one.name: _obstacle(folder, overrides, one, settings.seed) for one in used}
     obstacles = [(left_out, why) for left_out, why in tried.items() if why is not None]
     if only and obstacles:
         raise StudyError(f"{obstacles[0][0]} cannot be left out of study {name!r}: {obstacles[0][1]}")
@@ -128,13 +132,24 @@ def without(overrides: Sequence[str], automation: Automation | None, seed: int) 
     return variant
 
 
-def _obstacle(overrides: Sequence[str], automation: Automation, seed: int) -> str | None:
+def _obstacle(folder: StudyFolder, overrides: Sequence[str], automation: Automation, seed: int) -> str | None:
     """Why a study cannot be had without an automation, as where its space varies what would be left out."""
+    if automation.name == "structure" and _had_to_shrink(folder):
+        return "its first network is beyond a limit, which only edits bring it below"
     try:
         resolve(without(overrides, automation, seed))
     except ConfigError as error:
         return str(error)
     return None
+
+
+def _had_to_shrink(folder: StudyFolder) -> bool:
+    first = next((step.recipe for step in Ledger.read(folder.path / "ledger.json").lineage if step.recipe), None)
+    if first is None:
+        return False
+    settings = folder.read("settings.json") or {}
+    limits = {name: settings.get("objective", {}).get(name) for name in ("max_params", "max_flops")}
+    return Limits(**limits).objection(Cost.of(Recipe.model_validate(first).architecture)) is not None
 
 
 def _is_of(override: str, key: str) -> bool:

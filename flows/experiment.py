@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from flows import deploying, reporting
-from flows.allowance import new_plan, wishes_of
+from flows.allowance import new_plan, seconds_for, wishes_of
 from flows.augmentation import augmented
 from flows.commands import as_typed
 from flows.contests import race_optimizers, race_wishes, tune_hyperparameters
@@ -28,13 +28,13 @@ from flows.finals import confirm_final, train_final
 from flows.first_network import find_earlier_winner, first_start, rate_taken_over, size_network
 from flows.gears import thaw
 from flows.generations import run_generation
-from flows.limits import check_limits, say_limits
+from flows.limits import check_limits, check_shrinks, excess_of, halvings_of, say_limits
 from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, publish_table, run_flow, task
 from flows.points import say_space
 from flows.rates import found_rate
 from flows.selection import check_selection, find_selection, say_cost, say_imbalance
-from flows.shrinking import begin_to_shrink
+from flows.shrinking import averaged_within_slices, begin_to_shrink
 from flows.study import Study
 from flows.transfer import Planted, plan_transfer, plant_pretrained, train_planted
 from flows.translation import configured_data, configured_recipe
@@ -55,6 +55,7 @@ from modules.search.plan import Plan
 from modules.search.prior import Prior, take_prior
 from modules.search.rungs import warm
 from modules.search.stopping import slowdown_of, why_stop
+from modules.search.transfer import transfer_wishes
 from modules.store import Store
 from modules.training.spec import Start
 
@@ -141,6 +142,8 @@ def find_winner(study: Study) -> Found:
     plan = make_plan(study, recipe)
     if plan.try_samples:
         return sweep_space(study, plan, recipe)
+    if recipe.began_pretrained and plan.generations:
+        recipe = averaged_within_slices(study, plan, recipe)
     trunk = train_baseline(study, recipe, plan, first_start(study, recipe, earlier))
     trunk = race_optimizers(study, plan, trunk)
     trunk = tune_hyperparameters(study, plan, trunk, "before")
@@ -243,12 +246,21 @@ def tune_recipe(study: Study, recipe: Recipe, earlier: EarlierWinner | None = No
 @task("plan")
 def make_plan(study: Study, recipe: Recipe, is_kept: bool = True) -> Plan:
     """Turn the budget into samples."""
-    return study.planned(partial(_new_plan, study, recipe), is_kept)
+    plan = study.planned(partial(_new_plan, study, recipe), is_kept)
+    check_shrinks(study, plan, recipe.architecture)
+    return plan
 
 
 def _new_plan(study: Study, recipe: Recipe) -> Plan:
     wishes = race_wishes(study, wishes_of(study), recipe)
     calibration = study.laboratory.calibrate(recipe) if wishes.needs_calibration else None
+    halvings = halvings_of(study, recipe.architecture)
+    if recipe.began_pretrained and wishes.search != "none":
+        affordable = None if calibration is None else seconds_for(study, calibration) * calibration.samples_per_second
+        num_train = study.laboratory.num_selected(recipe)
+        wishes = transfer_wishes(wishes, num_train, affordable, halvings, is_trained=True)
+    elif halvings:
+        wishes = wishes.updated(least_images=0)  # a network that has to shrink is searched however few images there are
     return new_plan(study, wishes, recipe, calibration)
 
 
@@ -274,6 +286,9 @@ def stop_reason(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member],
     latest = trunk.trained.first
     is_front = study.settings.objective.is_pareto
     in_vain = generations_in_vain(front, trunk.generations) if is_front else trunk.generations_in_vain
+    target, patience = study.settings.budget.target_error, study.settings.search.patience
+    if not is_front and (target or patience) and excess_of(study, trunk.trained.recipe.architecture) is not None:
+        target = patience = None  # neither speaks for ending with a network that costs more than it may
     reason: str | None = study.decided(
         Question.STOP.key(number),
         lambda: why_stop(
@@ -281,9 +296,9 @@ def stop_reason(study: Study, plan: Plan, trunk: Trunk, front: Sequence[Member],
             seconds=study.clock.seconds,
             wh=study.energy.wh,
             steer_error=trunk.trained.evidence.error,
-            target_error=study.settings.budget.target_error,
+            target_error=target,
             in_vain=in_vain,
-            patience=study.settings.search.patience,
+            patience=patience,
             slowdown=slowdown_of(plan, latest.samples, latest.seconds),
         ),
     )

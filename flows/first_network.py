@@ -71,9 +71,12 @@ def size_network(study: Study, recipe: Recipe, earlier: EarlierWinner | None) ->
 
 def _taken_over(study: Study, recipe: Recipe, earlier: EarlierWinner) -> Recipe:
     """An earlier winner's network, trained as it was where nothing else is said; what has to shrink learns from it."""
-    training, recipe = study.settings.training, earlier.taken_over(recipe)
-    if training.label_smoothing is None and earlier.label_smoothing is not None:
-        recipe = recipe.updated(label_smoothing=earlier.label_smoothing)
+    training, transfer, recipe = study.settings.training, study.settings.transfer, earlier.taken_over(recipe)
+    smoothing = earlier.label_smoothing
+    if earlier.frozen_until is not None:  # from here on everything is trained
+        smoothing, recipe = transfer.label_smoothing, recipe.updated(first_layer_rate=transfer.first_layer_rate)
+    if training.label_smoothing is None and smoothing is not None:
+        recipe = recipe.updated(label_smoothing=smoothing)
     if (rate := rate_taken_over(study, recipe, earlier)) is not None:
         recipe = recipe.updated(learning_rate=rate)
     if earlier.weights_sha256 is not None and excess_of(study, recipe.architecture) is not None:
@@ -84,9 +87,12 @@ def _taken_over(study: Study, recipe: Recipe, earlier: EarlierWinner) -> Recipe:
 
 def rate_taken_over(study: Study, recipe: Recipe, earlier: EarlierWinner | None) -> float | None:
     """The learning rate of an earlier winner, where none is given: a range test would ask new weights for theirs."""
-    if earlier is None or earlier.optimizer is None or study.settings.training.learning_rate is not None:
+    if earlier is None or study.settings.training.learning_rate is not None:
         return None
-    return earlier.learning_rate if earlier.optimizer.target == recipe.optimizer.target else None
+    if earlier.frozen_until is not None:
+        return study.settings.transfer.learning_rates[0]
+    is_alike = (earlier.optimizer, earlier.batch_size) == (recipe.optimizer, recipe.batch_size)
+    return earlier.learning_rate if is_alike else None
 
 
 def _is_bounded(study: Study, limits: Limits) -> bool:

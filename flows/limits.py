@@ -6,6 +6,7 @@ from functools import partial
 from flows.study import Study
 from flows.translation import configured_limits
 from flows.trials import attempted
+from modules.architecture.channels import resizable_groups, resized
 from modules.architecture.description import Architecture
 from modules.errors import ConfigError
 from modules.search.failed import Failed
@@ -39,7 +40,35 @@ def check_limits(study: Study, architecture: Architecture) -> None:
         return
     if study.settings.search.kind in ("none", "sweep"):
         raise ConfigError(f"{objection}: allowed is search=edits, which can shrink it, model=auto or another width")
+    limits, smallest = configured_limits(study.settings), narrowest(architecture)
+    if limits.objection(Cost.of(smallest)) is not None:
+        raise ConfigError(
+            f"{objection}, and narrowed as far as it goes it still has {smallest.params:,} parameters and does "
+            f"{smallest.flops:,} operations an image: allowed are limits from there on, or a smaller network"
+        )
     study.progress.say(f"{objection}: it has to shrink first", "yellow")
+
+
+def check_shrinks(study: Study, plan: Plan, architecture: Architecture) -> None:
+    """A first network beyond the limits is refused where the plan has no generation that could shrink it."""
+    objection = excess_of(study, architecture)
+    if objection is not None and not plan.generations and not plan.try_samples:
+        raise ConfigError(
+            f"{objection}, and the plan has no generation of edits that could shrink it: allowed is a larger budget, "
+            "search.generations=1 or more, or a network within the limit"
+        )
+
+
+def narrowest(architecture: Architecture) -> Architecture:
+    """A network with the fewest channels that each of its groups can have."""
+    for group in resizable_groups(architecture):
+        architecture = resized(architecture, group, group.block)
+    return architecture
+
+
+def halvings_of(study: Study, architecture: Architecture) -> int:
+    """How often a network has to be halved to come within the limits."""
+    return configured_limits(study.settings).halvings(measured_cost(study, architecture))
 
 
 def demanded_by_limits(study: Study, plan: Plan, trunk: Trunk, children: Sequence[Child]) -> list[int]:

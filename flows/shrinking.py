@@ -8,6 +8,7 @@ from flows.transfer import Planted
 from flows.translation import configured_teacher
 from modules.recipe import Recipe
 from modules.search.contest import change_part
+from modules.search.first_recipe import averaging_within
 from modules.search.gears import geared
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
@@ -24,12 +25,21 @@ def begin_to_shrink(study: Study, plan: Plan, trunk: Trunk, planted: Planted) ->
         return trunk
     recipe = _thawed(now.recipe, planted)
     teacher = configured_teacher(study.settings, now.first.key, now.first.weights_sha256)
-    recipe = recipe.updated(distillation=teacher)
+    recipe = averaged_within_slices(study, plan, recipe.updated(distillation=teacher))
     if recipe == now.recipe:
         return trunk
     # A step without a training of its own: what comes next starts from the same weights with another recipe.
     step = trunk.lineage[-1].updated(edit=change_part(now.recipe, recipe), recipe=None, start=None)
     return replace(trunk, trained=replace(now, recipe=recipe), lineage=(*trunk.lineage, step))
+
+
+def averaged_within_slices(study: Study, plan: Plan, recipe: Recipe) -> Recipe:
+    """With an average short enough to show what a slice recovers, where its half-life is left to the rule.
+
+    The rule goes by slices of networks from new weights, of which one of a pretrained network is a fraction.
+    """
+    averaging = averaging_within(study.settings.averaging, plan.slice_samples)
+    return recipe if averaging == study.settings.averaging else recipe.updated(averaging=averaging)
 
 
 def _thawed(recipe: Recipe, planted: Planted) -> Recipe:

@@ -11,13 +11,13 @@ from flows import reporting
 from flows.allowance import new_plan, seconds_for, seconds_left, wishes_of
 from flows.decisions import Question
 from flows.evidence import first_trunk
-from flows.limits import excess_of
+from flows.limits import check_shrinks, excess_of, halvings_of, measured_cost
 from flows.orchestration import task
 from flows.study import Study
-from flows.translation import configured_backbones, configured_wishes
+from flows.translation import configured_backbones, configured_limits, configured_wishes
 from modules.data.arrays import open_arrays
 from modules.digests import sha256_of_file
-from modules.errors import DataError, StudyError, TrainingError
+from modules.errors import ConfigError, DataError, StudyError, TrainingError
 from modules.pretrained.backbone import Backbone, Source, find_source
 from modules.recipe import Recipe
 from modules.search.first_recipe import leaves_width_open
@@ -189,6 +189,10 @@ def _obstacle(study: Study, recipe: Recipe, weights: Weights, pace: Pace | None)
     excess = excess_of(study, first.architecture)
     if excess is not None and (search.kind == "none" or search.generations == 0):
         return f"with the weights of {weights.backbone.name} {excess}, and no generation is to shrink it"
+    if excess is not None and pace is not None and not _may_shrink(study, first, pace.calibration):
+        return (
+            f"with the weights of {weights.backbone.name} {excess}, and the budget pays for no generation to shrink it"
+        )
     copies = head_recipe(first, study.settings.transfer.copies).augmentation_copies or 0
     if pace is not None and not may_begin(pace.affordable, num_train, copies):
         what = "a head on features of" if num_train <= FEW_IMAGES else "fine-tuning on"
@@ -198,6 +202,13 @@ def _obstacle(study: Study, recipe: Recipe, weights: Weights, pace: Pace | None)
     except (DataError, TrainingError) as error:  # no two folds, or more features than can be kept
         return str(error).partition("; allowed")[0]
     return None
+
+
+def _may_shrink(study: Study, first: Recipe, calibration: Calibration) -> bool:
+    try:
+        return _plan_for(study, first, calibration).generations > 0
+    except ConfigError:  # the budget is too small for anything
+        return False
 
 
 def gear_rates(study: Study) -> tuple[float, ...]:
@@ -258,10 +269,11 @@ def _objection(
     study: Study, recipe: Recipe, backbone: Backbone, smaller: Fitted, side: int, pace: Pace | None
 ) -> str | None:
     """What speaks against larger images than those of a head: a limit, or the time."""
+    limits = configured_limits(study.settings)
     networks = [_first(study, recipe, backbone, each).architecture for each in (smaller.side, side)]
-    keeps, breaks = (excess_of(study, each) for each in networks)
-    if keeps is None and breaks is not None:
-        return f"are too large: {breaks}"
+    now, larger = (measured_cost(study, each) for each in networks)
+    if limits.excess(larger) > max(0.0, limits.excess(now)):  # no edit makes images smaller again
+        return f"are too large: {limits.objection(larger)}"
     num_train = study.laboratory.num_selected(recipe)
     # Settled once, as it depends on how long smaller images took.
     has_time = study.decided(Question.LARGER_IMAGES.key(side), lambda: _has_time(study, smaller, side, num_train, pace))
@@ -291,23 +303,24 @@ def fit_head(study: Study, recipe: Recipe, weights: Weights, side: int) -> Fitte
 @task("plan")
 def plan_transfer(study: Study, planted: Planted, is_kept: bool = True) -> Plan:
     """Turn the budget into samples."""
-    plan = study.planned(partial(_new_plan, study, planted), is_kept)
+    plan = study.planned(partial(_plan_for, study, planted.first, planted.calibration), is_kept)
+    check_shrinks(study, plan, planted.first.architecture)
     judges = study.settings.transfer.gears and study.settings.search.kind != "none"
     if judges and not plan.thaw_samples and not _fine_tunes_first(study, plan, planted):
         study.progress.say("the budget does not pay for training and judging more than the last layer", "yellow")
     return plan
 
 
-def _new_plan(study: Study, planted: Planted) -> Plan:
-    calibration, num_train = planted.calibration, study.laboratory.num_selected(planted.first)
+def _plan_for(study: Study, first: Recipe, calibration: Calibration | None) -> Plan:
+    num_train = study.laboratory.num_selected(first)
     if calibration is not None and not seconds_left(study, calibration):
         calibration = calibration.with_least_end()
     affordable = None if calibration is None else seconds_for(study, calibration) * calibration.samples_per_second
-    is_limited = excess_of(study, planted.first.architecture) is not None
-    folds = num_folds(study, planted.first)
+    folds = num_folds(study, first)
     cost = thaw_cost(len(study.settings.transfer.gears), len(gear_rates(study)), folds)
-    wishes = transfer_wishes(wishes_of(study).updated(thaw=cost), num_train, affordable, is_limited)
-    return new_plan(study, wishes, planted.first, calibration)
+    halvings = halvings_of(study, first.architecture)
+    wishes = transfer_wishes(wishes_of(study).updated(thaw=cost), num_train, affordable, halvings)
+    return new_plan(study, wishes, first, calibration)
 
 
 def train_planted(study: Study, plan: Plan, planted: Planted) -> Trunk:

@@ -52,6 +52,11 @@ class Recipe(Record):
         return self
 
     @property
+    def began_pretrained(self) -> bool:
+        """Whether its weights came from other images, so that it is fine-tuned."""
+        return self.frozen_statistics or self.first_layer_rate != 1.0
+
+    @property
     def parts(self) -> tuple[Part, ...]:
         """All parts that its results depend on."""
         one_each = (self.initialisation, self.optimizer, self.schedule, self.batching, self.averaging, self.selection)

@@ -28,6 +28,8 @@ class EarlierWinner(Record):
     learning_rate: float | None = None  # this and the following: None in a study that began before they were kept
     label_smoothing: float | None = None
     weights_sha256: str | None = None
+    batch_size: int | None = None
+    frozen_until: str | None = None  # where it ended with a head, or with its upper blocks trained
 
     def taken_over(self, recipe: Recipe) -> Recipe:
         """A recipe with its network, and with what its weights cannot do without."""
@@ -113,4 +115,6 @@ def read_earlier_winner(home: Path, study: str) -> EarlierWinner:
         learning_rate=recipe.learning_rate,
         label_smoothing=recipe.label_smoothing,
         weights_sha256=trial.weights_sha256,
+        batch_size=recipe.batch_size,
+        frozen_until=recipe.frozen_until,
     )

@@ -82,9 +82,14 @@ def leaves_width_open(model: Part) -> bool:
 
 def averaging_of(averaging: Part, num_train: int) -> Part:
     """An average with the half-life that suits the data, where it has one and none was given."""
+    return averaging_within(averaging, slice_rule(num_train))
+
+
+def averaging_within(averaging: Part, slice_samples: int) -> Part:
+    """The same with the half-life that suits slices of so many samples."""
     if averaging.arguments.get("half_life_samples", 0) is not None:
         return averaging
-    half_life = max(1.0, slice_rule(num_train) / _AVERAGES_A_SLICE)
+    half_life = max(1.0, slice_samples / _AVERAGES_A_SLICE)
     return averaging.updated(arguments={**averaging.arguments, "half_life_samples": half_life})
 
 

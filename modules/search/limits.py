@@ -62,6 +62,10 @@ class Limits(Record):
         beyond = [math.log(value / limit) for _, limit, value, _ in self._each(cost, cost)]
         return max(beyond, default=-math.inf)
 
+    def halvings(self, cost: Cost) -> int:
+        """How often a network has to be halved to come within the limits."""
+        return max(0, math.ceil(self.excess(cost) / math.log(2))) if any(self.given()) else 0
+
     def progress(self, before: Cost, after: Cost) -> float:
         """Which share of the way to the limits an edit of a network leads that exceeds one; 1: all of it."""
         return min(1.0, 1.0 - self.excess(after) / self.excess(before))

@@ -88,6 +88,11 @@ class Plan(Record):
         return self.baseline_samples + searched + self.generations * self.generation_samples + finals
 
 
+def slices_per_generation(edits: int, halving: bool) -> float:
+    """What a generation trains: the control's seeds, the edits, the best again, half of each that is given up."""
+    return CONTROL_SEEDS + edits + 1 + (edits / 2 if halving else 0)
+
+
 class Thaw(Record):
     """What it takes to train more of a pretrained network than its last layer and to judge that."""
 

@@ -15,7 +15,7 @@ from modules.pretrained.backbone import Backbone, Source
 from modules.recipe import Recipe
 from modules.records import DataRecord, Record
 from modules.search.learning_curve import CurveFit
-from modules.search.plan import Plan, Thaw, Wishes
+from modules.search.plan import Plan, Thaw, Wishes, slices_per_generation
 
 SMALLEST_IMAGE = 16  # pixels: of smaller ones hardly anything is left of what the weights were trained to see
 FEW_IMAGES = 5_000  # up to which features alone do better than anything that could be trained anew
@@ -30,7 +30,8 @@ _PATIENCE_SECONDS = 90.0  # that it may take without a clock
 _PIECES = 8  # of a short budget, at least, one of which a gear is judged after
 _LEAST_EPOCHS = 3  # of each gear on folds: a budget that pays for fewer pays for none
 _SHRINKING_SLICES = 8  # of which one fine-tuning is as long: what recovers learns from a teacher, too
-_SHRINKING_SHARES = (0.3, 1 / 30, 0.35)  # of a short budget: everything fine-tuned first, a slice, the final training
+_SHRINKING_SHARES = (0.3, 0.25, 0.35)  # of a short budget: everything fine-tuned first, generations, the final training
+_HEAD_SHARE = 0.05  # of a budget that is too short for that, for training a fitted head
 _HEAD_RATE = 1e-4  # at which a fitted head is trained on: it is there already
 
 
@@ -190,24 +191,23 @@ def may_begin(affordable: float | None, num_train: int, copies: int) -> bool:
     return _FORWARD * num_train * (1 + copies) <= _FIRST_SHARE * affordable
 
 
-def transfer_wishes(wishes: Wishes, num_train: int, affordable: float | None, limited: bool) -> Wishes:
+def transfer_wishes(
+    wishes: Wishes, num_train: int, affordable: float | None, halvings: int, is_trained: bool = False
+) -> Wishes:
     """What the plan of a study is asked for that starts from pretrained weights.
 
-    Generations only shrink such a network, so there are none unless it is beyond a limit (`limited`) or the
-    configuration asks for them. Before them everything is fine-tuned, so that what is narrowed has learnt its task and
-    is a teacher to what is left; no gear has to be judged for that. A short budget makes slices shorter, and where it
-    pays for no fine-tuning or leaves folds too little, no gear is tried.
+    Generations only shrink such a network, so there are none unless it is beyond a limit, by so many `halvings`, or the
+    configuration asks for them. A short budget makes slices shorter, and where it pays for no fine-tuning or leaves
+    folds too little, no gear is tried. What `is_trained` already goes on from an earlier study's fine-tuning.
     """
-    samples = fine_tuning_samples(num_train)
+    most = math.inf if wishes.max_epochs is None else round(wishes.max_epochs * num_train)
+    samples = int(min(fine_tuning_samples(num_train), max(1, most)))
     room = min(affordable or math.inf, wishes.samples_left or math.inf)
-    generations = wishes.generations if wishes.generations is not None or limited else 0
+    generations = wishes.generations if wishes.generations is not None or halvings else 0
     epochs = wishes.max_epochs or max(1.0, samples / num_train)
     wishes = wishes.updated(generations=generations, from_scratch=False, max_epochs=epochs, least_images=0)
-    if generations != 0 and may_train(_SHRINKING_SHARES[0] * room, num_train):
-        lengths = (samples, samples // _SHRINKING_SLICES, samples)
-        shares = (share * room for share in _SHRINKING_SHARES)
-        baseline, piece, final = (int(min(*each)) for each in zip(lengths, shares, strict=True))
-        return _of_lengths(wishes.updated(thaw=Thaw()), baseline, piece, final)
+    if generations != 0:
+        return _shrinking(wishes, num_train, samples, room, generations or halvings, is_trained)
     thaw = wishes.thaw
     too_little = thaw.heads and room / (2 * thaw.slices) < _LEAST_EPOCHS * num_train
     if too_little or not may_train(affordable, num_train):
@@ -217,6 +217,23 @@ def transfer_wishes(wishes: Wishes, num_train: int, affordable: float | None, li
         baseline = max(1, min(baseline, int(room / 2)))  # a head that is fitted already can do with less
         piece = min(piece, int(room / max(_PIECES, 2 * thaw.slices)))
     return _of_lengths(wishes.updated(thaw=thaw), baseline, piece, samples if affordable is None else None)
+
+
+def _shrinking(wishes: Wishes, num_train: int, samples: int, room: float, generations: int, is_trained: bool) -> Wishes:
+    """Generations that shrink what was fine-tuned, so that it has learnt its task and is a teacher to what is left.
+
+    No gear has to be judged for that. Where there is no time for ten epochs of it, a head shrinks for lack of better.
+    """
+    first, searched, last = _SHRINKING_SHARES
+    slices = slices_per_generation(wishes.edits_per_generation, wishes.halving)
+    piece = int(min(samples // _SHRINKING_SLICES, searched * room / (slices * generations)))
+    if is_trained:
+        baseline = piece
+    elif may_train(first * room, num_train):
+        baseline = int(min(samples, first * room))
+    else:
+        baseline = int(min(num_train, _HEAD_SHARE * room))
+    return _of_lengths(wishes.updated(thaw=Thaw()), max(1, baseline), piece, max(1, int(min(samples, last * room))))
 
 
 def _of_lengths(wishes: Wishes, baseline: int, piece: int, final: int | None) -> Wishes:

@@ -12,8 +12,9 @@ from flows.credit import AUTOMATIONS, Automation
 from flows.study import Study, StudyFolder
 from modules.config import resolve
 from modules.parts import CONF
+from modules.records import Ledger, Step
 from modules.search.plan import Plan
-from tests.unit.tiny_study import tiny_recipe
+from tests.unit.tiny_study import schedule, tiny_recipe
 
 PRESETS = [[], *([f"experiment={path.stem}"] for path in sorted(CONF.glob("experiment/*.yaml")))]
 ALL_USED = Plan(
@@ -54,12 +55,31 @@ def test_augmentation_is_left_out_however_it_was_asked_for(typed: list[str]) -> 
     assert not AUGMENTATION.is_used(resolve(overrides), ALL_USED)
 
 
-def test_what_a_space_varies_cannot_be_left_out_and_that_is_known_before_anything_is_trained() -> None:
-    typed = ["search=edits", "search.space=images"]
-    reasons = {one.name: credit._obstacle(typed, one, 0) for one in AUTOMATIONS}
+def leave_ledger(home: Path, **objective: int) -> StudyFolder:
+    folder = StudyFolder(home, "s")
+    step = Step(
+        trial="t", seed=0, slice={}, schedule=schedule("Constant"), recipe=tiny_recipe().model_dump(mode="json")
+    )
+    ledger = Ledger(study="s", baseline="t", lineage=(step,)).sealed()
+    folder.path.mkdir(parents=True)
+    (folder.path / "ledger.json").write_text(ledger.model_dump_json())
+    folder.write("settings.json", {"objective": objective})
+    return folder
+
+
+@pytest.mark.parametrize(("most", "has_to"), [(10**6, False), (10, True)])
+def test_edits_cannot_be_left_out_of_what_had_to_shrink(tmp_path: Path, most: int, has_to: bool) -> None:
+    (structure,) = (one for one in AUTOMATIONS if one.name == "structure")
+    reason = credit._obstacle(leave_ledger(tmp_path, max_params=most), ["search=edits"], structure, 0)
+    assert (reason is not None) is has_to
+
+
+def test_what_a_space_varies_cannot_be_left_out_and_that_is_known_before_anything_is_trained(tmp_path: Path) -> None:
+    typed, folder = ["search=edits", "search.space=images"], leave_ledger(tmp_path)
+    reasons = {one.name: credit._obstacle(folder, typed, one, 0) for one in AUTOMATIONS}
     refused = {name: why for name, why in reasons.items() if why is not None}
-    assert list(refused) == ["augmentation"]
-    assert "contradicts search.space=images" in refused["augmentation"]
+    assert list(refused) == ["augmentation", "selection"]
+    assert all("contradicts search.space=images" in why for why in refused.values())
 
 
 def test_a_variant_that_leaves_nothing_out_is_a_fault_of_ours(tmp_path: Path) -> None:

@@ -40,7 +40,10 @@ class FakeStudy:
         self.progress = SimpleNamespace(say=lambda said, style="": self.said.append(said))
         data = SimpleNamespace(image_shape=(3, 32, 32), classes=("a", "b"))
         self.laboratory = SimpleNamespace(
-            data=data, num_selected=lambda recipe: num_train, said_by_heads=lambda key: said_with(float(key))
+            latency_ms=lambda architecture: 0.0,
+            data=data,
+            num_selected=lambda recipe: num_train,
+            said_by_heads=lambda key: said_with(float(key)),
         )
         self.clock, self.energy = SimpleNamespace(seconds=0.0), SimpleNamespace(wh=0.0)
         self.found = self.policy = None
@@ -192,16 +195,15 @@ def test_a_limit_that_no_generation_can_meet(
     ]
 
 
-def test_larger_images_do_not_lead_beyond_a_limit(fitted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("share", [1.0, 0.5])  # nor further beyond it
+def test_larger_images_do_not_lead_beyond_a_limit(fitted: Any, monkeypatch: pytest.MonkeyPatch, share: float) -> None:
     first = {
         32: tiny_recipe(),
         64: tiny_recipe(architecture=tiny_recipe().architecture.updated(image_shape=(1, 16, 16))),
     }
-    limits = Limits(max_flops=first[32].architecture.flops)
+    limits = Limits(max_flops=round(share * first[32].architecture.flops))
     monkeypatch.setattr(transfer, "_first", lambda study, recipe, backbone, side: first[side])
-    monkeypatch.setattr(
-        transfer, "excess_of", lambda study, each: limits.objection(limits.cost_of(each, lambda architecture: 0.0))
-    )
+    monkeypatch.setattr(transfer, "configured_limits", lambda settings: limits)
     study = FakeStudy()
     assert planted(study).fitted.side == 32
     assert any(str(said).startswith("images of 64 pixels are too large: the network would have") for said in study.said)
@@ -287,20 +289,18 @@ def test_the_learning_curve_ends_with_what_its_heads_were_fitted_to(fitted: Any)
 
 
 def new_plan(study: FakeStudy) -> Plan:
-    first = SimpleNamespace(first=tiny_recipe(), calibration=None)
-    return transfer._new_plan(study, first)  # type: ignore[arg-type]
+    return transfer._plan_for(study, tiny_recipe(), None)  # type: ignore[arg-type]
 
 
 def test_only_a_limit_that_is_exceeded_asks_for_generations(monkeypatch: pytest.MonkeyPatch) -> None:
     study = FakeStudy("objective.max_params=1000")
-    monkeypatch.setattr(transfer, "excess_of", lambda study, architecture: None)
+    monkeypatch.setattr(transfer, "halvings_of", lambda study, architecture: 0)
     assert new_plan(study).generations == 0
-    monkeypatch.setattr(transfer, "excess_of", lambda study, architecture: TOO_LARGE)
+    monkeypatch.setattr(transfer, "halvings_of", lambda study, architecture: 1)
     assert new_plan(study).generations == 3
 
 
-def test_the_plan_keeps_the_digest_of_what_earlier_studies_taught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "excess_of", lambda study, architecture: None)
+def test_the_plan_keeps_the_digest_of_what_earlier_studies_taught() -> None:
     study: Any = FakeStudy("search.baseline_samples=123")
     assert (new_plan(study).prior, new_plan(study).baseline_samples) == (None, 123)
     study.prior = SimpleNamespace(lessons=("one",), content_digest="digest")

@@ -20,7 +20,7 @@ def begun(generations: int, *overrides: str) -> Trunk:
     trial: Any = SimpleNamespace(key="head", weights_sha256="digest")
     step = Step(trial="head", seed=0, slice={}, schedule=schedule("Constant"))
     trunk = Trunk(Trained(HEAD, (trial,), None), 0, lineage=(step,))  # type: ignore[arg-type]
-    plan: Any = SimpleNamespace(generations=generations)
+    plan: Any = SimpleNamespace(generations=generations, slice_samples=400)
     return shrinking.begin_to_shrink(study, plan, trunk, SimpleNamespace(first=FIRST))  # type: ignore[arg-type]
 
 
@@ -44,6 +44,7 @@ def test_everything_is_trained_where_generations_follow(
         assert (recipe, len(trunk.lineage)) == (HEAD, 1)
         return
     assert (recipe.frozen_until, recipe.augmentation, recipe.learning_rate) == (None, FIRST.augmentation, 0.01)
+    assert recipe.averaging.arguments == {"half_life_samples": 100.0}
     assert recipe.distillation is not None
     assert recipe.distillation.teacher == "head"
     assert trunk.lineage[-1].edit is not None

@@ -24,6 +24,7 @@ EARLIER = EarlierWinner(
     learning_rate=0.001,
     label_smoothing=0.1,
     weights_sha256="weights",
+    batch_size=RECIPE.batch_size,
 )
 
 
@@ -44,9 +45,25 @@ def test_what_is_asked_for_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (recipe.learning_rate, recipe.label_smoothing) == (0.02, 0.0)
 
 
-def test_another_optimizer_finds_its_own_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    earlier = EARLIER.updated(optimizer=Part(target="modules.training.optimizers.sgd.SGD"))
-    assert taken_over(monkeypatch, earlier, None).learning_rate == 0.02
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimizer": RECIPE.optimizer.updated(arguments={**RECIPE.optimizer.arguments, "momentum": 0.9})},
+        {"optimizer": Part(target="modules.training.optimizers.muon.Muon")},
+        {"batch_size": 2 * RECIPE.batch_size},
+    ],
+)
+def test_another_optimizer_and_another_batch_find_their_own_rate(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    assert taken_over(monkeypatch, EARLIER.updated(**change), None).learning_rate == 0.02
+
+
+def test_of_a_head_the_rates_of_fine_tuning_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    head = EARLIER.updated(frozen_until="pool1", learning_rate=1e-4, label_smoothing=0.0, first_layer_rate=0.3)
+    recipe = taken_over(monkeypatch, head, None, "transfer.learning_rates=[0.002]")
+    assert (recipe.learning_rate, recipe.label_smoothing, recipe.first_layer_rate) == (0.002, 0.1, 0.1)
+    assert taken_over(monkeypatch, head, None, "training.learning_rate=0.02").learning_rate == 0.02
 
 
 def test_what_has_to_shrink_learns_from_the_winner(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +74,6 @@ def test_what_has_to_shrink_learns_from_the_winner(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_study_that_began_before_goes_on_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = EARLIER.updated(learning_rate=None, label_smoothing=None, weights_sha256=None)
+    before = EARLIER.updated(learning_rate=None, label_smoothing=None, weights_sha256=None, batch_size=None)
     recipe = taken_over(monkeypatch, before, "too many parameters")
     assert (recipe.learning_rate, recipe.label_smoothing, recipe.distillation) == (0.02, 0.0, None)

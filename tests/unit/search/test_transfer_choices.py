@@ -133,11 +133,11 @@ def test_few_images_are_seen_more_often():
 
 
 def test_a_pretrained_network_is_edited_where_it_has_to_shrink():
-    plain = transfer_wishes(WISHES, 1000, None, limited=False)
+    plain = transfer_wishes(WISHES, 1000, None, halvings=0)
     assert (plain.generations, plain.from_scratch, plain.final_samples) == (0, False, 20_000)
-    assert transfer_wishes(WISHES, 1000, None, limited=True).generations is None
-    assert transfer_wishes(WISHES.updated(generations=2), 1000, None, limited=False).generations == 2
-    assert transfer_wishes(WISHES, 1000, 8_000.0, limited=False).slice_samples == 1_000
+    assert transfer_wishes(WISHES, 1000, None, halvings=1).generations is None
+    assert transfer_wishes(WISHES.updated(generations=2), 1000, None, halvings=0).generations == 2
+    assert transfer_wishes(WISHES, 1000, 8_000.0, halvings=0).slice_samples == 1_000
 
 
 @pytest.mark.parametrize(
@@ -145,30 +145,44 @@ def test_a_pretrained_network_is_edited_where_it_has_to_shrink():
     [
         (None, 20_000, 2_500, 20_000),
         (100_000.0, 20_000, 2_500, 20_000),
-        (40_000.0, 12_000, 1_333, 14_000),
-        (33_000.0, 1_000, 4_125, None),  # 0.3 of it are fewer than ten epochs: a head is shrunk, for lack of better
+        (40_000.0, 12_000, 1_666, 14_000),
+        (33_000.0, 1_000, 1_375, 11_550),  # 0.3 of it are fewer than ten epochs: a head is shrunk, for lack of better
     ],
 )
 def test_what_is_to_shrink_is_fine_tuned_first(affordable, baseline, piece, final):
-    wishes = transfer_wishes(WISHES.updated(thaw=thaw_cost(2, 3, 0)), 1000, affordable, limited=True)
+    wishes = transfer_wishes(WISHES.updated(thaw=thaw_cost(2, 3, 0)), 1000, affordable, halvings=1)
     assert (wishes.baseline_samples, wishes.slice_samples, wishes.final_samples) == (baseline, piece, final)
-    assert (wishes.thaw == Thaw()) == (final is not None)
+    assert wishes.thaw == Thaw()
     asked = WISHES.updated(baseline_samples=7_000, slice_samples=700, final_samples=70)
-    wishes = transfer_wishes(asked, 1000, affordable, limited=True)
+    wishes = transfer_wishes(asked, 1000, affordable, halvings=1)
     assert (wishes.baseline_samples, wishes.slice_samples, wishes.final_samples) == (7_000, 700, 70)
 
 
+@pytest.mark.parametrize("edits", [1, 3, 8])
+@pytest.mark.parametrize("halvings", [1, 2])
 @pytest.mark.parametrize("num_train", [160, 1000, 5000])
-def test_under_a_clock_there_is_a_generation_for_what_has_to_shrink(num_train):
-    pace, shrinking = Calibration(samples_per_second=38, evaluation_seconds=0.1), 0
-    for minutes in range(2, 120):
-        wishes = WISHES.updated(minutes=minutes, thaw=thaw_cost(2, 3, 4))
+def test_under_a_clock_there_are_generations_for_what_has_to_shrink(num_train, halvings, edits):
+    pace = Calibration(samples_per_second=38, evaluation_seconds=0.1)
+    for minutes in range(6, 120, 3):
+        wishes = WISHES.updated(minutes=minutes, thaw=thaw_cost(2, 3, 4), edits_per_generation=edits)
         affordable = pace.samples_per_second * training_seconds(wishes, pace, 0.0, 0.0)
-        plan = make_plan(transfer_wishes(wishes, num_train, affordable, True), num_train, pace)
-        if plan.baseline_samples >= 10 * num_train:
-            assert fine_tunes_first(plan, num_train)
-            shrinking += 1
-    assert shrinking > 30
+        plan = make_plan(transfer_wishes(wishes, num_train, affordable, halvings), num_train, pace)
+        assert plan.generations >= halvings
+        assert fine_tunes_first(plan, num_train) == (0.3 * affordable >= 10 * num_train)
+
+
+def test_what_goes_on_from_a_fine_tuned_network_has_no_long_baseline():
+    wishes = transfer_wishes(WISHES, 1000, 20_000.0, 1, is_trained=True)
+    assert (wishes.baseline_samples, wishes.slice_samples, wishes.final_samples) == (833, 833, 7_000)
+    assert (wishes.from_scratch, wishes.least_images) == (False, 0)
+    assert transfer_wishes(WISHES, 1000, 20_000.0, 0, is_trained=True).generations == 0
+
+
+@pytest.mark.parametrize("halvings", [0, 1])
+def test_epochs_that_are_asked_for_are_the_most(halvings):
+    wishes = transfer_wishes(WISHES.updated(max_epochs=3), 1000, None, halvings)
+    assert (wishes.final_samples, wishes.max_epochs) == (3_000, 3)
+    assert wishes.baseline_samples <= 3_000
 
 
 def test_a_head_on_features_takes_less_time_than_fine_tuning():
@@ -188,15 +202,15 @@ def test_a_head_on_features_takes_less_time_than_fine_tuning():
 
 def test_what_does_not_pay_for_fine_tuning_is_left_to_the_head():
     wishes = WISHES.updated(thaw=thaw_cost(2, 3, 0))
-    enough, short = (transfer_wishes(wishes, 3000, affordable, False) for affordable in (30_000.0, 29_999.0))
+    enough, short = (transfer_wishes(wishes, 3000, affordable, 0) for affordable in (30_000.0, 29_999.0))
     assert enough.thaw == wishes.thaw
     assert short.thaw == Thaw()
 
 
 def test_the_first_training_of_a_head_is_as_long_as_there_is_time_for():
-    assert transfer_wishes(WISHES, 1000, None, False).baseline_samples == 1000
-    assert transfer_wishes(WISHES, 1000, 1_500.0, False).baseline_samples == 750
-    wished = transfer_wishes(WISHES.updated(baseline_samples=5_000), 1000, 1_500.0, False)
+    assert transfer_wishes(WISHES, 1000, None, 0).baseline_samples == 1000
+    assert transfer_wishes(WISHES, 1000, 1_500.0, 0).baseline_samples == 750
+    wished = transfer_wishes(WISHES.updated(baseline_samples=5_000), 1000, 1_500.0, 0)
     assert wished.baseline_samples == 5_000
 
 
@@ -206,7 +220,7 @@ def test_what_plans_with_fewer_minutes_plans_with_more(num_train):
     for tenths in range(5, 100):
         wishes = WISHES.updated(minutes=tenths / 10, thaw=thaw_cost(2, 3, 4))
         affordable = pace.samples_per_second * training_seconds(wishes, pace, 0.0, 0.0)
-        plans.append(make_plan(transfer_wishes(wishes, num_train, affordable, False), num_train, pace))
+        plans.append(make_plan(transfer_wishes(wishes, num_train, affordable, 0), num_train, pace))
     assert not plans[0].thaw_samples
     assert num_train > 200 or plans[-1].thaw_samples
 
@@ -221,19 +235,19 @@ def test_what_judging_gears_takes_by_hand():
 
 def test_folds_are_paid_for_or_left_out():
     wishes = WISHES.updated(thaw=thaw_cost(2, 3, 4))
-    plain = transfer_wishes(wishes, 1000, None, limited=False)
+    plain = transfer_wishes(wishes, 1000, None, halvings=0)
     assert make_plan(plain, 1000, None).thaw_samples == 11 * 10_000 + 3 * 1_000
-    assert transfer_wishes(wishes, 1000, 22 * 4_000.0, limited=False).slice_samples == 4_000
-    assert transfer_wishes(wishes, 1000, 22 * 2_900.0, limited=False).thaw == Thaw()
+    assert transfer_wishes(wishes, 1000, 22 * 4_000.0, halvings=0).slice_samples == 4_000
+    assert transfer_wishes(wishes, 1000, 22 * 2_900.0, halvings=0).thaw == Thaw()
     for samples, paid in ((90_000, True), (50_000, False)):
         limited = wishes.updated(samples=samples)
-        plan = make_plan(transfer_wishes(limited, 1000, None, limited=False), 1000, None)
+        plan = make_plan(transfer_wishes(limited, 1000, None, halvings=0), 1000, None)
         assert plan.total_samples <= samples
         assert (plan.thaw_samples >= 11 * plan.slice_samples + 3 * plan.baseline_samples > 0) == paid
 
 
 def test_folds_count_among_the_trials():
-    wishes = transfer_wishes(WISHES, 1000, None, limited=False).updated(thaw=thaw_cost(2, 3, 4), generations=2)
+    wishes = transfer_wishes(WISHES, 1000, None, halvings=0).updated(thaw=thaw_cost(2, 3, 4), generations=2)
     enough = make_plan(wishes.updated(trials=2 + 17 + 6), 1000, None)
     assert (enough.generations, enough.thaw_samples > 0) == (1, True)
     short = make_plan(wishes.updated(trials=2 + 16), 1000, None)
