@@ -93,7 +93,7 @@ def test_where_nothing_shrinks_a_first_network_beyond_a_limit_is_refused(data, s
     study = Study(data, *search, "objective.max_params=10")
     with pytest.raises(ConfigError, match=r"above objective\.max_params=10"):
         check_limits(study, study.recipe.architecture)
-    shrinking = Study(data, "objective.max_params=10")
+    shrinking = Study(data, "objective.max_params=60")
     check_limits(shrinking, shrinking.recipe.architecture)
     assert "it has to shrink first" in shrinking.said[0]
 
