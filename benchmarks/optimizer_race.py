@@ -123,7 +123,7 @@ def _race(bench: Bench, recipes: dict[str, Recipe], seed: int, samples: int) -> 
     alive = list(recipes)
     for _ in rungs:
         came = [next(ways[name]) for name in alive]
-        losses = [each.losses[-1] if isinstance(each, Climbed) else None for each in came]
+        losses = [each.result.steer_loss if isinstance(each, Climbed) else None for each in came]
         alive = [alive[place] for place in survivors(losses)]
     return alive[0], spent
 

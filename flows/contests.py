@@ -204,19 +204,18 @@ def halve(contest: Contest, entrants: Sequence[tuple[str, Recipe]]) -> list[Cont
         if rung is contest.rungs[-1] or not came:
             alive = came
             break
-        losses = [each.result.steer_loss for index in came if (each := climbed[index]) is not None]
+        losses = [study.laboratory.steer_loss(each.result) for index in came if (each := climbed[index]) is not None]
         alive = [came[place] for place in survivors(losses)]
+        limit = max(losses[came.index(index)] for index in alive)
         for index in set(came) - set(alive):
-            children[index] = _stopped(children[index], climbed[index], rung, max(losses[came.index(i)] for i in alive))
+            children[index] = _stopped(children[index], climbed[index], rung, losses[came.index(index)], limit)
     return [
         finished(contest, child, way) if index in alive and way is not None else Contender(child, None)
         for index, (child, way) in enumerate(zip(children, climbed, strict=True))
     ]
 
 
-def _stopped(child: Child, climbed: Climbed | None, rung: Rung, limit: float) -> Child:
-    assert climbed is not None
-    loss = climbed.result.steer_loss
+def _stopped(child: Child, climbed: Climbed | None, rung: Rung, loss: float, limit: float) -> Child:
     reason = (
         f"stopped after {rung.samples:,} samples: its loss was {loss:.4f}, of those that went on at most {limit:.4f}"
     )

@@ -200,7 +200,7 @@ def _over_folds(study: Study, recipe: Recipe, trained: Sequence[tuple[Recipe, Tr
     said = _left_out(study, recipe, trained)
     if isinstance(said, Failed):
         return said
-    return Trained(recipe, tuple(trial for _, trial in trained), evidence_of([said]))
+    return Trained(recipe, tuple(trial for _, trial in trained), evidence_of([said], study.laboratory.balanced))
 
 
 def _left_out(

@@ -191,7 +191,7 @@ def halve_edits(generation: Generation, fitting: Sequence[Fitting]) -> tuple[lis
     begun = [(fit, look) for fit, look in zip(fitting, looks, strict=True) if isinstance(look, CurvePoint)]
     others = [look for look in looks if isinstance(look, Child)]
     seen = [(inherited.recipe, look.steer_loss) for (_, inherited), look in begun]
-    reached = control.steer_loss if isinstance(control, CurvePoint) else parent.evidence.loss
+    reached = control.steer_loss if isinstance(control, CurvePoint) else parent.first.steer_loss  # plain, as looks are
     chosen = survivors(seen, reached, parent.recipe, study.settings.objective.margin)
     others += [_given_up(*fit, look) for index, (fit, look) in enumerate(begun) if index not in chosen]
     return [begun[index][0] for index in chosen], others

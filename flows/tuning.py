@@ -230,6 +230,12 @@ class Way:
         return next(self._climbing)
 
     @property
+    def losses(self) -> tuple[float, ...]:
+        """On *steer*, at each rung that it came to."""
+        branches = self.climbed.branches if self.climbed else ()
+        return tuple(self.search.study.laboratory.steer_loss(trial) for _, trial in branches)
+
+    @property
     def figures(self) -> list[float]:
         """That are to be small."""
         one = self.account("")
@@ -243,7 +249,7 @@ class Way:
             number=self.asked.number,
             values=self.asked.values,
             state=self.state,
-            losses=self.climbed.losses if self.climbed else (),
+            losses=self.losses,
             error=last.steer_error if last else None,
             params=last.params if last else 0,
             flops=last.flops if last else 0,
@@ -267,7 +273,7 @@ def _climb_up(ways: Sequence[Way], sampler: Sampler, climb: ClimbAll) -> None:
     for rung in range(len(ways[0].search.rungs)):
         going = [way for way in ways if way.state is None]
         climb(going, rung)
-        came = [(way.climbed.losses[-1], way) for way in going if way.state is None and way.climbed]
+        came = [(way.losses[-1], way) for way in going if way.state is None and way.climbed]
         for loss, way in sorted(came, key=lambda pair: pair[0]):
             if sampler.should_stop(way.asked, rung, loss):
                 way.state = "stopped"

@@ -1,5 +1,7 @@
 """What data has to say after an edit: the statistics of new or changed normalisations, and means that should stay."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,7 @@ REVISION = 3  # 3: statistics follow an edit instead of being set anew
 _SILENCE = 1e-4  # of the mean variance: a channel that these images hardly move must not explode on others
 _CONSTANT = 1e-12  # of the mean square
 _LEAST_VARIANCE = 1e-30
+_MOST_VALUES = 32_000_000  # in double precision at once: 256 MB
 
 
 class Passage:
@@ -75,18 +78,17 @@ def measured_changes(calibration: Calibration, before: Passage, after: Passage) 
             shift = (wanted if channels is None else wanted[list(channels)]) - _mean(after.output(node))
             return [Shift(tensor=f"{node}.bias", values=tuple(shift.tolist()))]
         case KeepSpread(node):
-            return _spread_changes(node, before.output(node).double(), after)
+            return _spread_changes(node, before.output(node), after)
 
 
 def _spread_changes(node: str, wanted: Tensor, after: Passage) -> list[TensorChange]:
     """Scales and shifts that give the output of a normalisation the wanted deviations and means."""
-    found = after.output(node).double()
-    dims = _all_but_channels(found)
-    deviation = found.var(dim=dims, correction=0).sqrt()
+    found = after.output(node)
+    mean, deviation = _mean(found), _variance(found).sqrt()
     floor = _SILENCE**0.5 * deviation.square().mean().sqrt()
-    scale = torch.where(deviation > floor, wanted.var(dim=dims, correction=0).sqrt() / deviation, torch.ones(()))
+    scale = torch.where(deviation > floor, _variance(wanted).sqrt() / deviation, torch.ones(()))
     bias = after.network.get_parameter(f"{node}.bias").detach().double()
-    shift = wanted.mean(dims) - (scale * (found.mean(dims) - bias) + bias)
+    shift = _mean(wanted) - (scale * (mean - bias) + bias)
     return [
         Scale(tensor=f"{node}.weight", values=tuple(scale.tolist())),
         Shift(tensor=f"{node}.bias", values=tuple(shift.tolist())),
@@ -95,8 +97,8 @@ def _spread_changes(node: str, wanted: Tensor, after: Passage) -> list[TensorCha
 
 def _moments(node: str, passage: Passage) -> tuple[Tensor, Tensor]:
     """Mean and variance of each channel that a normalisation gets."""
-    values = passage.output(passage.network.architecture.node(node).inputs[0]).double()
-    variance, mean = torch.var_mean(values, dim=_all_but_channels(values), correction=0)
+    values = passage.output(passage.network.architecture.node(node).inputs[0])
+    variance, mean = _by_channel(values, lambda part, dims: torch.stack(torch.var_mean(part, dims, correction=0)))
     return mean, variance
 
 
@@ -148,8 +150,15 @@ def _norm(network: Network, name: str) -> Norm:
 
 
 def _mean(values: Tensor) -> Tensor:
-    return values.double().mean(dim=_all_but_channels(values))
+    return _by_channel(values, lambda part, dims: part.mean(dims))
 
 
-def _all_but_channels(values: Tensor) -> list[int]:
-    return [dim for dim in range(values.ndim) if dim != 1]
+def _variance(values: Tensor) -> Tensor:
+    return _by_channel(values, lambda part, dims: part.var(dims, correction=0))
+
+
+def _by_channel(values: Tensor, measure: Callable[[Tensor, list[int]], Tensor]) -> Tensor:
+    """A measure of each channel in double precision: of a few at once, since a copy takes twice as much memory."""
+    dims = [dim for dim in range(values.ndim) if dim != 1]
+    at_once = max(1, _MOST_VALUES * values.shape[1] // values.numel())
+    return torch.cat([measure(part.double(), dims) for part in values.split(at_once, dim=1)], dim=-1)

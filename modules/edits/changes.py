@@ -17,13 +17,15 @@ from modules.architecture.nodes import neutral_value
 from modules.occurrences import occurrences
 from modules.records import Record
 
-REVISION = 2  # 2: new entries start with a mean of squared gradients
+REVISION = 3  # 3: what schedule-free training averages by is divided as the weights are
 
 Array = NDArray[np.float32]
 Tensors = dict[str, Array]
 
 # The slots in which torch's optimisers keep means or sums of squared gradients, by which they divide.
 SQUARES = frozenset({"exp_avg_sq", "square_avg", "sum"})
+# Those that hold a distance between two copies of the weights (schedule-free AdamW's): they change as weights do.
+DISTANCES = frozenset({"offset"})
 # neutral: changes nothing, e.g. a scale of 1; identity: a layer that gives back what it gets
 Fill = Literal["zero", "neutral", "normal", "window_mean", "identity"]
 
@@ -46,8 +48,8 @@ def _filled(fill: Fill, shape: tuple[int, ...], std: float, seed: int, tensor: s
             return np.zeros(shape, dtype=np.float32)
 
 
-def _moment_of_new(old: Array, squares: bool) -> float:
-    return float(old.mean(dtype=np.float64)) if squares else 0.0
+def _moment_of_new(old: Array, slot: str) -> float:
+    return float(old.mean(dtype=np.float64)) if slot in SQUARES else 0.0
 
 
 class _Change(Record):
@@ -56,7 +58,7 @@ class _Change(Record):
     def apply(self, tensors: Tensors, seed: int, judged: Mapping[str, Array]) -> None:
         """Change weights; what is computed from weights is computed from the `judged` ones, for every copy alike."""
 
-    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
+    def apply_to_moments(self, moments: Tensors, slot: str, seed: int) -> None:
         """Change an optimiser's moments: what is new or was rewritten starts without any.
 
         But new entries of a tensor start with the mean of its squared gradients. With zero, and the tensor's count of
@@ -88,7 +90,7 @@ class Copy(_Change):
         """Append them."""
         tensors[self.tensor] = self._copied(tensors[self.tensor])
 
-    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
+    def apply_to_moments(self, moments: Tensors, slot: str, seed: int) -> None:
         """Those of what was copied."""
         old = moments.get(self.tensor)
         if old is not None and old.ndim:
@@ -118,6 +120,13 @@ class Divide(Copy):
         divided = np.where(chosen, first[origins], np.float32(0))
         tensors[self.tensor] = np.ascontiguousarray(np.moveaxis(divided, 0, self.dim))
 
+    def apply_to_moments(self, moments: Tensors, slot: str, seed: int) -> None:
+        """Each copy has those of what was copied, but a distance goes where its weight goes."""
+        if slot not in DISTANCES:
+            super().apply_to_moments(moments, slot, seed)
+        elif self.tensor in moments:
+            self.apply(moments, seed, moments)
+
 
 def _beside(numbers: NDArray[Any], like: NDArray[np.float64]) -> NDArray[np.int64]:
     return numbers.reshape(-1, *[1] * (like.ndim - 1))
@@ -134,7 +143,7 @@ class Select(_Change):
         """Keep those."""
         tensors[self.tensor] = np.take(tensors[self.tensor], self.indices, axis=self.dim)
 
-    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
+    def apply_to_moments(self, moments: Tensors, slot: str, seed: int) -> None:
         """Keep those."""
         old = moments.get(self.tensor)
         if old is not None and old.ndim:
@@ -151,11 +160,11 @@ class Pad(_Change):
         """Put it around."""
         tensors[self.tensor] = self._padded(tensors[self.tensor], 0.0)
 
-    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
+    def apply_to_moments(self, moments: Tensors, slot: str, seed: int) -> None:
         """Zeros, or the mean of squares."""
         old = moments.get(self.tensor)
         if old is not None and old.ndim:
-            moments[self.tensor] = self._padded(old, _moment_of_new(old, squares))
+            moments[self.tensor] = self._padded(old, _moment_of_new(old, slot))
 
     def _padded(self, old: Array, value: float) -> Array:
         return np.pad(old, [(0, 0)] * (old.ndim - 2) + [(self.width, self.width)] * 2, constant_values=value)
@@ -171,7 +180,7 @@ class Crop(_Change):
         """Take it off."""
         tensors[self.tensor] = self._cropped(tensors[self.tensor])
 
-    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
+    def apply_to_moments(self, moments: Tensors, slot: str, seed: int) -> None:
         """Take it off."""
         old = moments.get(self.tensor)
         if old is not None and old.ndim:
@@ -190,7 +199,7 @@ class Drop(_Change):
         """Forget it."""
         del tensors[self.tensor]
 
-    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
+    def apply_to_moments(self, moments: Tensors, slot: str, seed: int) -> None:
         """Forget it."""
         moments.pop(self.tensor, None)
 
@@ -205,7 +214,7 @@ class Rename(_Change):
         """Move it."""
         tensors[self.to] = tensors.pop(self.tensor)
 
-    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
+    def apply_to_moments(self, moments: Tensors, slot: str, seed: int) -> None:
         """Move it."""
         if self.tensor in moments:
             moments[self.to] = moments.pop(self.tensor)
@@ -229,7 +238,7 @@ class Factorise(_Change):
         tensors[self.depthwise] = depthwise.reshape(inputs, 1, *window).astype(np.float32)
         tensors[self.pointwise] = np.ascontiguousarray(pointwise.T.reshape(outputs, inputs, 1, 1), dtype=np.float32)
 
-    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
+    def apply_to_moments(self, moments: Tensors, slot: str, seed: int) -> None:
         """Start without."""
         moments.pop(self.tensor, None)
 
@@ -247,7 +256,7 @@ class SumBlocks(_Change):
         shape = (*old.shape[: self.dim], -1, self.block, *old.shape[self.dim + 1 :])
         tensors[self.tensor] = old.reshape(shape).sum(axis=self.dim + 1)
 
-    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
+    def apply_to_moments(self, moments: Tensors, slot: str, seed: int) -> None:
         """Start without."""
         moments.pop(self.tensor, None)
 
@@ -287,7 +296,7 @@ class Scale(_Change):
         """Multiply by them."""
         tensors[self.tensor] = tensors[self.tensor] * np.asarray(self.values, dtype=np.float32)
 
-    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
+    def apply_to_moments(self, moments: Tensors, slot: str, seed: int) -> None:
         """Start without."""
         moments.pop(self.tensor, None)
 
@@ -313,7 +322,7 @@ class FoldNorm(_Change):
         tensors[self.tensor] = (old * scale.reshape(-1, *[1] * (old.ndim - 1))).astype(np.float32)
         tensors[self._bias] = (bias + (tensors.get(self._bias, 0.0) - mean) * scale).astype(np.float32)
 
-    def apply_to_moments(self, moments: Tensors, squares: bool) -> None:
+    def apply_to_moments(self, moments: Tensors, slot: str, seed: int) -> None:
         """Start without, but for the shift: the bias takes its place and has the same gradient."""
         for name in (self.tensor, self._bias, f"{self.norm}.weight"):
             moments.pop(name, None)
@@ -357,9 +366,14 @@ def apply_changes(
     return result
 
 
-def apply_changes_to_moments(changes: Iterable[TensorChange], moments: Mapping[str, Array], slot: str) -> Tensors:
-    """The moments of one slot of an optimiser after the changes; a tensor that is new has none."""
+def apply_changes_to_moments(
+    changes: Iterable[TensorChange], moments: Mapping[str, Array], slot: str, seed: int
+) -> Tensors:
+    """The moments of one slot of an optimiser after the changes, drawn by the seed of the weights.
+
+    A tensor that is new has none.
+    """
     result = dict(moments)
     for change in changes:
-        change.apply_to_moments(result, slot in SQUARES)
+        change.apply_to_moments(result, slot, seed)
     return result

@@ -84,7 +84,7 @@ def replayed(changes: tuple[TensorChange, ...], state: Mapping[str, Tensor], see
     weights = apply_changes(changes, _section(state, "model"), seed, judged)
     result |= {f"model.{name}": array for name, array in weights.items()}
     for slot in sorted({name.split(".")[1] for name in state if name.startswith("optimizer.")}):
-        moments = apply_changes_to_moments(changes, _section(state, f"optimizer.{slot}"), slot)
+        moments = apply_changes_to_moments(changes, _section(state, f"optimizer.{slot}"), slot, seed)
         result |= {f"optimizer.{slot}.{name}": array for name, array in moments.items()}
     return _as_tensors(result)
 

@@ -49,11 +49,16 @@ class Outputs(NamedTuple):
         """The misclassified fraction."""
         return float(self.wrong.mean())
 
+    @property
+    def balancing(self) -> NDArray[np.float64]:
+        """Weights of the images with which each class that occurs has the same share of a mean."""
+        counts = np.bincount(self.labels)
+        weights: NDArray[np.float64] = len(self.labels) / ((counts > 0).sum() * counts[self.labels])
+        return weights
+
     def balanced(self) -> "Outputs":
         """With losses weighted such that each class that occurs has the same share of the mean."""
-        counts = np.bincount(self.labels)
-        weights = len(self.labels) / ((counts > 0).sum() * counts[self.labels])
-        return self._replace(losses=(self.losses * weights).astype(np.float32))
+        return self._replace(losses=(self.losses * self.balancing).astype(np.float32))
 
     @classmethod
     def joined(cls, parts: Sequence["Outputs"]) -> "Outputs":

@@ -39,11 +39,6 @@ class Climbed:
         return self.judged[1]
 
     @property
-    def losses(self) -> tuple[float, ...]:
-        """On *steer*, of each branch."""
-        return tuple(result.steer_loss for _, result in self.branches)
-
-    @property
     def others(self) -> tuple[TrialResult, ...]:
         """All that was trained besides the last branch."""
         return tuple(result for _, result in (*self.trunk, *self.branches[:-1]))

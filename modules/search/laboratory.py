@@ -301,7 +301,12 @@ class Laboratory:
 
     def steer_evidence(self, trials: list[TrialResult]) -> Evidence:
         """What trials of one recipe said about *steer* at their end."""
-        return evidence_of([self._judged(self._read("trials", trial.key, "steer.safetensors")) for trial in trials])
+        seen = [self._judged(self._read("trials", trial.key, "steer.safetensors")) for trial in trials]
+        return evidence_of(seen, self.balanced)
+
+    def steer_loss(self, trial: TrialResult) -> float:
+        """What a trial came to on *steer*, as edits are judged: each class alike where that is asked for."""
+        return self.steer_evidence([trial]).loss if self.balanced else trial.steer_loss
 
     def left_out(self, selection: Part, trained: Sequence[tuple[Recipe, TrialResult]], steer: bool = False) -> Outputs:
         """What trials say of the images of a selection that they were not trained on, joined; of *steer* too if asked.
@@ -389,9 +394,10 @@ def _revisions(job: str, parts: Sequence[Part]) -> dict[str, int]:
     return revisions_of(job, *(part.target.rpartition(".")[0] for part in parts))
 
 
-def evidence_of(observations: list[Outputs]) -> Evidence:
-    """Outputs of one recipe with several seeds, side by side."""
+def evidence_of(observations: list[Outputs], balanced: bool = False) -> Evidence:
+    """Outputs of one recipe with several seeds, side by side; with `balanced` losses, errors count alike by class."""
     return Evidence(
         np.stack([seen.losses for seen in observations]).astype(np.float64),
         np.stack([seen.wrong for seen in observations]),
+        observations[0].balancing if balanced else 1.0,
     )

@@ -36,7 +36,9 @@ class FormulaStudy:
         self.clock, self.energy = SimpleNamespace(seconds=0.0), SimpleNamespace(wh=0.0)
         self.store: dict[str, Any] = {}
         self.trained: list[str] = []
-        self.laboratory = SimpleNamespace(found=lambda spec: self.store.get(spec.key), data=None)
+        self.laboratory = SimpleNamespace(
+            found=lambda spec: self.store.get(spec.key), data=None, steer_loss=lambda trial: trial.steer_loss
+        )
         files: dict[str, Any] = {}
         self.folder = SimpleNamespace(read=files.get, write=files.__setitem__)
         self.prior = SimpleNamespace(winners=lambda data: ())

@@ -196,7 +196,7 @@ def test_half_trained_edits_are_held_against_the_control_after_as_much(
     monkeypatch.setattr(generations, "survivors", lambda begun, loss, *others: seen.append(loss) or [])
     study: Any = FakeStudy()
     study.settings.objective = SimpleNamespace(margin=0.0)
-    trunk: Any = SimpleNamespace(trained=SimpleNamespace(recipe=None, evidence=SimpleNamespace(loss=0.5)))
+    trunk: Any = SimpleNamespace(trained=SimpleNamespace(recipe=None, first=SimpleNamespace(steer_loss=0.5)))
     assert generations.halve_edits(Generation(study, CLOCKLESS, trunk, 1), []) == ([], [])
     assert seen == [expected]
 

@@ -82,7 +82,7 @@ def test_of_a_batch_the_best_is_asked_first_whether_it_goes_on():
 
     losses = (3.0, 1.0, 2.0)
     ways = [
-        SimpleNamespace(state=None, asked=loss, climbed=SimpleNamespace(losses=(loss,)), figures=[loss],
+        SimpleNamespace(state=None, asked=loss, climbed=True, losses=(loss,), figures=[loss],
                         search=SimpleNamespace(rungs=RUNGS[:1]))
         for loss in losses
     ]  # fmt: skip

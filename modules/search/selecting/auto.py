@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from modules.evaluation.intervals import ALPHA
-from modules.evaluation.significance import holm, mcnemar_worse
+from modules.evaluation.significance import holm
 from modules.records import Interval, Part, PartName, TrialResult
-from modules.search.judging import Evidence, effect_of, pooled_noise
+from modules.search.judging import Evidence, effect_of, errs_more, pooled_noise
 from modules.search.laboratory import evidence_of
 from modules.search.selecting.clean import cleaned
 from modules.search.selecting.cross_validation import cross_validate
@@ -141,7 +141,8 @@ def trusted_evidence(evidence: Evidence, suspects: Suspects) -> Evidence:
     trusted[suspects.indices] = False
     if trusted.sum() < 2:
         return evidence
-    return Evidence(evidence.losses[:, trusted], evidence.wrong[:, trusted])
+    weights = np.broadcast_to(evidence.weights, trusted.shape)[trusted]
+    return Evidence(evidence.losses[:, trusted], evidence.wrong[:, trusted], weights)
 
 
 def compare(control: Tried, candidates: list[Candidate], margin: float) -> tuple[tuple[Compared, ...], Tried | None]:
@@ -163,7 +164,7 @@ def compare(control: Tried, candidates: list[Candidate], margin: float) -> tuple
     passing = [
         index
         for index, (one, p_value) in enumerate(zip(candidates, p_values, strict=True))
-        if p_value < ALPHA and mcnemar_worse(one.tried.everything.wrong[0], control.everything.wrong[0]) >= ALPHA
+        if p_value < ALPHA and errs_more(one.tried.everything, control.everything) >= ALPHA
     ]
     best = max(passing, key=lambda index: -effects[index].estimate + allowed[index], default=None)
     rows = [_row(control, verdict="the reference")]
@@ -184,7 +185,7 @@ def compare(control: Tried, candidates: list[Candidate], margin: float) -> tuple
 
 def _why_not(candidate: Candidate, control: Tried, against: tuple[float, float], p_value: float) -> str:
     """By the larger of the p-values against all images and against a random subset; `p_value` is that one, adjusted."""
-    if mcnemar_worse(candidate.tried.everything.wrong[0], control.everything.wrong[0]) < ALPHA:
+    if errs_more(candidate.tried.everything, control.everything) < ALPHA:
         return "it errs more often than all images do (McNemar)"
     if p_value < ALPHA:
         return "another one gains more"

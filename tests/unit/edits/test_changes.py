@@ -113,7 +113,7 @@ def test_moments_of_what_is_new_or_rewritten_are_none_or_zero():
         Assign(tensor="b.bias", start=0, values=(3.0, 3.0, 3.0)),
         Pad(tensor="elsewhere.weight", width=1),
     )
-    result = apply_changes_to_moments(changes, moments, "exp_avg")
+    result = apply_changes_to_moments(changes, moments, "exp_avg", 5)
     assert set(result) == {"b.bias"}
     np.testing.assert_array_equal(result["b.bias"], [1, 1])
 
@@ -124,7 +124,7 @@ def test_counts_of_steps_are_left_alone():
         Copy(tensor="a.weight", dim=1, indices=(0,)),
         Select(tensor="a.weight", dim=0, indices=(0,)),
     )
-    assert apply_changes_to_moments(changes, steps, "step")["a.weight"] == 7
+    assert apply_changes_to_moments(changes, steps, "step", 5)["a.weight"] == 7
 
 
 @pytest.mark.parametrize("slot", sorted(SQUARES))
@@ -137,7 +137,7 @@ def test_new_entries_start_with_the_mean_of_squared_gradients(slot):
         Pad(tensor="a.weight", width=1),
         Pad(tensor="b.weight", width=1),
     )
-    result = apply_changes_to_moments(changes, squares, slot)
+    result = apply_changes_to_moments(changes, squares, slot, 5)
     centre = result["a.weight"][0, :, 1, 1]
     np.testing.assert_array_equal(centre, [1, 3])
     assert result["a.weight"].sum() == 1 + 3 + 16 * 2
@@ -160,5 +160,5 @@ def test_copies_and_divided_weights():
 
 def test_copies_take_their_moments_along():
     moments = {"a.weight": WEIGHT}
-    result = apply_changes_to_moments([Divide(tensor="a.weight", dim=1, indices=(3,))], moments, "exp_avg")
+    result = apply_changes_to_moments([Divide(tensor="a.weight", dim=1, indices=(3,))], moments, "exp_avg", 5)
     np.testing.assert_array_equal(result["a.weight"], np.concatenate([WEIGHT, WEIGHT[:, 3:4]], axis=1))

@@ -7,8 +7,9 @@ from random_networks import architectures, random_images, random_network
 
 from modules.architecture.description import IMAGE, Architecture
 from modules.architecture.nodes import Conv, Dense, GlobalPool, Norm
+from modules.architecture.start import first_architecture
 from modules.edits.calibration import Passage, measured_changes
-from modules.edits.edit import FollowNorm
+from modules.edits.edit import FollowNorm, KeepMean, KeepSpread, NeutralNorm
 from modules.edits.editing import calibrated
 from modules.edits.narrow_layer import NarrowLayer
 
@@ -74,6 +75,24 @@ def test_statistics_of_other_data_follow_what_an_edit_changes():
     added = (norm.running_var + norm.eps) * factors**2 - norm.eps  # so that it gives what it gave
     torch.testing.assert_close(variance, added, rtol=1e-4, atol=1e-7)
     assert not torch.allclose(mean, network.outputs(images)["conv1"].mean((0, 2, 3)), rtol=0.01)  # of these images
+
+
+@pytest.mark.parametrize(
+    "calibration", [FollowNorm("norm1"), NeutralNorm("norm1"), KeepMean("conv2"), KeepSpread("norm1")]
+)
+def test_a_few_channels_at_once_come_to_what_all_do(monkeypatch, calibration):
+    start = first_architecture((1, 8, 8), 10, 50_000, (0.2,), (0.3,))
+    network, images = random_network(start).eval(), random_images(start, 16)
+    after = random_network(start, seed=1).eval()
+
+    def measured():
+        return measured_changes(calibration, Passage(network, images), Passage(after, images))
+
+    together = measured()
+    monkeypatch.setattr("modules.edits.calibration._MOST_VALUES", 16 * 64 * 3)  # 3 of the channels of 8 x 8
+    for few, all_of_them in zip(measured(), together, strict=True):
+        assert few.tensor == all_of_them.tensor
+        torch.testing.assert_close(torch.tensor(few.values), torch.tensor(all_of_them.values))
 
 
 def test_statistics_stay_where_nothing_changes_also_of_silent_channels():

@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -6,12 +8,15 @@ from random_networks import random_images, random_state, random_weights
 from torch.nn import functional as F
 
 from modules.architecture.classic import classic_architecture
+from modules.architecture.module import build_module
 from modules.architecture.start import first_architecture
 from modules.edits.add_layer import AddLayer
 from modules.edits.narrow_layer import NarrowLayer
 from modules.edits.remove_layer import RemoveLayer
 from modules.edits.widen_layer import WidenLayer
 from modules.edits.widen_network import WidenNetwork
+from modules.training.optimizers.schedule_free_adamw import ScheduleFreeAdamW
+from modules.training.states import restore_optimizer, section
 
 START = first_architecture((1, 8, 8), 10, 50_000, (0.2,), (0.3,))
 CLASSIC = classic_architecture((1, 16, 16), 10, 1000, (0.2,), (0.3,))
@@ -86,6 +91,34 @@ def test_all_groups_are_widened_at_once_and_no_channels_stay_alike():
     for name in ("conv1", "conv2", "conv3", "conv4"):
         gradients = network.get_parameter(f"{name}.weight").grad.flatten(1)
         assert len(gradients.unique(dim=0)) == len(gradients)  # no two channels will stay alike
+
+
+def schedule_free(network, state):
+    """The logits of the network as it is trained, and of the average that its optimiser gives."""
+    optimizer, average = ScheduleFreeAdamW(network.parameters(), lr=0.1, beta1=0.5), deepcopy(network)
+    restore_optimizer(state, network, optimizer)
+    with torch.no_grad():
+        for ours, theirs in zip(average.parameters(), network.parameters(), strict=True):
+            ours.copy_(optimizer.averaged(theirs))
+        images = random_images(START)
+        return network(images), average(images)
+
+
+@pytest.mark.parametrize(("edit", "arguments"), [(WidenLayer, {"node": "conv2"}), (WidenNetwork, {})])
+def test_of_schedule_free_training_both_copies_of_the_weights_compute_what_they_did(edit, arguments):
+    generator = torch.Generator().manual_seed(1)
+    state = {name: x for name, x in random_state(START).items() if not name.startswith("optimizer.")}
+    for name, spec in START.tensors().items():
+        if spec.trainable:
+            state[f"optimizer.offset.{name}"] = 0.1 * torch.rand(spec.shape, generator=generator)
+    parent = build_module(START).eval()
+    parent.load_state_dict(section(state, "model"))
+    trained, averaged = schedule_free(parent, state)
+    assert not torch.allclose(trained, averaged, rtol=0.1)
+    outcome = applied(edit, START, state, **arguments)
+    wide_trained, wide_averaged = schedule_free(network_of(outcome, "model"), outcome.state)
+    torch.testing.assert_close(wide_trained, trained, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(wide_averaged, averaged, rtol=1e-4, atol=1e-4)
 
 
 def test_removing_an_added_layer_undoes_it():

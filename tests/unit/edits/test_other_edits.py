@@ -12,7 +12,7 @@ from modules.architecture.channels import group_made_by
 from modules.architecture.classic import classic_architecture
 from modules.architecture.description import IMAGE, Architecture
 from modules.architecture.module import build_module
-from modules.architecture.nodes import Conv, Dense, Flatten, GlobalPool, GroupNorm
+from modules.architecture.nodes import Conv, Dense, Flatten, GlobalPool, GroupNorm, num_elements
 from modules.architecture.start import first_architecture
 from modules.edits.add_layer import AddLayer
 from modules.edits.editing import apply_edit
@@ -83,6 +83,22 @@ def test_effects_are_what_the_loss_changes_with_each_channel():
     together = change_of_loss(network, "dense1", [20, 21, 22, 23], images, labels)
     worth = worth_to_loss(group_made_by(CLASSIC, "conv2"), effects)
     np.testing.assert_allclose(worth[5], np.square(together).mean(), rtol=0.02)
+
+
+@pytest.mark.parametrize("architecture", [START, CLASSIC])
+@pytest.mark.parametrize("centred", [True, False])
+def test_effects_are_the_same_in_pieces_of_images(architecture, centred):
+    network, images, labels = random_network(architecture), random_images(architecture, 16), torch.arange(16) % 10
+    held = []
+    network.register_forward_pre_hook(lambda module, inputs: held.append(len(inputs[0])))
+    whole = first_order_effects(network, images, labels, centred=centred)
+    assert held == [16]
+    values = sum(map(num_elements, architecture.shapes().values()))
+    pieces = first_order_effects(network, images, labels, centred=centred, most_values=5 * values)
+    assert held[1:] == [5, 5, 5, 1] * (2 if centred else 1)  # the means of all come first
+    assert pieces.keys() == whole.keys()
+    for layer, effects in whole.items():
+        np.testing.assert_allclose(pieces[layer], effects, rtol=1e-3, atol=1e-5 * np.abs(effects).max())
 
 
 def test_narrowing_with_labels_keeps_what_the_loss_depends_on_and_does_without_gradient():

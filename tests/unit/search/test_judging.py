@@ -310,6 +310,18 @@ def test_a_gain_in_loss_with_more_errors_is_refused():
     assert verdict_of(certain(0.9, num_wrong=13)).passes
 
 
+def test_where_classes_count_alike_errors_of_a_common_one_may_pay_for_those_of_a_rare_one():
+    """Thirty more of the common class are wrong, and eight of the rare one right, which count for nine each."""
+    rare = np.arange(IMAGES) < IMAGES // 10
+    weights = np.where(rare, 5.0, 5 / 9)
+    control = certain(1.0, num_wrong=8)._replace(weights=weights)
+    child = Evidence(certain(0.9).losses, np.roll(certain(0.9, num_wrong=30).wrong, -IMAGES // 10, axis=1), weights)
+    assert not verdict_of(child._replace(weights=1.0), control._replace(weights=1.0)).passes
+    assert verdict_of(child, control).passes
+    few_rare = certain(1.0, num_wrong=1)._replace(weights=weights)
+    assert "errs more often" in verdict_of(child, few_rare).reason
+
+
 def test_utility_ranks_gains_by_cost_and_savings_count():
     assert verdict_of(certain(0.9), cost_ratio=1.1).utility > verdict_of(certain(0.9), cost_ratio=1.5).utility
     assert verdict_of(certain(0.8)).utility > verdict_of(certain(0.9)).utility
