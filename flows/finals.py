@@ -9,6 +9,7 @@ from flows.decisions import Question
 from flows.limits import within_limits
 from flows.orchestration import task
 from flows.study import Study
+from flows.translation import configured_wishes
 from flows.trials import attempt_trial, attempted, out_of_energy, piece_of, train_trial
 from modules.recipe import Recipe
 from modules.records import TrialResult
@@ -18,6 +19,7 @@ from modules.search.final import Final, Finalist, FinalTraining, choose_final
 from modules.search.front import Member, confirmed_front, spaced
 from modules.search.generation import Trunk
 from modules.search.plan import Plan
+from modules.search.planning import SCRATCH_EPOCHS
 from modules.search.rungs import CONSTANT, cooling
 from modules.search.stopping import final_samples
 from modules.search.transfer import may_train, trains_head_alone
@@ -35,9 +37,9 @@ def train_final(
 ) -> Final:
     """The winner's recipe, continued from its inherited weights and from scratch; *confirm* decides.
 
-    Under a clock and with no edit kept, only continued, for the time of both: from scratch it would be the same network
-    with fewer samples. Where all that is trained of a network is the head that it was `planted` with, that head is held
-    against fine-tuning everything, if there is time for it.
+    Under a clock only continued, for the time of both, where no edit was kept, as from scratch it would be the same
+    network with fewer samples, or where what is left is too short to begin anew. Where all that is trained of a network
+    is the head that it was `planted` with, that head is held against fine-tuning everything, if there is time for it.
     """
     recipe, trial = trunk.trained.recipe, trunk.trained.first
     anew = recipe.updated(schedule=first.schedule)
@@ -48,16 +50,35 @@ def train_final(
         return confirm_final(study, trunk, {"baseline": only})
     if planted is not None and trains_head_alone(recipe) and not plan.generations:
         return _head_or_all(study, plan, trunk, first, planted)
-    if plan.scratch_samples and plan.may_grow and anew.content_digest == first.content_digest:
-        study.progress.say("no edit was kept, so that the time for training from scratch goes to training on")
-        plan = plan.without_scratch()
+    is_timed = plan.seconds is not None
+    if is_timed and plan.scratch_samples and anew.content_digest == first.content_digest:
+        plan = _continued_alone(study, plan, "no edit was kept")
     samples = study.decided(Question.FINAL_SAMPLES.key(), lambda: _affordable(study, plan, [trunk]))
+    if is_timed and plan.scratch_samples and (short := _too_short(study, anew, samples)):
+        plan = _continued_alone(study, plan, short)
+        samples = 2 * samples if plan.may_grow else min(2 * samples, plan.continued_samples)
     _say_samples(study, plan, samples, "the final training is one")
     ways: dict[str, Way] = {"continued": partial(_cool_down, study, plan, trunk, samples, "final: continued")}
     if plan.scratch_samples:
         what, name = "training from scratch", "from scratch"
         ways[name] = partial(_begun_anew, study, plan, anew, samples, what, name, None)
     return confirm_final(study, trunk, _trained_each(study, ways))
+
+
+def _continued_alone(study: Study, plan: Plan, why: str) -> Plan:
+    """The plan without training from scratch; training on gets its samples, unless their number was asked for."""
+    study.progress.say(f"{why}, so that the winner is trained on and not from scratch")
+    wishes = configured_wishes(study.settings)
+    is_asked_for = wishes.final_samples is not None or wishes.max_epochs is not None
+    return plan.updated(scratch_samples=0) if is_asked_for else plan.without_scratch()
+
+
+def _too_short(study: Study, recipe: Recipe, samples: int) -> str | None:
+    """Half a sentence where two final trainings of so many samples each are too short for one to begin anew."""
+    epochs = samples / study.laboratory.num_selected(recipe)
+    if epochs >= SCRATCH_EPOCHS:
+        return None
+    return f"two final trainings could have {epochs:.1f} epochs each, fewer than {SCRATCH_EPOCHS}"
 
 
 def _head_or_all(study: Study, plan: Plan, trunk: Trunk, first: Recipe, planted: Start) -> Final:
