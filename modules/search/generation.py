@@ -216,7 +216,7 @@ class Comparison:
         scale = self.control.evidence.loss
         seeds = pooled_noise([*self.trunk.replicated, _relative_losses(self.control, scale)], 1.0)
         pairs = pooled_noise([*self.trunk.paired, *_pairs(children, self.control)], 1.0, PRIOR_PAIRED)
-        return Noises(seeds.at(scale), pairs.at(scale) if self.side_by_side else None)
+        return Noises(seeds, pairs if self.side_by_side else None).at(scale)
 
 
 def _relative_losses(trained: Trained, scale: float) -> tuple[float, ...]:
@@ -265,7 +265,8 @@ def record_generation(
                 interval, confirmed, found = None, False, f"not confirmed: {confirmation.reason}"
             else:
                 candidate = candidate_of(child.trained, control.recipe)._replace(evidence=confirmation.child)
-                interval, p_value = confirms(candidate, confirmation.control, judged.noises, margin, num_tried)
+                noises = judged.noises.at(confirmation.control.loss / control.evidence.loss)  # in proportion to it
+                interval, p_value = confirms(candidate, confirmation.control, noises, margin, num_tried)
                 confirmed, found = p_value < ALPHA, _confirmation(verdict, p_value, num_tried)
             reason = verdict.reason if verdict.passes else f"a limit demands it, though {verdict.reason}"
             row = row.updated(

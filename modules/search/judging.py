@@ -79,6 +79,10 @@ class Noises(NamedTuple):
     seeds: Noise
     pairs: Noise | None
 
+    def at(self, scale: float) -> "Noises":
+        """Of trainings that come to a loss of `scale`, where these are in proportion to it."""
+        return Noises(self.seeds.at(scale), None if self.pairs is None else self.pairs.at(scale))
+
 
 def pooled_noise(replicated: Sequence[Sequence[float]], scale: float, prior: float = PRIOR_NOISE) -> Noise:
     """Pool what varies between seeds alone (mean losses, or differences of such) with the prior `prior * scale`."""

@@ -279,6 +279,19 @@ def test_noise_goes_down_with_the_loss():
     assert Trunk(CONTROL, 0, replicated=seeds).noise_at(0.25).freedom == PRIOR_FREEDOM + 2  # nothing counts twice
 
 
+@pytest.mark.parametrize("side_by_side", [True, False])
+def test_noise_on_confirm_is_in_proportion_to_the_loss_there(side_by_side):
+    """With three times the control's loss on steer, by hand."""
+    comparison = Comparison(CONTROL, TRUNK, MARGIN, side_by_side)
+    children = [child("better", 12, 0.8, 0.81)]
+    judged = comparison.judge(children)
+    confirmation = Confirmation(child=seen(2.7, 2.7), control=seen(3 * 1.0005, 3 * 1.0005))
+    row = record_generation(1, comparison, children, judged, confirmation).rows[1]
+    noise = judged.noises.pairs if side_by_side else judged.noises.seeds
+    between = 1 / 2 if side_by_side else 1 / 2 + 1 / 2
+    assert row.confirm_effect.standard_error == pytest.approx(3 * (noise.variance * between) ** 0.5)
+
+
 def test_edits_that_did_not_fit_do_not_make_confirming_harder():
     crowded = [*CHILDREN, *[REFUSED] * 40]
     confirmation = Confirmation(child=seen(0.92, 0.92), control=seen(1.02, 1.02))
