@@ -175,7 +175,7 @@ class Comparison:
         """
         if demanded:
             return min(demanded, key=lambda index: _loss(children[index]))
-        noises, scale = self.noises(), self.control.evidence.loss
+        noises, scale = self.noises(), self.control.evidence.scale
         best, chosen = 0.0, None
         for index, child in enumerate(children):
             if child.trained is None:
@@ -213,7 +213,7 @@ class Comparison:
 
     def noises(self, children: Sequence[Child] = ()) -> Noises:
         """The noise of training, pooled over the study so far and what this generation trained with several seeds."""
-        scale = self.control.evidence.loss
+        scale = self.control.evidence.scale
         seeds = pooled_noise([*self.trunk.replicated, _relative_losses(self.control, scale)], 1.0)
         pairs = pooled_noise([*self.trunk.paired, *_pairs(children, self.control)], 1.0, PRIOR_PAIRED)
         return Noises(seeds, pairs if self.side_by_side else None).at(scale)
@@ -226,7 +226,7 @@ def _relative_losses(trained: Trained, scale: float) -> tuple[float, ...]:
 def _pairs(children: Sequence[Child], control: Trained) -> list[tuple[float, ...]]:
     trained = [child.trained.evidence for child in children if child.trained is not None]
     differences = [pair_differences(evidence, control.evidence) for evidence in trained if evidence.seeds > 1]
-    return [tuple(value / control.evidence.loss for value in values) for values in differences]
+    return [tuple(value / control.evidence.scale for value in values) for values in differences]
 
 
 def _loss(child: Child) -> float:
@@ -265,7 +265,7 @@ def record_generation(
                 interval, confirmed, found = None, False, f"not confirmed: {confirmation.reason}"
             else:
                 candidate = candidate_of(child.trained, control.recipe)._replace(evidence=confirmation.child)
-                noises = judged.noises.at(confirmation.control.loss / control.evidence.loss)  # in proportion to it
+                noises = judged.noises.at(confirmation.control.scale / control.evidence.scale)  # in proportion to it
                 interval, p_value = confirms(candidate, confirmation.control, noises, margin, num_tried)
                 confirmed, found = p_value < ALPHA, _confirmation(verdict, p_value, num_tried)
             reason = verdict.reason if verdict.passes else f"a limit demands it, though {verdict.reason}"
@@ -380,7 +380,7 @@ def next_trunk(
     step = step_of(winner, piece, kept.proposal.edit if kept else None)
     reference = best_evidence(control, trunk)
     twice = [child.trained for child in children if child.trained is not None and child.trained.evidence.seeds > 1]
-    scale = control.evidence.loss
+    scale = control.evidence.scale
     replicated = [*trunk.replicated, *(_relative_losses(each, scale) for each in (control, *twice))]
     return replace(
         trunk.gone_on(record, winner, winner.first.samples, step),

@@ -1,5 +1,6 @@
 """Generations on made-up evidence: who gets a second seed, who is kept, what the ledger says."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from modules.architecture.description import IMAGE, Architecture
 from modules.architecture.nodes import Conv, Dense, GlobalPool
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
-from modules.records import Certificate, Part, TrialResult
+from modules.records import Certificate, Ledger, Part, TrialResult
 from modules.search.final import Finalist, FinalTraining, choose_final
 from modules.search.generation import (
     Child,
@@ -290,6 +291,21 @@ def test_noise_on_confirm_is_in_proportion_to_the_loss_there(side_by_side):
     noise = judged.noises.pairs if side_by_side else judged.noises.seeds
     between = 1 / 2 if side_by_side else 1 / 2 + 1 / 2
     assert row.confirm_effect.standard_error == pytest.approx(3 * (noise.variance * between) ** 0.5)
+
+
+@pytest.mark.parametrize("losses", [(0.0, 0.0), (0.1, 0.12)])
+def test_a_control_without_any_loss_can_be_judged_by(losses):
+    control = trained("control", 8, 0.0, 0.0)
+    comparison = Comparison(control, Trunk(control, 5000), MARGIN)
+    children = [child("wide", 12, *losses), child("smaller", 4, *losses)]
+    assert comparison.favourite(children) == (None if losses[0] else 1)  # as good, and smaller
+    judged = comparison.judge(children)
+    confirmation = Confirmation(child=seen(*losses), control=seen(0.0, 0.0))
+    record = record_generation(1, comparison, children, replace(judged, kept=1), confirmation)
+    assert Ledger(study="mine", baseline="", generations=(record,)).sealed().seal
+    trunk = next_trunk(comparison.trunk, children, control, judged, record, PIECE)
+    assert math.isfinite(trunk.noise_at(0.0).variance)
+    assert Comparison(control, trunk, MARGIN).judge(children).kept is None
 
 
 def test_edits_that_did_not_fit_do_not_make_confirming_harder():
