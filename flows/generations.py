@@ -12,6 +12,7 @@ from flows.orchestration import task
 from flows.study import Study
 from flows.translation import configured_limits
 from flows.trials import all_or_failed, attempt_edit, attempt_trial, attempted, out_of_energy, piece_of
+from modules.recipe import Recipe
 from modules.records import CurvePoint, GenerationRecord, TrialResult
 from modules.search.climbing import start_of
 from modules.search.diagnosis import Diagnosis
@@ -192,9 +193,20 @@ def halve_edits(generation: Generation, fitting: Sequence[Fitting]) -> tuple[lis
     others = [look for look in looks if isinstance(look, Child)]
     seen = [(inherited.recipe, look.steer_loss) for (_, inherited), look in begun]
     reached = control.steer_loss if isinstance(control, CurvePoint) else parent.evidence.loss
-    chosen = survivors(seen, reached, parent.recipe, study.settings.objective.margin)
+    demanded = _demanded_half_way(generation, [inherited.recipe for (_, inherited), _ in begun])
+    chosen = survivors(seen, reached, parent.recipe, study.settings.objective.margin, demanded)
     others += [_given_up(*fit, look) for index, (fit, look) in enumerate(begun) if index not in chosen]
     return [begun[index][0] for index in chosen], others
+
+
+def _demanded_half_way(generation: Generation, recipes: Sequence[Recipe]) -> list[int]:
+    """Which of the edited networks a limit demands, as `demanded_by_limits` asks of those that were trained."""
+    study, plan, trunk = generation.study, generation.plan, generation.trunk
+    if study.settings.objective.is_pareto:
+        return []
+    before, *after = (measured_cost(study, recipe.architecture) for recipe in (trunk.trained.recipe, *recipes))
+    left = plan.generations - sum(record.contest is None for record in trunk.generations)
+    return configured_limits(study.settings).demanded(before, after, left)
 
 
 def begin_control(generation: Generation) -> CurvePoint | Failed:

@@ -110,11 +110,19 @@ def cost_against(recipe: Recipe, parent: Recipe) -> tuple[float, bool]:
     return ours.flops / theirs.flops, smaller and not larger
 
 
-def survivors(begun: Sequence[tuple[Recipe, float]], control_loss: float, parent: Recipe, margin: float) -> list[int]:
+def survivors(
+    begun: Sequence[tuple[Recipe, float]],
+    control_loss: float,
+    parent: Recipe,
+    margin: float,
+    demanded: Sequence[int] = (),
+) -> list[int]:
     """The better half of edits that were trained for half a slice, by what they promise for their cost, as indices.
 
-    `begun` are their recipes with their losses on *steer*; `control_loss` is the control's after as much training.
+    `begun` are their recipes with their losses on *steer*; `control_loss` is the control's after as much training. Of
+    those that a limit demands the best is always among them.
     """
+    needed = min(demanded, key=lambda index: begun[index][1], default=None)
 
     def promise(index: int) -> float:
         recipe, loss = begun[index]
@@ -122,7 +130,7 @@ def survivors(begun: Sequence[tuple[Recipe, float]], control_loss: float, parent
         gain = control_loss - loss + (margin * control_loss if shrinks else 0.0)
         return gain / ratio if gain > 0 else gain * ratio
 
-    best_first = sorted(range(len(begun)), key=lambda index: (-promise(index), index))
+    best_first = sorted(range(len(begun)), key=lambda index: (index != needed, -promise(index), index))
     return sorted(best_first[: (len(begun) + 1) // 2])
 
 

@@ -154,6 +154,12 @@ def test_what_lost_against_the_control_is_not_forgiven_for_being_dear():
     assert survivors([(usual, 1.1), (narrow, 1.1)], 1.0, usual, margin=0.0) == [1]
 
 
+def test_the_best_that_a_limit_demands_survives_whatever_it_lost():
+    wide, usual, narrow = (recipe(channels) for channels in (16, 8, 4))
+    begun = [(wide, 0.9), (usual, 0.95), (narrow, 1.6), (narrow, 1.4)]
+    assert survivors(begun, 1.0, usual, margin=0.0, demanded=[2, 3]) == [0, 3]
+
+
 def test_noise_is_pooled_over_the_study():
     assert COMPARISON.noises().seeds.freedom == PRIOR_FREEDOM + 1
     trunk = Trunk(trained=CONTROL, position=0, replicated=((1.0, 1.2), (0.9, 0.95, 1.0)))
