@@ -137,7 +137,11 @@ def test_of_a_sweeps_front_the_lowest_loss_comes_first_and_the_cheapest_is_the_f
     account = Tuning(when="sweep", space=space, figures=("loss", "params", "flops"), tries=tries)
     search = SimpleNamespace(run=lambda how_many: account, climbed=dict(enumerate(WIDTHS)))
     monkeypatch.setattr(tuning, "Search", lambda *arguments: search)
-    settings = SimpleNamespace(search=SimpleNamespace(space=space), objective=SimpleNamespace(front_size=5))
+    settings = SimpleNamespace(
+        search=SimpleNamespace(space=space),
+        objective=SimpleNamespace(front_size=5),
+        augmentation=SimpleNamespace(transforms={}, candidates=()),
+    )
     laboratory = SimpleNamespace(data=SimpleNamespace(num_images={"train": 1000}))
     study: Any = SimpleNamespace(settings=settings, laboratory=laboratory)
     found = tuning.sweep(study, PLAN.updated(try_samples=900), None)[1]  # type: ignore[arg-type]
