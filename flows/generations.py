@@ -79,7 +79,8 @@ def run_generation(
     if isinstance(control, Failed):
         say_no_control(generation, control)
         return None
-    demanded = demanded_by_limits(study, plan, trunk, children)
+    recipes = [each.trained.recipe if each.trained else None for each in children]
+    demanded = demanded_by_limits(study, plan, trunk, recipes)
     comparison = Comparison(control, trunk, study.settings.objective.margin)
     chosen = comparison.favourite(children, demanded)
     if chosen is not None and out_of_energy(study, plan, f"second seed of generation {number}") is None:
@@ -192,7 +193,9 @@ def halve_edits(generation: Generation, fitting: Sequence[Fitting]) -> tuple[lis
     others = [look for look in looks if isinstance(look, Child)]
     seen = [(inherited.recipe, look.steer_loss) for (_, inherited), look in begun]
     reached = control.steer_loss if isinstance(control, CurvePoint) else parent.first.steer_loss  # plain, as looks are
-    chosen = survivors(seen, reached, parent.recipe, study.settings.objective.margin)
+    recipes = [inherited.recipe for (_, inherited), _ in begun]
+    demanded = demanded_by_limits(study, generation.plan, generation.trunk, recipes)
+    chosen = survivors(seen, reached, parent.recipe, study.settings.objective.margin, demanded)
     others += [_given_up(*fit, look) for index, (fit, look) in enumerate(begun) if index not in chosen]
     return [begun[index][0] for index in chosen], others
 

@@ -9,9 +9,10 @@ from flows.trials import attempted
 from modules.architecture.channels import resizable_groups, resized
 from modules.architecture.description import Architecture
 from modules.errors import ConfigError
+from modules.recipe import Recipe
 from modules.search.failed import Failed
 from modules.search.front import Member
-from modules.search.generation import Child, Trunk
+from modules.search.generation import Trunk
 from modules.search.limits import Cost
 from modules.search.plan import Plan
 
@@ -71,12 +72,12 @@ def halvings_of(study: Study, architecture: Architecture) -> int:
     return configured_limits(study.settings).halvings(measured_cost(study, architecture))
 
 
-def demanded_by_limits(study: Study, plan: Plan, trunk: Trunk, children: Sequence[Child]) -> list[int]:
-    """The children of which one has to be kept, so that a network that exceeds a limit comes below it in time."""
+def demanded_by_limits(study: Study, plan: Plan, trunk: Trunk, edited: Sequence[Recipe | None]) -> list[int]:
+    """The edited of which one has to be kept, so that a network that exceeds a limit comes below it in time."""
     if study.settings.objective.is_pareto:
         return []
     before = measured_cost(study, trunk.trained.recipe.architecture)
-    after = [measured_cost(study, each.trained.recipe.architecture) if each.trained else None for each in children]
+    after = [None if each is None else measured_cost(study, each.architecture) for each in edited]
     left = plan.generations - sum(record.contest is None for record in trunk.generations)
     return configured_limits(study.settings).demanded(before, after, left)
 

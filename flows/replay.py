@@ -76,8 +76,8 @@ def _take(
     start: Start | None = None
     if step.recipe is not None:
         recipe = Recipe.model_validate(step.recipe)
-        _bring_selection(recipe, home, laboratory)
-        start = _brought(step, home, laboratory) if step.start else None
+        start = Start.model_validate(step.start) if step.start else None
+        _bring_what_it_names(recipe, start, home, laboratory.store)
     else:
         assert recipe is not None
         assert parent is not None, "only a first step has no parent"
@@ -108,22 +108,21 @@ def _check_key(label: str, key: str, step: Step) -> None:
         )
 
 
-def _bring_selection(recipe: Recipe, home: Path, laboratory: Laboratory) -> None:
-    """The list of images that the study found; its name is the digest of its content."""
-    digest = recipe.selection.arguments.get("digest")
-    if digest is None:
+def _bring_what_it_names(recipe: Recipe, start: Start | None, home: Path, scratch: Store) -> None:
+    """What a first step rests on: the state it begins with, images that were found, the network it learns from."""
+    if (digest := recipe.selection.arguments.get("digest")) is not None:
+        _bring(SELECTIONS, digest, "trained on", home, scratch)
+    if start is not None:
+        _bring(start.kind, start.key, "began with", home, scratch)
+    if recipe.distillation is not None:
+        _bring("trials", recipe.distillation.teacher, "learnt from", home, scratch)
+
+
+def _bring(kind: str, key: str, what_for: str, home: Path, scratch: Store) -> None:
+    """An entry of the home's store, if the replay has not made it or brought it before."""
+    if scratch.find(kind, key) is not None:
         return
-    source = Store(home / "store").find(SELECTIONS, digest)
+    source = Store(home / "store").find(kind, key)
     if source is None:
-        raise StudyError(f"the study trained on the selection {digest}, which the store no longer has")
-    shutil.copytree(source.folder, laboratory.store.folder(SELECTIONS, digest), dirs_exist_ok=True)
-
-
-def _brought(step: Step, home: Path, laboratory: Laboratory) -> Start:
-    """The state that a first step began with, from the store it lies in."""
-    start = Start.model_validate(step.start)
-    source = Store(home / "store").folder(start.kind, start.key)
-    if not source.exists():
-        raise StudyError(f"the study began with {start.kind}/{start.key[:16]}, which the store no longer has")
-    shutil.copytree(source, laboratory.store.folder(start.kind, start.key))
-    return start
+        raise StudyError(f"the study {what_for} {kind}/{key[:16]}, which the store no longer has")
+    shutil.copytree(source.folder, scratch.folder(kind, key))

@@ -248,9 +248,13 @@ class Ledger(Record):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The ledger of a finished study; StudyError where it was changed by hand, or another version wrote it."""
+        """The ledger of a study; StudyError where there is none, or it was changed by hand or by another version."""
         try:
             ledger = cls.model_validate_json(path.read_text())
+        except FileNotFoundError:
+            raise StudyError(
+                f"there is no ledger at {path}; run the study's command again, which writes it anew"
+            ) from None
         except ValueError as error:
             raise StudyError(f"{path} is no ledger that this program wrote: {str(error).splitlines()[0]}") from None
         if ledger.seal != ledger.expected_seal:

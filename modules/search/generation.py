@@ -110,11 +110,19 @@ def cost_against(recipe: Recipe, parent: Recipe) -> tuple[float, bool]:
     return ours.flops / theirs.flops, smaller and not larger
 
 
-def survivors(begun: Sequence[tuple[Recipe, float]], control_loss: float, parent: Recipe, margin: float) -> list[int]:
+def survivors(
+    begun: Sequence[tuple[Recipe, float]],
+    control_loss: float,
+    parent: Recipe,
+    margin: float,
+    demanded: Sequence[int] = (),
+) -> list[int]:
     """The better half of edits that were trained for half a slice, by what they promise for their cost, as indices.
 
-    `begun` are their recipes with their losses on *steer*; `control_loss` is the control's after as much training.
+    `begun` are their recipes with their losses on *steer*; `control_loss` is the control's after as much training. Of
+    those that a limit demands the best is always among them.
     """
+    needed = min(demanded, key=lambda index: begun[index][1], default=None)
 
     def promise(index: int) -> float:
         recipe, loss = begun[index]
@@ -122,7 +130,7 @@ def survivors(begun: Sequence[tuple[Recipe, float]], control_loss: float, parent
         gain = control_loss - loss + (margin * control_loss if shrinks else 0.0)
         return gain / ratio if gain > 0 else gain * ratio
 
-    best_first = sorted(range(len(begun)), key=lambda index: (-promise(index), index))
+    best_first = sorted(range(len(begun)), key=lambda index: (index != needed, -promise(index), index))
     return sorted(best_first[: (len(begun) + 1) // 2])
 
 
@@ -175,7 +183,7 @@ class Comparison:
         """
         if demanded:
             return min(demanded, key=lambda index: _loss(children[index]))
-        noises, scale = self.noises(), self.control.evidence.loss
+        noises, scale = self.noises(), self.control.evidence.scale
         best, chosen = 0.0, None
         for index, child in enumerate(children):
             if child.trained is None:
@@ -213,10 +221,10 @@ class Comparison:
 
     def noises(self, children: Sequence[Child] = ()) -> Noises:
         """The noise of training, pooled over the study so far and what this generation trained with several seeds."""
-        scale = self.control.evidence.loss
+        scale = self.control.evidence.scale
         seeds = pooled_noise([*self.trunk.replicated, _relative_losses(self.control, scale)], 1.0)
         pairs = pooled_noise([*self.trunk.paired, *_pairs(children, self.control)], 1.0, PRIOR_PAIRED)
-        return Noises(seeds.at(scale), pairs.at(scale) if self.side_by_side else None)
+        return Noises(seeds, pairs if self.side_by_side else None).at(scale)
 
 
 def _relative_losses(trained: Trained, scale: float) -> tuple[float, ...]:
@@ -226,7 +234,7 @@ def _relative_losses(trained: Trained, scale: float) -> tuple[float, ...]:
 def _pairs(children: Sequence[Child], control: Trained) -> list[tuple[float, ...]]:
     trained = [child.trained.evidence for child in children if child.trained is not None]
     differences = [pair_differences(evidence, control.evidence) for evidence in trained if evidence.seeds > 1]
-    return [tuple(value / control.evidence.loss for value in values) for values in differences]
+    return [tuple(value / control.evidence.scale for value in values) for values in differences]
 
 
 def _loss(child: Child) -> float:
@@ -265,7 +273,8 @@ def record_generation(
                 interval, confirmed, found = None, False, f"not confirmed: {confirmation.reason}"
             else:
                 candidate = candidate_of(child.trained, control.recipe)._replace(evidence=confirmation.child)
-                interval, p_value = confirms(candidate, confirmation.control, judged.noises, margin, num_tried)
+                noises = judged.noises.at(confirmation.control.scale / control.evidence.scale)  # in proportion to it
+                interval, p_value = confirms(candidate, confirmation.control, noises, margin, num_tried)
                 confirmed, found = p_value < ALPHA, _confirmation(verdict, p_value, num_tried)
             reason = verdict.reason if verdict.passes else f"a limit demands it, though {verdict.reason}"
             row = row.updated(
@@ -379,7 +388,7 @@ def next_trunk(
     step = step_of(winner, piece, kept.proposal.edit if kept else None)
     reference = best_evidence(control, trunk)
     twice = [child.trained for child in children if child.trained is not None and child.trained.evidence.seeds > 1]
-    scale = control.evidence.loss
+    scale = control.evidence.scale
     replicated = [*trunk.replicated, *(_relative_losses(each, scale) for each in (control, *twice))]
     return replace(
         trunk.gone_on(record, winner, winner.first.samples, step),

@@ -39,6 +39,9 @@ PRIOR_PAIRED = 0.015
 # The standard deviation, in proportion to the control's loss, of what edits really do; the shrinkage towards zero.
 PRIOR_EFFECT = 0.03
 
+# The least loss that anything is in proportion to: float32 hardly tells an image's cross-entropy below it from zero.
+LEAST_SCALE = 1e-7
+
 
 class Evidence(NamedTuple):
     """One recipe trained with one or more seeds, seen on the same n images: arrays of shape (seeds, n)."""
@@ -56,6 +59,11 @@ class Evidence(NamedTuple):
     def loss(self) -> float:
         """Mean cross-entropy over seeds and images."""
         return float(self.losses.mean())
+
+    @property
+    def scale(self) -> float:
+        """Its loss, as far as noise is in proportion to it: never zero."""
+        return max(LEAST_SCALE, self.loss)
 
     @property
     def error(self) -> float:
@@ -79,6 +87,10 @@ class Noises(NamedTuple):
 
     seeds: Noise
     pairs: Noise | None
+
+    def at(self, scale: float) -> "Noises":
+        """Of trainings that come to a loss of `scale`, where these are in proportion to it."""
+        return Noises(self.seeds.at(scale), None if self.pairs is None else self.pairs.at(scale))
 
 
 def pooled_noise(replicated: Sequence[Sequence[float]], scale: float, prior: float = PRIOR_NOISE) -> Noise:
@@ -122,7 +134,7 @@ class Effect(NamedTuple):
 
     def shrunk_gain(self, scale: float) -> float:
         """The expected gain, shrunk towards zero as if effects had a normal prior of width `PRIOR_EFFECT * scale`."""
-        prior = (PRIOR_EFFECT * scale) ** 2
+        prior = (PRIOR_EFFECT * max(LEAST_SCALE, scale)) ** 2
         return -self.estimate * prior / (prior + self.standard_error**2)
 
 

@@ -14,6 +14,7 @@ from modules.search.plan_in_words import after, in_words, shortfall, too_few
 from modules.search.rungs import cost, rungs_of
 from modules.search.sampler import HALVING
 
+SCRATCH_EPOCHS = 20  # under a clock, the final training is only done from scratch too if both can have so many
 _BASELINE_SLICES = 4  # a baseline is as long as so many slices
 _SMALLEST_SLICE = 8_000  # samples
 _LARGEST_SLICE = 60_000
@@ -21,7 +22,6 @@ _GENERATIONS = 3  # without a clock
 _FINAL_SLICES = 5  # without a clock, each final training is as long as so many slices
 _SINGLE_EPOCHS_SAMPLES = 480_000  # without a clock and a search: at least so many samples
 _SEARCH_SHARE = 0.45  # of the time for training that generations get, baseline included
-_SCRATCH_EPOCHS = 20  # under a clock, the final training is only done from scratch too if both can have so many
 _SAFETY = 0.88  # of the time there is, what is planned: edits may make the network slower
 _LEGS = 4  # trainings that a contender's slice is made of
 _TRIES = 30  # of a sweep, without a clock
@@ -218,7 +218,7 @@ def _within_seconds(plan: Plan, wishes: Wishes, num_train: int, calibration: Cal
     generation = slices * slice_seconds * rate  # this and the following in samples
     room = seconds * rate - plan.baseline_samples
     final_room = (1 - _SEARCH_SHARE) * seconds * rate
-    scratch_minimum = max(_SCRATCH_EPOCHS * num_train, plan.slice_samples)
+    scratch_minimum = max(SCRATCH_EPOCHS * num_train, plan.slice_samples)
 
     final, from_scratch = wishes.final_samples, False
     if final is not None:
@@ -236,9 +236,9 @@ def _within_seconds(plan: Plan, wishes: Wishes, num_train: int, calibration: Cal
     if left < (final or plan.slice_samples):
         raise _too_short(searched, wishes, calibration, seconds)
     if final is None:
-        from_scratch = wishes.from_scratch and left / 2 >= scratch_minimum
-        final = int(left / 2 if from_scratch else left)
-        final = min(final, _samples(wishes.max_epochs, num_train)) if wishes.max_epochs else final
+        longest = _samples(wishes.max_epochs, num_train) if wishes.max_epochs else math.inf
+        from_scratch = wishes.from_scratch and min(left / 2, longest) >= scratch_minimum
+        final = int(min(left / 2 if from_scratch else left, longest))
     return searched.updated(
         generations=generations,
         continued_samples=final,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flows import gears, generations
+from flows import finals, gears, generations
 from flows.contests import Contest, climb_control, halve, settle
 from flows.experiment import run_study
 from flows.generations import Generation
@@ -121,8 +121,8 @@ class FakeStudy:
     def die(self, *arguments: Any) -> Any:
         raise JobTimedOutError("it took longer than allowed")
 
-    def trial(self, spec: Any, role: str, generation: int, name: str) -> Any:
-        if self.fails(name):
+    def trial(self, spec: Any, role: str, generation: int | None, edit: str | None) -> Any:
+        if self.fails(edit or role):
             raise TrainingError("its loss exploded")
         return SimpleNamespace(key="t", state_sha256="s", samples=1, steer_loss=0.5)
 
@@ -193,6 +193,7 @@ def test_half_trained_edits_are_held_against_the_control_after_as_much(
     names = ("samples", "epoch", "learning_rate", "batch_size", "train_loss", "steer_error", "seconds")
     look = CurvePoint(**dict.fromkeys(names, 1), steer_loss=came) if isinstance(came, float) else came  # type: ignore[arg-type]
     monkeypatch.setattr(generations, "begin_control", lambda *arguments: look)
+    monkeypatch.setattr(generations, "_demanded_half_way", lambda *arguments: [])
     monkeypatch.setattr(generations, "survivors", lambda begun, loss, *others: seen.append(loss) or [])
     study: Any = FakeStudy()
     study.settings.objective = SimpleNamespace(margin=0.0)
@@ -202,7 +203,7 @@ def test_half_trained_edits_are_held_against_the_control_after_as_much(
 
 
 def contest_of(study: Any) -> Contest:
-    trial: Any = SimpleNamespace(key="trunk", state_sha256="s")
+    trial: Any = SimpleNamespace(key="trunk", state_sha256="s", samples=1000, seconds=10.0)
     trunk = Trunk(Trained(tiny_recipe(), (trial,), None), 0)  # type: ignore[arg-type]
     return Contest(study, trunk, rungs_of(900, RACE_RUNGS), "optimisers")
 
@@ -235,3 +236,51 @@ def test_gears_without_the_head_of_a_fold_leave_the_trunk_as_it_was(monkeypatch:
     planted: Any = SimpleNamespace(first=None)
     assert gears.thaw(study, CLOCKLESS.updated(thaw_samples=1), trunk, planted) is trunk
     assert study.said[1:] == ["gears are not judged, as the head of a fold came to nothing: its loss exploded"]
+
+
+def ended(study: Any, monkeypatch: pytest.MonkeyPatch, plan: Any = CLOCKLESS) -> Any:
+    """What the study could end with: the final trainings that *confirm* is opened for, by name."""
+    study.clock, study.energy = SimpleNamespace(seconds=0.0), SimpleNamespace(wh=0.0)
+    study.settings.schedule = SimpleNamespace(target="Cosine")
+    study.settings.objective = SimpleNamespace(is_pareto=False)
+    study.laboratory.spec = lambda recipe, piece, seed, start=None: SimpleNamespace(
+        key="scratch" if start is None else "on", recipe=recipe, slice=piece, seed=seed, start=start
+    )
+    monkeypatch.setattr(finals, "confirm_final", lambda study, trunk, trained: trained)
+    monkeypatch.setattr(finals, "first_step", lambda spec, trial: None)
+    monkeypatch.setattr(finals, "next_step", lambda spec, trial: None)
+    trunk = contest_of(study).trunk
+    return finals.train_final(study, plan, trunk, [], trunk.trained.recipe)
+
+
+@pytest.mark.parametrize("lost", ["continued", "from scratch"])
+def test_a_final_training_that_fails_is_left_out(lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    study: Any = FakeStudy(lambda name: name == f"final: {lost}")
+    (other,) = {"continued", "from scratch"} - {lost}
+    for _ in range(2):
+        assert ended(study, monkeypatch).keys() == {other}
+        study.fails = lambda name: name == f"final: {lost}" and pytest.fail("it was trained again")
+    assert study.said == [f"final: {lost} is left out: its loss exploded"] * 2
+    key = "on" if lost == "continued" else "scratch"
+    assert study.decisions[f"failed to train {key}"] == "its loss exploded"
+
+
+def test_where_all_final_trainings_fail_the_run_ends_and_a_later_one_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study: Any = FakeStudy()
+    for _ in range(2):
+        with pytest.raises(TrainingError, match="its loss exploded"):
+            ended(study, monkeypatch)
+    study.fails = lambda name: False
+    assert ended(study, monkeypatch).keys() == {"continued"}
+    assert study.said == ["final: from scratch is left out: its loss exploded"]
+
+
+def test_the_only_final_training_is_tried_once_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    study: Any = FakeStudy(lambda name: asked.append(name) is None)
+    with pytest.raises(TrainingError, match="its loss exploded"):
+        ended(study, monkeypatch, CLOCKLESS.without_scratch())
+    assert asked == ["final: continued"]
+    assert study.decisions == {"final samples": 20_000}

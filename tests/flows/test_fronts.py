@@ -12,6 +12,7 @@ from flows.limits import within_limits
 from modules.architecture.start import first_architecture
 from modules.config import resolve
 from modules.records import Part, Step, TrialResult
+from modules.search.final import FinalTraining
 from modules.search.front import Member, front_of
 from modules.search.generation import Trained, Trunk
 from modules.search.judging import Evidence
@@ -72,9 +73,9 @@ def trained(
     """The widths that are trained to the end, for how many samples, and as what."""
     done: list[tuple[float, int, str]] = []
 
-    def cool_down(study: Any, plan: Plan, start: Member, samples: int, role: str) -> str:
+    def cool_down(study: Any, plan: Plan, start: Member, samples: int, role: str, train: Any) -> FinalTraining:
         done.append((1 / start.trained.evidence.loss, samples, role))
-        return role
+        return FinalTraining(start.trained.recipe, start.trained.first, "parent")
 
     monkeypatch.setattr(finals, "_cool_down", cool_down)
     monkeypatch.setattr(finals, "confirm_final", lambda study, trunk, trained: trained)
@@ -136,7 +137,11 @@ def test_of_a_sweeps_front_the_lowest_loss_comes_first_and_the_cheapest_is_the_f
     account = Tuning(when="sweep", space=space, figures=("loss", "params", "flops"), tries=tries)
     search = SimpleNamespace(run=lambda how_many: account, climbed=dict(enumerate(WIDTHS)))
     monkeypatch.setattr(tuning, "Search", lambda *arguments: search)
-    settings = SimpleNamespace(search=SimpleNamespace(space=space), objective=SimpleNamespace(front_size=5))
+    settings = SimpleNamespace(
+        search=SimpleNamespace(space=space),
+        objective=SimpleNamespace(front_size=5),
+        augmentation=SimpleNamespace(transforms={}, candidates=()),
+    )
     laboratory = SimpleNamespace(data=SimpleNamespace(num_images={"train": 1000}))
     study: Any = SimpleNamespace(settings=settings, laboratory=laboratory)
     found = tuning.sweep(study, PLAN.updated(try_samples=900), None)[1]  # type: ignore[arg-type]

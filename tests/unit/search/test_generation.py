@@ -1,5 +1,6 @@
 """Generations on made-up evidence: who gets a second seed, who is kept, what the ledger says."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from modules.architecture.description import IMAGE, Architecture
 from modules.architecture.nodes import Conv, Dense, GlobalPool
 from modules.evaluation.outputs import Outputs
 from modules.recipe import Recipe
-from modules.records import Certificate, Part, TrialResult
+from modules.records import Certificate, Ledger, Part, TrialResult
 from modules.search.final import Finalist, FinalTraining, choose_final
 from modules.search.generation import (
     Child,
@@ -153,6 +154,12 @@ def test_what_lost_against_the_control_is_not_forgiven_for_being_dear():
     assert survivors([(usual, 1.1), (narrow, 1.1)], 1.0, usual, margin=0.0) == [1]
 
 
+def test_the_best_that_a_limit_demands_survives_whatever_it_lost():
+    wide, usual, narrow = (recipe(channels) for channels in (16, 8, 4))
+    begun = [(wide, 0.9), (usual, 0.95), (narrow, 1.6), (narrow, 1.4)]
+    assert survivors(begun, 1.0, usual, margin=0.0, demanded=[2, 3]) == [0, 3]
+
+
 def test_noise_is_pooled_over_the_study():
     assert COMPARISON.noises().seeds.freedom == PRIOR_FREEDOM + 1
     trunk = Trunk(trained=CONTROL, position=0, replicated=((1.0, 1.2), (0.9, 0.95, 1.0)))
@@ -277,6 +284,34 @@ def test_noise_goes_down_with_the_loss():
     assert noises.seeds.variance == pytest.approx(high.noises().seeds.variance / 16)
     assert noises.pairs.variance == pytest.approx(high.noises().pairs.variance / 16)
     assert Trunk(CONTROL, 0, replicated=seeds).noise_at(0.25).freedom == PRIOR_FREEDOM + 2  # nothing counts twice
+
+
+@pytest.mark.parametrize("side_by_side", [True, False])
+def test_noise_on_confirm_is_in_proportion_to_the_loss_there(side_by_side):
+    """With three times the control's loss on steer, by hand."""
+    comparison = Comparison(CONTROL, TRUNK, MARGIN, side_by_side)
+    children = [child("better", 12, 0.8, 0.81)]
+    judged = comparison.judge(children)
+    confirmation = Confirmation(child=seen(2.7, 2.7), control=seen(3 * 1.0005, 3 * 1.0005))
+    row = record_generation(1, comparison, children, judged, confirmation).rows[1]
+    noise = judged.noises.pairs if side_by_side else judged.noises.seeds
+    between = 1 / 2 if side_by_side else 1 / 2 + 1 / 2
+    assert row.confirm_effect.standard_error == pytest.approx(3 * (noise.variance * between) ** 0.5)
+
+
+@pytest.mark.parametrize("losses", [(0.0, 0.0), (0.1, 0.12)])
+def test_a_control_without_any_loss_can_be_judged_by(losses):
+    control = trained("control", 8, 0.0, 0.0)
+    comparison = Comparison(control, Trunk(control, 5000), MARGIN)
+    children = [child("wide", 12, *losses), child("smaller", 4, *losses)]
+    assert comparison.favourite(children) == (None if losses[0] else 1)  # as good, and smaller
+    judged = comparison.judge(children)
+    confirmation = Confirmation(child=seen(*losses), control=seen(0.0, 0.0))
+    record = record_generation(1, comparison, children, replace(judged, kept=1), confirmation)
+    assert Ledger(study="mine", baseline="", generations=(record,)).sealed().seal
+    trunk = next_trunk(comparison.trunk, children, control, judged, record, PIECE)
+    assert math.isfinite(trunk.noise_at(0.0).variance)
+    assert Comparison(control, trunk, MARGIN).judge(children).kept is None
 
 
 def test_edits_that_did_not_fit_do_not_make_confirming_harder():

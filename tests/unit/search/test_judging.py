@@ -58,6 +58,10 @@ def test_shrinkage_by_hand():
     assert Effect(-0.01, PRIOR_EFFECT, 10).shrunk_gain(1.0) == pytest.approx(0.005)
 
 
+def test_nothing_is_gained_where_nothing_is_lost_and_nothing_is_uncertain():
+    assert Effect(0.0, 0.0, 10).shrunk_gain(0.0) == 0.0
+
+
 def test_shrinkage_is_the_posterior_mean():
     """Effects drawn from the prior, seen with noise: of those seen near a value, the mean is what shrinkage says."""
     random = np.random.default_rng(0)

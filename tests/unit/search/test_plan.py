@@ -136,9 +136,8 @@ def test_minutes_are_kept_or_refused_with_what_would_do(wished, num_train, calib
     else:
         most = wished.max_epochs * num_train if wished.max_epochs else math.inf
         assert min(plan.slice_samples, most) <= plan.continued_samples <= most
-    if plan.scratch_samples and wished.final_samples is None and not wished.max_epochs:
-        assert plan.scratch_samples >= planning._SCRATCH_EPOCHS * num_train
     if plan.scratch_samples:
+        assert plan.scratch_samples >= planning.SCRATCH_EPOCHS * num_train
         assert wished.from_scratch
         assert plan.scratch_samples == plan.continued_samples
 
