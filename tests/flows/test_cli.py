@@ -20,7 +20,7 @@ HEAVY = ("torch", "prefect", "mlflow", "pytorch_lightning", "sklearn", "matplotl
 STAND_IN = """
 import sys, time, types
 stand_in = types.ModuleType("flows.experiment")
-def run_study(settings, command):
+def run_study(settings, command, beside=()):
     print("running", flush=True)
     {body}
 stand_in.run_study = run_study
@@ -42,7 +42,8 @@ def studies(monkeypatch) -> list[tuple[str, str]]:
     """Studies that were started: name and command. A seed of 13 is a wrong input, 14 a fault."""
     started: list[tuple[str, str]] = []
 
-    def run_study(settings, command):
+    def run_study(settings, command, beside=()):
+        assert not beside or settings.study_name in beside
         started.append((settings.study_name, command))
         if settings.seed == 13:
             raise DataError("no images; allowed are some")

@@ -193,7 +193,7 @@ def test_half_trained_edits_are_held_against_the_control_after_as_much(
     names = ("samples", "epoch", "learning_rate", "batch_size", "train_loss", "steer_error", "seconds")
     look = CurvePoint(**dict.fromkeys(names, 1), steer_loss=came) if isinstance(came, float) else came  # type: ignore[arg-type]
     monkeypatch.setattr(generations, "begin_control", lambda *arguments: look)
-    monkeypatch.setattr(generations, "_demanded_half_way", lambda *arguments: [])
+    monkeypatch.setattr(generations, "demanded_by_limits", lambda *arguments: [])
     monkeypatch.setattr(generations, "survivors", lambda begun, loss, *others: seen.append(loss) or [])
     study: Any = FakeStudy()
     study.settings.objective = SimpleNamespace(margin=0.0)
