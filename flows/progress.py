@@ -123,8 +123,8 @@ class _Lines(_News):
         if time.monotonic() - self._said < _SECONDS_BETWEEN_LINES or not rate:
             return
         self._said = time.monotonic()
-        left = max(0, report["total_samples"] - report["samples"]) / rate  # a last batch goes beyond
-        share = report["samples"] / report["total_samples"]
+        samples = min(report["samples"], report["total_samples"])  # a last batch goes beyond
+        left, share = (report["total_samples"] - samples) / rate, samples / report["total_samples"]
         self.progress.say(f"{self.label}: {share:.0%} · {words} · {_duration(left)} left", "dim")
 
 

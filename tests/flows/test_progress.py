@@ -32,6 +32,15 @@ def test_lines_say_how_far_it_is_and_how_long_it_takes(said):
     assert lines[-1].endswith("left")
 
 
+def test_a_last_batch_goes_no_further_than_all(said):
+    progress = Progress(Console(file=said, width=200))
+    with progress.trial("baseline seed 0") as say:
+        for samples in (500, 1270):
+            say(report(samples))
+    assert "baseline seed 0: 100% · epoch 12.7" in said.getvalue()
+    assert said.getvalue().rstrip().endswith("0 s left")
+
+
 def test_going_back_is_said_once(said):
     progress = Progress(Console(file=said, width=200))
     with progress.trial("baseline seed 0") as say:
