@@ -35,6 +35,11 @@ def seconds_left(study: Study, calibration: Calibration) -> float | None:
         return 0.0
 
 
+def samples_for(study: Study, calibration: Calibration | None) -> float | None:
+    """What may be trained in `seconds_for`; None without a clock."""
+    return None if calibration is None else seconds_for(study, calibration) * calibration.samples_per_second
+
+
 def new_plan(study: Study, wishes: Wishes, recipe: Recipe, calibration: Calibration | None) -> Plan:
     """What is wished for, shared out among trainings on the recipe's images, with what earlier studies taught."""
     num_train = study.laboratory.num_selected(recipe)

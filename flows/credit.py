@@ -12,6 +12,7 @@ from flows.experiment import find_winner
 from flows.opening import configured_task_runner, opened_study
 from flows.orchestration import prepare, run_flow
 from flows.study import Study, StudyFolder
+from flows.translation import configured_limits
 from modules.config import Settings, resolve, resolved_config
 from modules.errors import ConfigError, StudyError
 from modules.recipe import Recipe
@@ -134,7 +135,7 @@ def without(overrides: Sequence[str], automation: Automation | None, seed: int) 
 
 def _obstacle(folder: StudyFolder, overrides: Sequence[str], automation: Automation, seed: int) -> str | None:
     """Why a study cannot be had without an automation, as where its space varies what would be left out."""
-    if automation.name == "structure" and _had_to_shrink(folder):
+    if automation.name == "structure" and _had_to_shrink(folder, configured_limits(resolve(overrides))):
         return "its first network is beyond a limit, which only edits bring it below"
     try:
         resolve(without(overrides, automation, seed))
@@ -143,13 +144,9 @@ def _obstacle(folder: StudyFolder, overrides: Sequence[str], automation: Automat
     return None
 
 
-def _had_to_shrink(folder: StudyFolder) -> bool:
+def _had_to_shrink(folder: StudyFolder, limits: Limits) -> bool:
     first = next((step.recipe for step in Ledger.read(folder.path / "ledger.json").lineage if step.recipe), None)
-    if first is None:
-        return False
-    settings = folder.read("settings.json") or {}
-    limits = {name: settings.get("objective", {}).get(name) for name in ("max_params", "max_flops")}
-    return Limits(**limits).objection(Cost.of(Recipe.model_validate(first).architecture)) is not None
+    return first is not None and limits.objection(Cost.of(Recipe.model_validate(first).architecture)) is not None
 
 
 def _is_of(override: str, key: str) -> bool:

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from flows import deploying, reporting
-from flows.allowance import new_plan, seconds_for, wishes_of
+from flows.allowance import new_plan, samples_for, wishes_of
 from flows.augmentation import augmented
 from flows.commands import as_typed
 from flows.contests import race_optimizers, race_wishes, tune_hyperparameters
@@ -256,8 +256,7 @@ def _new_plan(study: Study, recipe: Recipe) -> Plan:
     calibration = study.laboratory.calibrate(recipe) if wishes.needs_calibration else None
     halvings = halvings_of(study, recipe.architecture)
     if recipe.began_pretrained and wishes.search != "none":
-        affordable = None if calibration is None else seconds_for(study, calibration) * calibration.samples_per_second
-        num_train = study.laboratory.num_selected(recipe)
+        num_train, affordable = study.laboratory.num_selected(recipe), samples_for(study, calibration)
         wishes = transfer_wishes(wishes, num_train, affordable, halvings, is_trained=True)
     elif halvings:
         wishes = wishes.updated(least_images=0)  # a network that has to shrink is searched however few images there are

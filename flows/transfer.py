@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows import reporting
-from flows.allowance import new_plan, seconds_for, seconds_left, wishes_of
+from flows.allowance import new_plan, samples_for, seconds_for, seconds_left, wishes_of
 from flows.decisions import Question
 from flows.evidence import first_trunk
 from flows.limits import check_shrinks, excess_of, halvings_of, measured_cost
@@ -315,7 +315,7 @@ def _plan_for(study: Study, first: Recipe, calibration: Calibration | None) -> P
     num_train = study.laboratory.num_selected(first)
     if calibration is not None and not seconds_left(study, calibration):
         calibration = calibration.with_least_end()
-    affordable = None if calibration is None else seconds_for(study, calibration) * calibration.samples_per_second
+    affordable = samples_for(study, calibration)
     folds = num_folds(study, first)
     cost = thaw_cost(len(study.settings.transfer.gears), len(gear_rates(study)), folds)
     halvings = halvings_of(study, first.architecture)

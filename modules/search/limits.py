@@ -64,7 +64,8 @@ class Limits(Record):
 
     def halvings(self, cost: Cost) -> int:
         """How often a network has to be halved to come within the limits."""
-        return max(0, math.ceil(self.excess(cost) / math.log(2))) if any(self.given()) else 0
+        excess = self.excess(cost)
+        return math.ceil(excess / math.log(2)) if excess > 0 else 0
 
     def progress(self, before: Cost, after: Cost) -> float:
         """Which share of the way to the limits an edit of a network leads that exceeds one; 1: all of it."""

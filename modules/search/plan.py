@@ -64,8 +64,7 @@ class Plan(Record):
     @property
     def generation_samples(self) -> int:
         """All that a generation trains: its trials, and half a slice for each edit that is given up."""
-        given_up = self.begun_per_generation - self.edits_per_generation
-        return self.trials_per_generation * self.slice_samples + given_up * self.slice_samples // 2
+        return int(slices_per_generation(self.edits_per_generation, self.halving) * self.slice_samples)
 
     @property
     def recipe_search_samples(self) -> int:

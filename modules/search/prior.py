@@ -31,11 +31,7 @@ class Lesson(Record):
     optimizer: Part
     learning_rate: float
     recipe: dict[str, Any]  # of the winner, without its architecture
-
-    @property
-    def began_pretrained(self) -> bool:
-        """Whether its weights came from other images, so that its rates are those of fine-tuning."""
-        return bool(self.recipe.get("frozen_statistics")) or self.recipe.get("first_layer_rate", 1.0) != 1.0
+    began_pretrained: bool = False  # so that its rates are those of fine-tuning
 
     @property
     def name(self) -> str:
@@ -111,6 +107,7 @@ def _lesson(folder: Path) -> Lesson | None:
         optimizer=ended.optimizer,
         learning_rate=ended.learning_rate,
         recipe=ended.model_dump(mode="json", exclude={"architecture", "selection"}),
+        began_pretrained=ended.began_pretrained,
     )
 
 

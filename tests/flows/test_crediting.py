@@ -55,7 +55,7 @@ def test_augmentation_is_left_out_however_it_was_asked_for(typed: list[str]) -> 
     assert not AUGMENTATION.is_used(resolve(overrides), ALL_USED)
 
 
-def leave_ledger(home: Path, **objective: int) -> StudyFolder:
+def leave_ledger(home: Path) -> StudyFolder:
     folder = StudyFolder(home, "s")
     step = Step(
         trial="t", seed=0, slice={}, schedule=schedule("Constant"), recipe=tiny_recipe().model_dump(mode="json")
@@ -63,14 +63,14 @@ def leave_ledger(home: Path, **objective: int) -> StudyFolder:
     ledger = Ledger(study="s", baseline="t", lineage=(step,)).sealed()
     folder.path.mkdir(parents=True)
     (folder.path / "ledger.json").write_text(ledger.model_dump_json())
-    folder.write("settings.json", {"objective": objective})
     return folder
 
 
 @pytest.mark.parametrize(("most", "has_to"), [(10**6, False), (10, True)])
 def test_edits_cannot_be_left_out_of_what_had_to_shrink(tmp_path: Path, most: int, has_to: bool) -> None:
     (structure,) = (one for one in AUTOMATIONS if one.name == "structure")
-    reason = credit._obstacle(leave_ledger(tmp_path, max_params=most), ["search=edits"], structure, 0)
+    typed = ["search=edits", f"objective.max_params={most}"]
+    reason = credit._obstacle(leave_ledger(tmp_path), typed, structure, 0)
     assert (reason is not None) is has_to
 
 
